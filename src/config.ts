@@ -1,0 +1,284 @@
+import leven from 'leven'
+import * as z from 'zod/mini'
+import { type Family, familyOf, parseAddress, parsePrefix } from './address.ts'
+import { Code, CniError } from './errors.ts'
+import { DEFAULT_DST, DEFAULT_PRIORITY, LOCAL_TABLE, MAIN_TABLE, Scope } from './route.ts'
+
+// zod otherwise compiles each schema to a function by eval on first use: time lost in a process that parses once.
+z.config({ jitless: true })
+
+/** What happens to the main-table default routes of the interface. */
+export type DefaultRoute = 'remove' | 'keep'
+
+/** One entry of `routes`: a route to have. */
+export interface ConfiguredRoute {
+  /** Where it stands: `routes[0]`. */
+  readonly key: string
+  readonly family: Family
+  readonly dst: string
+  /** Absent and no `scope: link`: the interface's own next hop, which the kernel knows. */
+  readonly gw?: string
+  /** Absent: CNI_IFNAME. */
+  readonly dev?: string
+  readonly src?: string
+  readonly priority: number
+  readonly table: number
+  /** As configured; absent: what the next hop implies. */
+  readonly scope?: number
+  readonly mtu?: number
+  readonly advmss?: number
+  readonly onlink: boolean
+  /** The optional CNI 1.1 keys that were written down, as they were written: these, and no others, appear in the Result. */
+  readonly given: Readonly<Partial<Record<'mtu' | 'advmss' | 'priority' | 'table' | 'scope', number>>>
+}
+
+export type LogLevel = (typeof LOG_LEVELS)[number]
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const
+
+/** The plugin's part of the network configuration, defaults filled in. */
+export interface Config {
+  readonly defaultRoute: Readonly<Record<Family, DefaultRoute>>
+  readonly routes: readonly ConfiguredRoute[]
+  readonly dryRun: boolean
+  readonly logLevel: LogLevel
+  /** An absolute path. */
+  readonly logFile?: string
+}
+
+const UINT32 = 4294967295
+const SCOPES: Readonly<Record<string, number>> = { ...Scope, universe: Scope.global }
+// What people write who come from other tools, where no spelling distance helps.
+const ALIASES: Readonly<Record<string, string>> = {
+  gateway: 'gw',
+  via: 'gw',
+  nexthop: 'gw',
+  metric: 'priority',
+  destination: 'dst',
+  to: 'dst',
+  cidr: 'dst',
+  device: 'dev',
+  interface: 'dev',
+  source: 'src',
+  prefsrc: 'src',
+}
+
+/** A schema for strings; `problem` says what is wrong with a value, or undefined. */
+const text = (problem: (value: string) => string | undefined) =>
+  z.string().check((ctx) => {
+    const message = problem(ctx.value)
+    if (message !== undefined) ctx.issues.push({ code: 'custom', input: ctx.value, message })
+  })
+
+const integer = (min: number, max: number) =>
+  z.number().check((ctx) => {
+    const { value } = ctx
+    if (Number.isInteger(value) && value >= min && value <= max) return
+    ctx.issues.push({ code: 'custom', input: value, message: `must be an integer from ${min} to ${max}, is ${value}` })
+  })
+
+const address = text((value) =>
+  parseAddress(value) ? undefined : `${quote(value)} is no IP address; write one without prefix length, such as 10.50.0.1`,
+)
+
+const dst = text((value) => {
+  const prefix = parsePrefix(value)
+  if (prefix) {
+    const { length, network } = prefix
+    return `${prefix.address}/${length}` === network ? undefined : `${quote(value)} has host bits set; write ${network}`
+  }
+  if (parseAddress(value)) {
+    return `${quote(value)} has no prefix length; write ${value}/${familyOf(value) === 4 ? 32 : 128} for this one host`
+  }
+  return `${quote(value)} is no IP prefix; write one such as 10.50.0.0/16 or fd00:10:50::/48`
+})
+
+const ifname = text((value) => {
+  const problem = ifnameProblem(value)
+  return problem && `${quote(value)} ${problem}`
+})
+
+const scope = z.union([
+  integer(0, 255),
+  text((value) =>
+    value in SCOPES ? undefined : `must be ${list(Object.keys(Scope))} or a number from 0 to 255, is ${quote(value)}`,
+  ),
+])
+
+const ROUTE_KEYS = {
+  dst,
+  gw: z.optional(address),
+  dev: z.optional(ifname),
+  src: z.optional(address),
+  priority: z.optional(integer(0, UINT32)),
+  table: z.optional(integer(0, UINT32)),
+  scope: z.optional(scope),
+  mtu: z.optional(integer(68, 65535)),
+  advmss: z.optional(integer(1, 65535)),
+  onlink: z.optional(z.boolean()),
+}
+const DISPOSITION = z.enum(['remove', 'keep'])
+const DISPOSITION_KEYS = { ipv4: z.optional(DISPOSITION), ipv6: z.optional(DISPOSITION) }
+
+const SCHEMA = z.looseObject({
+  defaultRoute: z.optional(z.union([DISPOSITION, z.strictObject(DISPOSITION_KEYS)])),
+  routes: z.optional(z.array(z.strictObject(ROUTE_KEYS))),
+  dryRun: z.optional(z.boolean()),
+  logLevel: z.optional(z.enum(LOG_LEVELS)),
+  logFile: z.optional(
+    text((value) =>
+      value.startsWith('/') && !value.endsWith('/') && !value.split('/').includes('..')
+        ? undefined
+        : `must be the absolute path of a file, is ${quote(value)}`,
+    ),
+  ),
+})
+
+type Written = z.infer<typeof SCHEMA>
+type WrittenRoute = NonNullable<Written['routes']>[number]
+
+// Keys whose meaning this version knows but does not have. Ignoring them would give a pod other routes than were asked for.
+const NOT_YET = ['ovnGateway', 'overrides', 'kubevirt'] as const
+
+/**
+ * The plugin's keys of a network configuration. Keys of others are ignored: runtimes and libcni add some.
+ * @throws CniError 7 with the key path of the first problem in the message, those of all others in the details
+ */
+export function parseConfig(conf: Readonly<Record<string, unknown>>): Config {
+  const problems: string[] = []
+  for (const key of NOT_YET) {
+    const value = conf[key]
+    if (value !== undefined && value !== false) problems.push(`${key}: not supported by this version; remove the key`)
+  }
+  const parsed = SCHEMA.safeParse(conf, { reportInput: true })
+  if (!parsed.success) problems.push(...parsed.error.issues.flatMap((issue) => describe(issue, [])))
+  const routes = parsed.data?.routes?.map(routeOf) ?? []
+  if (parsed.data?.routes) problems.push(...routeProblems(parsed.data.routes, routes))
+
+  const [first, ...others] = problems
+  if (!parsed.success || first !== undefined) {
+    throw new CniError(Code.invalidConfig, first ?? 'invalid network configuration', others.join('; '))
+  }
+  const { defaultRoute = 'remove', dryRun = false, logLevel = 'info', logFile } = parsed.data
+  const perFamily = typeof defaultRoute === 'string' ? { ipv4: defaultRoute, ipv6: defaultRoute } : defaultRoute
+  return {
+    defaultRoute: { 4: perFamily.ipv4 ?? 'remove', 6: perFamily.ipv6 ?? 'remove' },
+    routes,
+    dryRun,
+    logLevel,
+    ...(logFile === undefined ? {} : { logFile }),
+  }
+}
+
+function routeOf(written: WrittenRoute, index: number): ConfiguredRoute {
+  const prefix = parsePrefix(written.dst)
+  if (!prefix) throw new Error(`unreachable: ${written.dst} was validated`)
+  const { family } = prefix
+  const { gw, src, dev, mtu, advmss } = written
+  const scope = typeof written.scope === 'string' ? SCOPES[written.scope] : written.scope
+  const given = { mtu, advmss, priority: written.priority, table: written.table, scope }
+  return {
+    key: `routes[${index}]`,
+    family,
+    dst: prefix.network,
+    ...(gw === undefined ? {} : { gw: parseAddress(gw)?.address ?? gw }),
+    ...(src === undefined ? {} : { src: parseAddress(src)?.address ?? src }),
+    ...(dev === undefined ? {} : { dev }),
+    ...(scope === undefined ? {} : { scope }),
+    ...(mtu === undefined ? {} : { mtu }),
+    ...(advmss === undefined ? {} : { advmss }),
+    // The kernel reads metric 0 of an IPv6 route, and table 0 of any, as its default.
+    priority: written.priority || DEFAULT_PRIORITY[family],
+    table: written.table || MAIN_TABLE,
+    onlink: written.onlink ?? false,
+    given: Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
+  }
+}
+
+/** What no schema sees: keys of one entry that contradict each other, entries that are equal. */
+function routeProblems(written: readonly WrittenRoute[], routes: readonly ConfiguredRoute[]): string[] {
+  const problems: string[] = []
+  const seen = new Map<string, string>()
+  for (const [index, route] of routes.entries()) {
+    const { key, family, dst, gw, src, scope, table, priority, mtu } = route
+    const say = (where: string, what: string) => problems.push(`${key}${where}: ${what}`)
+    for (const [name, value] of [['gw', gw], ['src', src]] as const) {
+      if (value !== undefined && familyOf(value) !== family) {
+        say(`.${name}`, `${value} is no IPv${family} address, as ${dst} needs; write an IPv${family} address`)
+      }
+    }
+    if (gw !== undefined && scope === Scope.link) {
+      say('.scope', `a route through gateway ${gw} cannot have scope link; leave out "gw" or "scope"`)
+    }
+    if (route.onlink && gw === undefined) say('.onlink', 'says how to reach a gateway; add "gw" or leave it out')
+    if (family === 6 && mtu !== undefined && mtu < 1280) say('.mtu', `must be 1280 or more for IPv6, is ${mtu}`)
+    if (table === LOCAL_TABLE) say('.table', "255 is the kernel's local table; choose another")
+    if (table === MAIN_TABLE && dst === DEFAULT_DST[family]) {
+      say('.dst', `${dst} would be the default route that "defaultRoute" decides on; name the prefixes you need`)
+    }
+    const place = `${dst} table ${table} metric ${priority}`
+    const twin = seen.get(place)
+    if (twin === undefined) seen.set(place, key)
+    else say('', `${written[index]?.dst} with the same table and priority stands in ${twin} already; remove one or give it another "priority"`)
+  }
+  return problems
+}
+
+/** What is wrong with an interface name, or undefined. The characters are those that end or hide a word of an ip(8) batch. */
+export function ifnameProblem(name: string): string | undefined {
+  if (name === '' || name === '.' || name === '..') return 'is no interface name'
+  if (new TextEncoder().encode(name).length > 15) return 'is longer than the 15 bytes of an interface name'
+  if (/[/:\s]/.test(name)) return 'has a slash, colon or white space, which no interface name may have'
+  return undefined
+}
+
+/** One zod issue as lines `key path: what is wrong, what to do`. */
+function describe(issue: z.core.$ZodIssue, base: readonly PropertyKey[]): string[] {
+  const path = [...base, ...issue.path]
+  const at = pathText(path)
+  switch (issue.code) {
+    case 'unrecognized_keys': {
+      const known = path[0] === 'routes' ? Object.keys(ROUTE_KEYS) : Object.keys(DISPOSITION_KEYS)
+      return issue.keys.map((key) => `${at}.${key}: unknown key; ${hint(key, known)}`)
+    }
+    case 'invalid_value':
+      return [`${at}: must be ${list(issue.values.map(String))}, is ${quote(issue.input)}`]
+    case 'invalid_type':
+      return [`${at}: ${issue.input === undefined ? 'missing' : `must be ${article(issue.expected)}, is ${quote(issue.input)}`}`]
+    case 'invalid_union': {
+      // Both our unions are of a word and something else: the branch that took the type has the better message.
+      const branches = issue.errors.filter((errors) => !errors.some((e) => e.code === 'invalid_type' && e.path.length === 0))
+      const chosen = branches.find((errors) => errors.some((e) => e.code !== 'invalid_value')) ?? branches[0]
+      if (chosen) return chosen.flatMap((inner) => describe(inner, path))
+      const types = issue.errors.flatMap((errors) => (errors[0]?.code === 'invalid_type' ? errors[0].expected : 'string'))
+      return [`${at}: must be ${types.map(article).join(' or ')}, is ${quote(issue.input)}`]
+    }
+    default:
+      return [`${at}: ${issue.message}`]
+  }
+}
+
+function hint(key: string, known: readonly string[]): string {
+  const alias = ALIASES[key.toLowerCase()]
+  const nearest = known.toSorted((a, b) => leven(key, a) - leven(key, b))[0] ?? ''
+  const meant = alias !== undefined && known.includes(alias) ? alias : nearest
+  if (meant === alias || leven(key, meant) <= Math.max(2, key.length / 2)) return `did you mean "${meant}"?`
+  return `known here: ${known.join(', ')}`
+}
+
+function pathText(path: readonly PropertyKey[]): string {
+  return path.map((part, i) => (typeof part === 'number' ? `[${part}]` : `${i > 0 ? '.' : ''}${String(part)}`)).join('')
+}
+
+/** A value as it was written, cut to a length that leaves a message readable. */
+function quote(value: unknown): string {
+  const json = JSON.stringify(value) ?? String(value)
+  return json.length > 80 ? `${json.slice(0, 77)}...` : json
+}
+
+function list(words: readonly string[]): string {
+  return words.length > 1 ? `${words.slice(0, -1).join(', ')} or ${words.at(-1)}` : words.join('')
+}
+
+function article(type: string): string {
+  return /^[aeio]/.test(type) ? `an ${type}` : `a ${type}`
+}

@@ -1,0 +1,93 @@
+import { LOG_LEVELS } from './config.ts'
+import { Code, CniError, messageOf } from './errors.ts'
+import { type LogTarget, log } from './log.ts'
+import { checkEnv, type Env, parseDocument, parseRequest, type Request, versionAnswer, versionOf } from './request.ts'
+import { peekStdin, readStdin } from './stdio.ts'
+import { isObject } from './request.ts'
+import { add } from './verbs/add.ts'
+import { check } from './verbs/check.ts'
+import { del } from './verbs/del.ts'
+import { status } from './verbs/status.ts'
+
+/** How a verb ended well. */
+export interface Outcome {
+  /** Printed on stdout; without it nothing is. */
+  readonly result?: unknown
+  /** The batch lines that were carried out, or with dryRun would have been. */
+  readonly routes?: readonly string[]
+  /** Something an operator should know although the call succeeded. */
+  readonly warning?: string
+}
+
+export interface Reply {
+  readonly stdout: string
+  readonly exitCode: 0 | 1
+}
+
+/**
+ * One call of a runtime, from its environment to what it is answered. Never throws: every failure becomes the error
+ * object that the specification asks for, on stdout.
+ * @see https://github.com/containernetworking/cni/blob/main/SPEC.md#error
+ */
+export async function dispatch(env: Env): Promise<Reply> {
+  // Answered whatever else comes, or does not: it is how a runtime finds out what it may send.
+  if (env['CNI_COMMAND'] === 'VERSION') return printed(versionAnswer(await peekStdin()))
+
+  let document: unknown
+  try {
+    checkEnv(env)
+    document = parseDocument(readStdin())
+    const request = parseRequest(env, document)
+    const outcome = await run(request)
+    const { warning, routes } = outcome
+    const level = warning === undefined ? 'info' : 'warn'
+    log(logTarget(document), { level, ...subject(env, document), outcome: 'ok', warning, routes })
+    return 'result' in outcome ? printed(outcome.result) : { stdout: '', exitCode: 0 }
+  } catch (error) {
+    const { code, message, details } = error instanceof CniError ? error : new CniError(Code.internal, `internal error: ${messageOf(error)}`)
+    log(logTarget(document), { level: 'error', ...subject(env, document), outcome: 'error', code, msg: message, details })
+    return { ...printed({ cniVersion: versionOf(document), code, msg: message, details }), exitCode: 1 }
+  }
+}
+
+function run(request: Request): Promise<Outcome> | Outcome {
+  switch (request.verb) {
+    case 'ADD':
+      return add(request)
+    case 'DEL':
+      return del(request)
+    case 'CHECK':
+      return check(request)
+    case 'STATUS':
+      return status(request)
+    case 'GC':
+      return {} // Routes go with their namespace: there is never anything left to collect.
+    default:
+      throw request satisfies never
+  }
+}
+
+function printed(value: unknown): Reply {
+  return { stdout: `${JSON.stringify(value)}\n`, exitCode: 0 }
+}
+
+/** What a log record says of every call. */
+function subject(env: Env, document: unknown): Record<string, unknown> {
+  return {
+    verb: env['CNI_COMMAND'],
+    network: isObject(document) ? document['name'] : undefined,
+    container: env['CNI_CONTAINERID'],
+    netns: env['CNI_NETNS'],
+    ifname: env['CNI_IFNAME'],
+    durationMs: Math.round(performance.now()),
+  }
+}
+
+/** The log keys of a configuration that may otherwise be wrong: a call that fails is logged where the operator looks. */
+function logTarget(document: unknown): LogTarget {
+  const { logLevel, logFile } = isObject(document) ? document : {}
+  return {
+    logLevel: LOG_LEVELS.find((level) => level === logLevel) ?? 'info',
+    ...(typeof logFile === 'string' && logFile.startsWith('/') ? { logFile } : {}),
+  }
+}

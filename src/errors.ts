@@ -1,0 +1,49 @@
+/**
+ * Error codes. 1 to 50 are the specification's, from 100 on they are ours. Code 3 is never used: it tells a runtime
+ * that no DEL is needed, and the plugins before us would keep their interface.
+ * @see https://github.com/containernetworking/cni/blob/main/SPEC.md#error
+ */
+export const Code = {
+  incompatibleVersion: 1,
+  invalidEnvironment: 4,
+  ioFailure: 5,
+  decodingFailure: 6,
+  invalidConfig: 7,
+  ownNetns: 8,
+  notAvailable: 50,
+  commandFailed: 100,
+  notApplied: 101,
+  rollbackFailed: 102,
+  toolMissing: 103,
+  timeout: 104,
+  checkFailed: 110,
+  internal: 999,
+} as const
+
+export type Code = (typeof Code)[keyof typeof Code]
+
+/**
+ * A failure that a runtime is told of. `message` is one line: the subject first (key path, variable or command), then what
+ * is wrong with it and what to do. `details` holds what else is known: further problems, a command's stderr, what was restored.
+ */
+export class CniError extends Error {
+  readonly code: Code
+  readonly details: string | undefined
+
+  constructor(code: Code, message: string, details?: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause })
+    this.name = 'CniError'
+    this.code = code
+    this.details = details || undefined
+  }
+}
+
+/** The one-line text of anything that was thrown. */
+export function messageOf(error: unknown): string {
+  return oneLine(error instanceof Error ? error.message : String(error))
+}
+
+/** `text` with every run of white space, line ends included, made one space. */
+export function oneLine(text: string): string {
+  return text.trim().replace(/\s+/g, ' ')
+}

@@ -1,0 +1,185 @@
+import { type Family, familyOf } from './address.ts'
+import {
+  DEFAULT_DST,
+  DEFAULT_PRIORITY,
+  type Link,
+  MAIN_TABLE,
+  type NextHop,
+  type Route,
+  type RouteOp,
+  Scope,
+  UNICAST,
+} from './route.ts'
+
+/**
+ * How the plugin calls ip(8), what it asks, and how it reads the answers. JSON, so that nothing is guessed from columns;
+ * numeric, so that no file below /etc/iproute2 renames a table or a protocol; details, for the kind of an interface; a batch
+ * on stdin, so that one process does all and no word of ours is ever an option.
+ * @see ip(8), ip-route(8), ip-address(8)
+ */
+export const IP = ['ip', '-json', '-Numeric', '-details', '-batch', '-'] as const
+export const SHOW_ROUTES = 'route show table all'
+export const SHOW_LINKS = 'address show'
+
+/** RTPROT_BOOT: what ip prints no protocol for, and what a route gets that is added without one. */
+const BOOT = 3
+
+// `ip -json route` prints these; the rest of its keys (flags aside) does not matter to us or is listed in EXTRA.
+interface RouteJson {
+  type?: string
+  dst: string
+  gateway?: string
+  via?: { family: string; host: string }
+  dev?: string
+  table?: string
+  protocol?: string
+  scope?: string
+  prefsrc?: string
+  metric?: number
+  flags?: string[]
+  pref?: string
+  metrics?: Record<string, unknown>[]
+  nexthops?: HopJson[]
+  nhid?: number
+  encap?: unknown
+  [key: string]: unknown
+}
+
+interface HopJson {
+  gateway?: string
+  via?: { family: string; host: string }
+  dev?: string
+  weight?: number
+  flags?: string[]
+}
+
+// Keys of the answer that are words of the command too.
+const EXTRA = ['from', 'tos', 'ttl-propagate'] as const
+
+type Writable<T> = { -readonly [K in keyof T]: T[K] }
+
+/** The routes of one `route show table all` answer: of every table, both families. @throws SyntaxError if it is no JSON */
+export function parseRoutes(answer: string): Route[] {
+  return (JSON.parse(answer) as RouteJson[]).map(parseRoute)
+}
+
+function parseRoute(json: RouteJson): Route {
+  // IPv6 routes always carry a router preference, IPv4 routes never: the only difference between `default dev eth0` of each.
+  const family: Family = json.pref !== undefined || json.dst.includes(':') ? 6 : 4
+  const route: Writable<Route> = {
+    family,
+    type: Number(json.type ?? UNICAST),
+    dst: prefixOf(json.dst, family),
+    table: Number(json.table ?? MAIN_TABLE),
+    protocol: Number(json.protocol ?? BOOT),
+    priority: json.metric ?? 0,
+  }
+  const gw = json.gateway ?? json.via?.host
+  if (gw !== undefined) route.gw = gw
+  if (json.dev !== undefined) route.dev = json.dev
+  if (family === 4) route.scope = Number(json.scope ?? Scope.global)
+  if (json.prefsrc !== undefined) route.src = json.prefsrc
+  if (json.flags?.includes('onlink')) route.onlink = true
+  if (json.nexthops) route.nexthops = json.nexthops.map(parseHop)
+  if (json.nhid !== undefined) route.nhid = json.nhid
+  if (json.encap !== undefined) route.opaque = 'encap'
+
+  const extra: string[] = []
+  for (const key of EXTRA) if (json[key] !== undefined) extra.push(key, String(json[key]))
+  for (const [key, value] of Object.entries(json.metrics?.[0] ?? {})) {
+    if (key === 'mtu' && typeof value === 'number') route.mtu = value
+    else if (key === 'advmss' && typeof value === 'number') route.advmss = value
+    else extra.push(key, String(value))
+  }
+  if (json.pref !== undefined && json.pref !== 'medium') extra.push('pref', json.pref)
+  if (extra.length > 0) route.extra = extra
+  return route
+}
+
+function parseHop(json: HopJson): NextHop {
+  const gw = json.gateway ?? json.via?.host
+  return {
+    ...(gw === undefined ? {} : { gw }),
+    dev: json.dev ?? '',
+    weight: json.weight ?? 1,
+    onlink: json.flags?.includes('onlink') ?? false,
+  }
+}
+
+function prefixOf(dst: string, family: Family): string {
+  if (dst === 'default') return DEFAULT_DST[family]
+  if (dst.includes('/')) return dst
+  return `${dst}/${family === 4 ? 32 : 128}`
+}
+
+interface LinkJson {
+  ifname?: string
+  flags?: string[]
+  linkinfo?: { info_kind?: string }
+  addr_info?: { local?: string }[]
+}
+
+/** The interfaces of one `address show` answer. @throws SyntaxError if it is no JSON */
+export function parseLinks(answer: string): Link[] {
+  return (JSON.parse(answer) as LinkJson[]).flatMap((json) => {
+    if (json.ifname === undefined) return [] // ip prints `{}` for what a filter left out
+    const kind = json.linkinfo?.info_kind
+    return {
+      ifname: json.ifname,
+      up: json.flags?.includes('UP') ?? false,
+      ...(kind === undefined ? {} : { kind }),
+      addresses: (json.addr_info ?? []).flatMap((info) => info.local ?? []),
+    }
+  })
+}
+
+/** The batch line of a change: `route add 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142`. */
+export function batchLine({ op, route }: RouteOp): string {
+  const words = ['route', op, route.dst, ...hopWords(route)]
+  if (route.table !== MAIN_TABLE) words.push('table', String(route.table))
+  words.push('proto', String(route.protocol))
+  if (route.priority !== DEFAULT_PRIORITY[route.family]) words.push('metric', String(route.priority))
+  // A deletion without scope matches any; the next hop already tells which route is meant.
+  if (route.scope !== undefined && op !== 'del' && route.scope !== impliedScope(route)) {
+    words.push('scope', String(route.scope))
+  }
+  if (route.src !== undefined) words.push('src', route.src)
+  if (route.mtu !== undefined) words.push('mtu', String(route.mtu))
+  if (route.advmss !== undefined) words.push('advmss', String(route.advmss))
+  if (route.extra) words.push(...route.extra)
+  return words.join(' ')
+}
+
+/** A route as `ip route show` would print it, for messages and the log. */
+export function routeText(route: Route): string {
+  return batchLine({ op: 'add', route, why: '' }).replace('route add ', '')
+}
+
+/** The scope ip(8) gives an IPv4 route that is written without one. */
+function impliedScope(route: Route): number {
+  return route.gw !== undefined || route.nexthops !== undefined || route.nhid !== undefined ? Scope.global : Scope.link
+}
+
+function hopWords(route: Route): string[] {
+  if (route.nhid !== undefined) return ['nhid', String(route.nhid)]
+  if (route.nexthops) {
+    return route.nexthops.flatMap((hop) => [
+      'nexthop',
+      ...viaWords(hop.gw, route.family),
+      'dev',
+      hop.dev,
+      'weight',
+      String(hop.weight),
+      ...(hop.onlink ? ['onlink'] : []),
+    ])
+  }
+  const words = viaWords(route.gw, route.family)
+  if (route.dev !== undefined) words.push('dev', route.dev)
+  if (route.onlink) words.push('onlink')
+  return words
+}
+
+function viaWords(gw: string | undefined, family: Family): string[] {
+  if (gw === undefined) return []
+  return familyOf(gw) === family ? ['via', gw] : ['via', 'inet6', gw]
+}

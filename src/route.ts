@@ -1,0 +1,118 @@
+import type { Family } from './address.ts'
+
+/**
+ * The route protocol of the routes this plugin makes. It is how a later call, or another copy of the plugin, knows them
+ * again. No daemon that writes routes in pods or on nodes uses this number.
+ * @see ip-route(8), `protocol RTPROTO`
+ */
+export const PROTOCOL = 142
+
+export const MAIN_TABLE = 254
+export const LOCAL_TABLE = 255
+
+/** @see rtnetlink(7): `rtm_scope` */
+export const Scope = { global: 0, site: 200, link: 253, host: 254, nowhere: 255 } as const
+
+/** @see rtnetlink(7): `rtm_type` RTN_UNICAST */
+export const UNICAST = 1
+
+/** The metric the kernel gives an IPv6 route that comes without one; IPv4's is 0. */
+export const DEFAULT_PRIORITY = { 4: 0, 6: 1024 } as const
+
+export const DEFAULT_DST = { 4: '0.0.0.0/0', 6: '::/0' } as const
+
+/** One of the next hops of a multipath route. */
+export interface NextHop {
+  readonly gw?: string
+  readonly dev: string
+  readonly weight: number
+  readonly onlink: boolean
+}
+
+/** A route as the kernel holds it. Every attribute we can read is kept, so that a removed route can be put back as it was. */
+export interface Route {
+  readonly family: Family
+  /** rtm_type as a number; 1 is unicast. */
+  readonly type: number
+  /** With its prefix length, also for a host and for a default: `169.254.1.1/32`, `0.0.0.0/0`. */
+  readonly dst: string
+  /** Of the other family in an IPv4 route with an IPv6 next hop (RFC 5549). Absent: on-link. */
+  readonly gw?: string
+  /** Absent for multipath routes, and for types that lead nowhere. */
+  readonly dev?: string
+  readonly table: number
+  readonly protocol: number
+  /** The metric. */
+  readonly priority: number
+  /** IPv4 only: IPv6 routes have no scope. */
+  readonly scope?: number
+  readonly src?: string
+  readonly mtu?: number
+  readonly advmss?: number
+  readonly onlink?: boolean
+  readonly nexthops?: readonly NextHop[]
+  /** Number of the nexthop object (ip-nexthop(8)) the route uses; then `gw` and `dev` are only a copy. */
+  readonly nhid?: number
+  /** Further attributes, as ip-route(8) takes them: `['window', '1000', 'pref', 'high']`. */
+  readonly extra?: readonly string[]
+  /** An attribute we cannot write back (`encap`): the route must not be removed. */
+  readonly opaque?: string
+}
+
+/** A change to the pod's routes, with the configuration key it comes from (`routes[0]`, `defaultRoute`). */
+export type RouteOp =
+  | { readonly op: 'add' | 'replace'; readonly route: Route; readonly why: string }
+  | { readonly op: 'del'; readonly route: Route; readonly why: string }
+
+export interface Link {
+  readonly ifname: string
+  readonly up: boolean
+  /** rtnl kind (`veth`, `dummy`); absent for `lo` and physical interfaces. */
+  readonly kind?: string
+  /** Bare addresses as the kernel prints them. */
+  readonly addresses: readonly string[]
+}
+
+/** What a pod's network namespace held at one moment: the routes of all tables of both families, and the interfaces. */
+export interface Snapshot {
+  readonly routes: readonly Route[]
+  readonly links: readonly Link[]
+}
+
+/** True if two routes compete for one place: the kernel has room for one of each family, table, prefix and metric. */
+export function samePlace(a: Route, b: Route): boolean {
+  return a.dst === b.dst && a.table === b.table && a.priority === b.priority && a.family === b.family
+}
+
+/** True if two routes send packets the same way, whoever made them. */
+export function sameWay(a: Route, b: Route): boolean {
+  return (
+    a.type === b.type &&
+    a.gw === b.gw &&
+    a.dev === b.dev &&
+    a.scope === b.scope &&
+    a.src === b.src &&
+    a.mtu === b.mtu &&
+    a.advmss === b.advmss &&
+    (a.onlink ?? false) === (b.onlink ?? false) &&
+    a.nhid === b.nhid &&
+    String(a.extra ?? '') === String(b.extra ?? '') &&
+    JSON.stringify(a.nexthops) === JSON.stringify(b.nexthops)
+  )
+}
+
+/** True if the kernel would make no difference between two routes. */
+export function sameRoute(a: Route, b: Route): boolean {
+  return samePlace(a, b) && a.protocol === b.protocol && sameWay(a, b)
+}
+
+/** The interfaces a route leaves by. */
+export function devicesOf(route: Route): string[] {
+  if (route.nexthops) return [...new Set(route.nexthops.map((hop) => hop.dev))]
+  return route.dev === undefined ? [] : [route.dev]
+}
+
+/** A default route of the main table: the one that catches what nothing else does. */
+export function isMainDefault(route: Route): boolean {
+  return route.table === MAIN_TABLE && route.type === UNICAST && route.dst === DEFAULT_DST[route.family]
+}

@@ -1,0 +1,37 @@
+import { changeRoutes, readRoutes } from '../change.ts'
+import { parseConfig } from '../config.ts'
+import type { Outcome } from '../dispatch.ts'
+import { batchLine } from '../iproute2.ts'
+import { withNetns } from '../netns.ts'
+import { planAdd } from '../plan.ts'
+import { refuseOwn, refuseUnwritable } from './checks.ts'
+import { buildResult, parsePrevResult } from '../result.ts'
+import type { Request } from '../request.ts'
+import type { RouteOp, Snapshot } from '../route.ts'
+
+/**
+ * Makes the routes of the pod's NIC those of the configuration. A second call finds nothing to do and prints the same.
+ * @see https://github.com/containernetworking/cni/blob/main/SPEC.md#add-add-container-to-network-or-apply-modifications
+ */
+export async function add(request: Request & { verb: 'ADD' }): Promise<Outcome> {
+  const config = parseConfig(request.conf)
+  const prev = parsePrevResult(request.conf['prevResult'])
+  refuseUnwritable(request.ifname)
+  return withNetns(request.netns, async (netns) => {
+    refuseOwn(request, netns)
+    let result: unknown
+    const decide = (snapshot: Snapshot): readonly RouteOp[] => {
+      const { ops, routes } = planAdd(config, request.ifname, snapshot)
+      const removed = ([4, 6] as const).filter((family) => config.defaultRoute[family] === 'remove')
+      // Before anything is written: a Result that cannot be told is a reason not to start.
+      result = buildResult(request.cniVersion, prev, removed, routes)
+      return ops
+    }
+    if (config.dryRun) {
+      const ops = await readRoutes(netns, decide)
+      return { result: { ...prev, cniVersion: request.cniVersion }, routes: ops.map(batchLine), warning: 'dryRun: nothing was changed' }
+    }
+    const ops = await changeRoutes(netns, decide)
+    return { result, routes: ops.map(batchLine) }
+  })
+}

@@ -1,0 +1,41 @@
+import { changeRoutes } from '../change.ts'
+import { type Config, parseConfig } from '../config.ts'
+import type { Outcome } from '../dispatch.ts'
+import { Code, CniError, messageOf } from '../errors.ts'
+import { batchLine } from '../iproute2.ts'
+import { withNetns } from '../netns.ts'
+import { planDel } from '../plan.ts'
+import type { Request } from '../request.ts'
+import { refuseOwn } from './checks.ts'
+
+/**
+ * Takes our routes off the NIC, if there still is one. Everything else is success: a DEL that fails keeps the runtime from
+ * calling the plugins before us, and their interfaces and addresses leak.
+ * @see https://github.com/containernetworking/cni/blob/main/SPEC.md#del-remove-container-from-network-or-un-apply-modifications
+ */
+export async function del(request: Request & { verb: 'DEL' }): Promise<Outcome> {
+  if (request.netns === '') return {}
+  try {
+    return await withNetns(request.netns, async (netns) => {
+      refuseOwn(request, netns)
+      const { ifname } = request
+      const elsewhere = configOf(request)?.routes.filter(({ dev }) => dev !== undefined && dev !== ifname) ?? []
+      const ops = await changeRoutes(netns, (snapshot) => planDel(elsewhere, ifname, snapshot))
+      return { routes: ops.map(batchLine) }
+    })
+  } catch (error) {
+    if (error instanceof CniError && error.code === Code.ownNetns) throw error
+    // A namespace that is gone is the ordinary end of a pod, not worth a word at level info.
+    const gone = error instanceof CniError && error.code === Code.invalidEnvironment
+    return gone ? {} : { warning: `routes not removed: ${messageOf(error)}` }
+  }
+}
+
+/** The configuration, or undefined if it is one that ADD would have refused: then no route of it was ever made. */
+function configOf(request: Request & { verb: 'DEL' }): Config | undefined {
+  try {
+    return parseConfig(request.conf)
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,24 @@
+import { readRoutes } from '../change.ts'
+import { parseConfig } from '../config.ts'
+import type { Outcome } from '../dispatch.ts'
+import { Code, CniError } from '../errors.ts'
+import { missingCapabilities, withNetns } from '../netns.ts'
+import type { Request } from '../request.ts'
+
+/**
+ * Tells whether ADD could do its work on this node: does what ADD does first, reading the routes of a namespace, in our own.
+ * @throws CniError 50, or 7 for a configuration that ADD would refuse
+ * @see https://github.com/containernetworking/cni/blob/main/SPEC.md#status-check-plugin-status
+ */
+export async function status(request: Request & { verb: 'STATUS' }): Promise<Outcome> {
+  parseConfig(request.conf)
+  try {
+    await withNetns('/proc/self/ns/net', (netns) => readRoutes(netns, () => undefined))
+  } catch (error) {
+    if (!(error instanceof CniError)) throw error
+    throw new CniError(Code.notAvailable, error.message, error.details, error)
+  }
+  const missing = missingCapabilities()
+  if (missing.length > 0) throw new CniError(Code.notAvailable, `process: lacks ${missing.join(' and ')}; run it as root with these capabilities`)
+  return {}
+}
