@@ -12,9 +12,8 @@ export interface Prefix {
   readonly network: string
 }
 
-// ip-cidr takes zones, several slashes and lengths like /048 without complaint; a route has none of these.
-const CIDR = /^[0-9a-fA-F.:]+\/(?:0|[1-9]\d{0,2})$/
-const ADDRESS = /^[0-9a-fA-F.:]+$/
+// ip-cidr takes zones, several slashes, lengths like /048, and makes IPv4 of ::ffff:10.0.0.1; a route has none of these.
+const CIDR = /^(?:[0-9.]+|[0-9a-fA-F:]+)\/(?:0|[1-9]\d{0,2})$/
 
 /** `text` as an address with prefix length, host bits kept apart; undefined if it is none. */
 export function parsePrefix(text: string): Prefix | undefined {
@@ -35,7 +34,6 @@ export function parsePrefix(text: string): Prefix | undefined {
 
 /** `text` as a bare address in the form the kernel prints; undefined if it is none. */
 export function parseAddress(text: string): { family: Family; address: string } | undefined {
-  if (!ADDRESS.test(text)) return undefined
   const prefix = parsePrefix(`${text}/${text.includes(':') ? 128 : 32}`)
   return prefix && { family: prefix.family, address: prefix.address }
 }

@@ -245,9 +245,10 @@ function describe(issue: z.core.$ZodIssue, base: readonly PropertyKey[]): string
     case 'invalid_type':
       return [`${at}: ${issue.input === undefined ? 'missing' : `must be ${article(issue.expected)}, is ${quote(issue.input)}`}`]
     case 'invalid_union': {
-      // Both our unions are of a word and something else: the branch that took the type has the better message.
-      const branches = issue.errors.filter((errors) => !errors.some((e) => e.code === 'invalid_type' && e.path.length === 0))
-      const chosen = branches.find((errors) => errors.some((e) => e.code !== 'invalid_value')) ?? branches[0]
+      // The branch that got furthest knows best: one that looked inside before one that did not know the word before one of another type.
+      const rank = (errors: readonly z.core.$ZodIssue[]) =>
+        errors.some((e) => e.path.length === 0 && e.code === 'invalid_type') ? 2 : errors.some((e) => e.path.length === 0 && e.code === 'invalid_value') ? 1 : 0
+      const chosen = issue.errors.filter((errors) => rank(errors) < 2).sort((a, b) => rank(a) - rank(b))[0]
       if (chosen) return chosen.flatMap((inner) => describe(inner, path))
       const types = issue.errors.flatMap((errors) => (errors[0]?.code === 'invalid_type' ? errors[0].expected : 'string'))
       return [`${at}: must be ${types.map(article).join(' or ')}, is ${quote(issue.input)}`]

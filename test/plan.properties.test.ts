@@ -1,0 +1,132 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { type Config, parseConfig } from '../src/config.ts'
+import { CniError } from '../src/errors.ts'
+import { type Plan, planAdd, planDel, planRestore } from '../src/plan.ts'
+import { DEFAULT_DST, devicesOf, type Route, type Snapshot, samePlace } from '../src/route.ts'
+import { carryOut, sorted } from './support/kernel.ts'
+import { link, route } from './support/snapshots.ts'
+
+const DEVICES = ['eth0', 'net1', 'net2'] as const
+const PREFIXES = { 4: ['10.50.0.0/16', '10.199.0.0/16', '172.20.0.0/16', '169.254.1.1/32'], 6: ['fd00:10:50::/48', 'fd00:10:199::/64'] } as const
+const GATEWAYS = { 4: ['169.254.1.1', '10.0.1.1'], 6: ['fe80::1', 'fd00::1'] } as const
+
+const family = fc.constantFrom(4 as const, 6 as const)
+const metric = (of: 4 | 6) => fc.constantFrom(of === 4 ? 0 : 1024, 50, 4096)
+const maybe = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: undefined })
+
+/** A route as anybody might have made it, on any interface. */
+const kernelRoute: fc.Arbitrary<Route> = family.chain((of) =>
+  fc
+    .record({
+      dst: fc.constantFrom(DEFAULT_DST[of], DEFAULT_DST[of], ...PREFIXES[of]),
+      gw: maybe(fc.constantFrom(...GATEWAYS[of])),
+      dev: fc.constantFrom(...DEVICES),
+      table: fc.constantFrom(254, 254, 254, 100),
+      protocol: fc.constantFrom(2, 3, 16, 142),
+      priority: metric(of),
+      mtu: maybe(fc.constantFrom(1300, 1400)),
+    })
+    .map(({ dst, gw, mtu, ...more }) => route(of, dst, { ...more, ...(gw === undefined ? {} : { gw }), ...(mtu === undefined ? {} : { mtu }) })),
+)
+
+/** A table the kernel could hold: one route a place. */
+const snapshot: fc.Arbitrary<Snapshot> = fc
+  .uniqueArray(kernelRoute, { maxLength: 12, comparator: samePlace })
+  .map((routes) => ({ routes, links: DEVICES.map((dev) => link(dev, '10.199.3.153', 'fd00:10:199::153')) }))
+
+const configured = family.chain((of) =>
+  fc.record(
+    {
+      dst: fc.constantFrom(...PREFIXES[of]),
+      gw: fc.constantFrom(...GATEWAYS[of]),
+      priority: metric(of),
+      table: fc.constantFrom(254, 100),
+      mtu: fc.constantFrom(1300, 1400),
+      src: fc.constant(of === 4 ? '10.199.3.153' : 'fd00:10:199::153'),
+    },
+    { requiredKeys: ['dst'] },
+  ),
+)
+
+const config: fc.Arbitrary<Config> = fc
+  .record({
+    defaultRoute: fc.record({ ipv4: fc.constantFrom('remove', 'keep'), ipv6: fc.constantFrom('remove', 'keep') }),
+    routes: fc.array(configured, { maxLength: 5 }),
+  })
+  .map((conf) => {
+    try {
+      return parseConfig(conf)
+    } catch {
+      return parseConfig({ defaultRoute: conf.defaultRoute }) // duplicates: another property's business
+    }
+  })
+
+/** Runs `property` on every pod and configuration that go together. */
+function forAll(property: (pod: Snapshot, conf: Config, plan: Plan) => void): void {
+  let planned = 0
+  fc.assert(
+    fc.property(snapshot, config, (pod, conf) => {
+      let plan: Plan
+      try {
+        plan = planAdd(conf, 'eth0', pod)
+      } catch (error) {
+        if (error instanceof CniError) return
+        throw error
+      }
+      planned++
+      property(pod, conf, plan)
+    }),
+    { numRuns: 400 },
+  )
+  // A generator that only makes what is refused would prove nothing.
+  expect(planned).toBeGreaterThan(100)
+}
+
+describe('whatever the pod and the configuration', () => {
+  it('ADD is a batch that the kernel takes, and a second ADD finds nothing to do', () => {
+    forAll((pod, conf, plan) => {
+      const after = carryOut(pod, plan.ops)
+      expect(planAdd(conf, 'eth0', after).ops).toEqual([])
+    })
+  })
+
+  it('ADD leaves every route of another device as it was', () => {
+    const others = (pod: Snapshot) => sorted(pod.routes.filter((r) => !devicesOf(r).includes('eth0')))
+    forAll((pod, _, plan) => {
+      expect(plan.ops.every(({ route: { dev } }) => dev === 'eth0')).toBe(true)
+      expect(others(carryOut(pod, plan.ops))).toEqual(others(pod))
+    })
+  })
+
+  it('ADD removes the defaults it is told to, and nothing but defaults, after all additions', () => {
+    forAll((pod, conf, plan) => {
+      const after = carryOut(pod, plan.ops)
+      for (const of of [4, 6] as const) {
+        const left = after.routes.filter((r) => r.family === of && r.dst === DEFAULT_DST[of] && r.table === 254 && r.dev === 'eth0')
+        if (conf.defaultRoute[of] === 'remove') expect(left).toEqual([])
+      }
+      const kinds = plan.ops.map(({ op }) => (op === 'del' ? 1 : 0))
+      expect(kinds).toEqual([...kinds].sort())
+      for (const { op, route: r } of plan.ops) if (op === 'del') expect(r.dst).toBe(DEFAULT_DST[r.family])
+    })
+  })
+
+  it('a rollback from any point brings back the pod', () => {
+    forAll((pod, _, { ops }) => {
+      for (let done = 0; done <= ops.length; done++) {
+        const now = carryOut(pod, ops.slice(0, done))
+        expect(sorted(carryOut(now, planRestore(pod, now, ops)).routes)).toEqual(sorted(pod.routes))
+      }
+    })
+  })
+
+  it('DEL after ADD leaves none of our routes on the device, and all others', () => {
+    forAll((pod, conf, plan) => {
+      const after = carryOut(pod, plan.ops)
+      const left = carryOut(after, planDel(conf.routes, 'eth0', after)).routes
+      const expected = after.routes.filter((r) => !(r.dev === 'eth0' && r.protocol === 142))
+      expect(sorted(left)).toEqual(sorted(expected))
+    })
+  })
+})

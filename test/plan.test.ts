@@ -1,0 +1,268 @@
+import { describe, expect, it } from 'vitest'
+import { parseConfig } from '../src/config.ts'
+import { CniError } from '../src/errors.ts'
+import { batchLine } from '../src/iproute2.ts'
+import { planAdd, planDel, planRestore, unmet } from '../src/plan.ts'
+import type { Route, Snapshot } from '../src/route.ts'
+import { carryOut, sorted } from './support/kernel.ts'
+import { calicoPod, DEFAULT4, DEFAULT6, LINK4, link, route } from './support/snapshots.ts'
+
+/** The batch that ADD writes for `conf` in a pod. */
+function batch(conf: Record<string, unknown>, pod: Snapshot = calicoPod(), ifname = 'eth0'): string[] {
+  return planAdd(parseConfig(conf), ifname, pod).ops.map(batchLine)
+}
+
+function refusal(run: () => unknown): { code: number; message: string } {
+  try {
+    run()
+  } catch (error) {
+    if (error instanceof CniError) return { code: error.code, message: error.message }
+    throw error
+  }
+  throw new Error('was accepted')
+}
+
+const OURS = { dev: 'eth0', protocol: 142 }
+const REMOVE4 = 'route del 0.0.0.0/0 via 169.254.1.1 dev eth0 proto 3'
+const REMOVE6 = 'route del ::/0 via fe80::ecee:eeff:feee:eeee dev eth0 proto 3'
+
+describe('ADD in a pod as Calico wires it', () => {
+  it('removes the default routes of both families', () => {
+    expect(batch({})).toEqual([REMOVE4, REMOVE6])
+  })
+
+  it('adds the underlay routes through the next hop of the default, before the default goes', () => {
+    expect(batch({ routes: [{ dst: '10.199.0.0/16' }, { dst: '10.50.0.0/16' }, { dst: 'fd00:10:50::/48' }] })).toEqual([
+      'route add 10.199.0.0/16 via 169.254.1.1 dev eth0 proto 142',
+      'route add 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142',
+      'route add fd00:10:50::/48 via fe80::ecee:eeff:feee:eeee dev eth0 proto 142',
+      REMOVE4,
+      REMOVE6,
+    ])
+  })
+
+  it.each<[string, unknown, string[]]>([
+    ['keep', 'keep', []],
+    ['keep for IPv4 only', { ipv4: 'keep' }, [REMOVE6]],
+    ['keep for IPv6 only', { ipv6: 'keep' }, [REMOVE4]],
+  ])('defaultRoute %s', (_, defaultRoute, lines) => {
+    expect(batch({ defaultRoute })).toEqual(lines)
+  })
+
+  it.each<[Record<string, unknown>, string]>([
+    [{ gw: '10.199.3.1' }, 'via 10.199.3.1 dev eth0 proto 142'],
+    [{ gw: '10.9.9.9', onlink: true }, 'via 10.9.9.9 dev eth0 onlink proto 142'],
+    [{ scope: 'link' }, 'dev eth0 proto 142'],
+    [{ scope: 'site' }, 'via 169.254.1.1 dev eth0 proto 142 scope 200'],
+    [{ src: '10.199.3.153' }, 'via 169.254.1.1 dev eth0 proto 142 src 10.199.3.153'],
+    [{ priority: 50 }, 'via 169.254.1.1 dev eth0 proto 142 metric 50'],
+    [{ table: 100 }, 'via 169.254.1.1 dev eth0 table 100 proto 142'],
+    [{ mtu: 1400, advmss: 1360 }, 'via 169.254.1.1 dev eth0 proto 142 mtu 1400 advmss 1360'],
+    [{ dev: 'net1', gw: '10.0.1.1' }, 'via 10.0.1.1 dev net1 proto 142'],
+  ])('a route with %j', (keys, words) => {
+    expect(batch({ defaultRoute: 'keep', routes: [{ dst: '10.50.0.0/16', ...keys }] })).toEqual([`route add 10.50.0.0/16 ${words}`])
+  })
+
+  it('finds nothing to do the second time', () => {
+    const conf = { routes: [{ dst: '10.50.0.0/16' }, { dst: '10.60.0.0/16', gw: '10.199.3.1' }, { dst: 'fd00:10:50::/48' }] }
+    const pod = calicoPod()
+    const after = carryOut(pod, planAdd(parseConfig(conf), 'eth0', pod).ops)
+    expect(batch(conf, after)).toEqual([])
+  })
+})
+
+describe('the default routes that go', () => {
+  const foreign = route(4, '0.0.0.0/0', { gw: '10.0.1.1', dev: 'net1', priority: 100 })
+
+  it('are those of the interface only', () => {
+    expect(batch({}, calicoPod(foreign))).toEqual([REMOVE4, REMOVE6])
+  })
+
+  it('are those of the main table only', () => {
+    expect(batch({}, calicoPod(route(4, '0.0.0.0/0', { gw: '10.0.0.1', dev: 'eth0', table: 100 })))).toEqual([REMOVE4, REMOVE6])
+  })
+
+  it('are all there are, whatever their metric', () => {
+    const second = route(4, '0.0.0.0/0', { gw: '169.254.1.1', dev: 'eth0', priority: 100, protocol: 16 })
+    expect(batch({ defaultRoute: { ipv6: 'keep' } }, calicoPod(second))).toEqual([
+      REMOVE4,
+      'route del 0.0.0.0/0 via 169.254.1.1 dev eth0 proto 16 metric 100',
+    ])
+  })
+
+  it('may be multipath if all of it leaves by the interface', () => {
+    const nexthops = ['10.0.0.1', '10.0.0.2'].map((gw) => ({ gw, dev: 'eth0', weight: 1, onlink: false }))
+    const pod = { ...calicoPod(), routes: [route(4, '0.0.0.0/0', { nexthops })] }
+    expect(batch({ routes: [{ dst: '10.50.0.0/16' }] }, pod)).toEqual([
+      'route add 10.50.0.0/16 via 10.0.0.1 dev eth0 proto 142',
+      'route del 0.0.0.0/0 nexthop via 10.0.0.1 dev eth0 weight 1 nexthop via 10.0.0.2 dev eth0 weight 1 proto 3',
+    ])
+  })
+
+  it.each<[string, Partial<Route>, string]>([
+    [
+      'shares its next hops with another interface',
+      { nexthops: [{ gw: '10.0.0.1', dev: 'eth0', weight: 1, onlink: false }, { gw: '10.0.1.1', dev: 'net1', weight: 1, onlink: false }] },
+      'defaultRoute: 0.0.0.0/0 is one multipath route over eth0 and net1; set "defaultRoute": {"ipv4": "keep"} to leave it',
+    ],
+    [
+      'could not be put back',
+      { gw: '10.0.0.1', dev: 'eth0', opaque: 'encap' },
+      'defaultRoute: 0.0.0.0/0 via 10.0.0.1 dev eth0 proto 3 has an attribute (encap) that could not be restored; set "defaultRoute": {"ipv4": "keep"} to leave it',
+    ],
+  ])('refuse a default that %s', (_, more, message) => {
+    const pod = { ...calicoPod(), routes: [route(4, '0.0.0.0/0', more)] }
+    expect(refusal(() => batch({}, pod))).toEqual({ code: 7, message })
+  })
+})
+
+describe('the next hop of a route that names none', () => {
+  const only = (...routes: Route[]): Snapshot => ({ ...calicoPod(), routes })
+  const conf = { routes: [{ dst: '10.50.0.0/16' }] }
+
+  it('is that of the default with the lowest metric', () => {
+    const pod = only(route(4, '0.0.0.0/0', { gw: '10.0.0.2', dev: 'eth0', priority: 9 }), route(4, '0.0.0.0/0', { gw: '10.0.0.1', dev: 'eth0', priority: 5 }))
+    expect(batch(conf, pod)[0]).toBe('route add 10.50.0.0/16 via 10.0.0.1 dev eth0 proto 142')
+  })
+
+  it('is none after a default without gateway: the route is on-link', () => {
+    expect(batch(conf, only(route(4, '0.0.0.0/0', { dev: 'eth0' })))[0]).toBe('route add 10.50.0.0/16 dev eth0 proto 142')
+  })
+
+  it('keeps the onlink of the default', () => {
+    expect(batch(conf, only(route(4, '0.0.0.0/0', { gw: '10.9.9.9', dev: 'eth0', onlink: true })))[0]).toBe('route add 10.50.0.0/16 via 10.9.9.9 dev eth0 onlink proto 142')
+  })
+
+  it('is that of our other routes when the default is gone', () => {
+    expect(batch(conf, only(route(4, '10.60.0.0/16', { ...OURS, gw: '10.0.0.1' })))).toEqual(['route add 10.50.0.0/16 via 10.0.0.1 dev eth0 proto 142'])
+  })
+
+  it('is not that of a route whose own entry names it', () => {
+    const two = { routes: [{ dst: '10.60.0.0/16', gw: '10.0.0.1' }, { dst: '10.50.0.0/16' }] }
+    expect(batch(two, only(LINK4, route(4, '10.60.0.0/16', { ...OURS, gw: '10.0.0.1' })))).toEqual(['route add 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142'])
+  })
+
+  it("is 169.254.1.1 where Calico's link route is all that is left", () => {
+    expect(batch(conf, only(LINK4))).toEqual(['route add 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142'])
+  })
+
+  it('is never that of the other family, another interface or another plugin', () => {
+    const pod = only(DEFAULT6, route(4, '0.0.0.0/0', { gw: '10.0.1.1', dev: 'net1' }), route(4, '10.60.0.0/16', { gw: '10.0.0.1', dev: 'eth0' }))
+    expect(refusal(() => batch(conf, pod))).toEqual({
+      code: 7,
+      message: 'routes[0]: no IPv4 next hop is known on eth0, which has no IPv4 default route; add "gw" or "scope": "link"',
+    })
+  })
+})
+
+describe('a route that is there already', () => {
+  const conf = { defaultRoute: 'keep', routes: [{ dst: '10.50.0.0/16' }] }
+  it.each<[string, Partial<Route>, string[]]>([
+    ['stays if it is the same', { ...OURS, gw: '169.254.1.1' }, []],
+    ["stays another plugin's if it is the same", { dev: 'eth0', gw: '169.254.1.1', protocol: 3 }, []],
+    ['is replaced if it differs', { ...OURS, gw: '169.254.1.1', mtu: 1400 }, ['route replace 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142']],
+    ['leaves room beside it with another metric', { dev: 'net1', gw: '10.0.1.1', priority: 5 }, ['route add 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142']],
+    ['leaves room beside it in another table', { dev: 'net1', gw: '10.0.1.1', table: 100 }, ['route add 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142']],
+  ])('%s', (_, more, lines) => {
+    expect(batch(conf, calicoPod(route(4, '10.50.0.0/16', more)))).toEqual(lines)
+  })
+
+  it.each<[string, Partial<Route>, string]>([
+    ['on another interface', { dev: 'net1', gw: '10.0.1.1' }, '10.50.0.0/16 via 10.0.1.1 dev net1 proto 3'],
+    ['that leads nowhere', { type: 6 }, '10.50.0.0/16 proto 3'],
+  ])('%s is not taken away', (_, more, text) => {
+    expect(refusal(() => batch(conf, calicoPod(route(4, '10.50.0.0/16', more))))).toEqual({
+      code: 7,
+      message: `routes[0]: the pod has another route to 10.50.0.0/16 already: ${text}; give this one another "priority"`,
+    })
+  })
+})
+
+describe('what the kernel would refuse is found before', () => {
+  const pod = calicoPod()
+  it.each<[string, number, () => unknown]>([
+    ['CNI_IFNAME: the pod has no interface eth9; it has lo, eth0, net1', 4, () => batch({}, pod, 'eth9')],
+    ['routes[0].dev: the pod has no interface net9; it has lo, eth0, net1', 7, () => batch({ routes: [{ dst: '10.0.0.0/8', dev: 'net9', gw: '10.0.0.1' }] })],
+    [
+      'routes[0]: interface eth0 is down; the plugin that made it must set it up',
+      7,
+      () => batch({ routes: [{ dst: '10.0.0.0/8' }] }, { ...pod, links: [{ ...link('eth0'), up: false }] }),
+    ],
+    [
+      'routes[0].src: 10.199.3.154 is no address of the pod; it has 10.199.3.153, fd00:10:199::153, 10.0.1.10',
+      7,
+      () => batch({ routes: [{ dst: '10.0.0.0/8', src: '10.199.3.154' }] }),
+    ],
+  ])('%s', (message, code, run) => {
+    expect(refusal(run)).toEqual({ code, message })
+  })
+})
+
+describe('CHECK goes by the next hops that ADD reported', () => {
+  it('before those it finds', () => {
+    const found = route(4, '10.50.0.0/16', { ...OURS, gw: '10.9.9.9' })
+    const { ops } = planAdd(parseConfig({ routes: [{ dst: '10.50.0.0/16' }] }), 'eth0', { ...calicoPod(), routes: [LINK4, found] }, new Map([['10.50.0.0/16', { gw: '169.254.1.1' }]]))
+    expect(ops.map(batchLine)).toEqual(['route replace 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142'])
+  })
+})
+
+describe('DEL', () => {
+  const ours = route(4, '10.50.0.0/16', { ...OURS, gw: '169.254.1.1' })
+  const elsewhere = route(4, '10.60.0.0/16', { gw: '10.0.1.1', dev: 'net1', protocol: 142 })
+  const lines = (conf: Record<string, unknown>, ...more: Route[]) => planDel(parseConfig(conf).routes, 'eth0', calicoPod(...more)).map(batchLine)
+
+  it('takes our routes off the interface, in whatever table, and nothing else', () => {
+    const other = route(4, '10.70.0.0/16', { gw: '169.254.1.1', dev: 'eth0' })
+    expect(lines({}, ours, { ...ours, table: 100 }, elsewhere, other)).toEqual([
+      'route del 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142',
+      'route del 10.50.0.0/16 via 169.254.1.1 dev eth0 table 100 proto 142',
+    ])
+  })
+
+  it('takes a route off another interface if the configuration put it there', () => {
+    expect(lines({ routes: [{ dst: '10.60.0.0/16', dev: 'net1', gw: '10.0.1.1' }] }, elsewhere)).toEqual(['route del 10.60.0.0/16 via 10.0.1.1 dev net1 proto 142'])
+  })
+
+  it('finds nothing to do in a pod without our routes', () => {
+    expect(lines({})).toEqual([])
+  })
+})
+
+describe('a rollback', () => {
+  const conf = parseConfig({ routes: [{ dst: '10.50.0.0/16' }, { dst: '10.60.0.0/16' }, { dst: 'fd00:10:50::/48' }] })
+  const before = calicoPod(route(4, '10.60.0.0/16', { dev: 'eth0', gw: '169.254.1.1', mtu: 1300 }))
+  const { ops } = planAdd(conf, 'eth0', before)
+
+  it.each(Array.from({ length: ops.length + 1 }, (_, done) => done))('after %d changes leaves the pod as it was', (done) => {
+    const now = carryOut(before, ops.slice(0, done))
+    const restored = carryOut(now, planRestore(before, now, ops))
+    expect(sorted(restored.routes)).toEqual(sorted(before.routes))
+  })
+
+  it('leaves alone what others changed meanwhile', () => {
+    const theirs = route(4, '10.70.0.0/16', { gw: '10.0.1.1', dev: 'net1' })
+    const now = carryOut(before, [...ops, { op: 'add', route: theirs, why: 'another plugin' }])
+    expect(sorted(carryOut(now, planRestore(before, now, ops)).routes)).toEqual(sorted([...before.routes, theirs]))
+  })
+
+  it('does not ask for routes of an interface that is gone', () => {
+    const now: Snapshot = { routes: [], links: [link('lo')] }
+    expect(planRestore(before, now, ops)).toEqual([])
+  })
+})
+
+describe('the check after the changes', () => {
+  const { ops } = planAdd(parseConfig({ routes: [{ dst: '10.50.0.0/16' }] }), 'eth0', calicoPod())
+
+  it('is content with a kernel that shows them all', () => {
+    expect(unmet(ops, carryOut(calicoPod(), ops).routes)).toEqual([])
+  })
+
+  it('names each that the kernel does not show', () => {
+    expect(unmet(ops, [DEFAULT4, DEFAULT6])).toEqual([
+      'routes[0]: no route 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142',
+      'defaultRoute: still there: 0.0.0.0/0 via 169.254.1.1 dev eth0 proto 3',
+      'defaultRoute: still there: ::/0 via fe80::ecee:eeff:feee:eeee dev eth0 proto 3',
+    ])
+  })
+})
