@@ -1,4 +1,4 @@
-import { Code, CniError, messageOf } from './errors.ts'
+import { CniError, Code, messageOf } from './errors.ts'
 import { batchLine, parseLinks, parseRoutes, SHOW_LINKS, SHOW_ROUTES } from './iproute2.ts'
 import { converse, type Netns } from './netns.ts'
 import { planRestore, unmet } from './plan.ts'
@@ -12,7 +12,10 @@ const QUESTIONS = [SHOW_ROUTES, SHOW_LINKS] as const
  * @returns the operations carried out
  * @throws CniError 100 or 101 (rolled back), 102 (rollback failed), 103, 104, and whatever `decide` throws (nothing changed)
  */
-export async function changeRoutes(netns: Netns, decide: (snapshot: Snapshot) => readonly RouteOp[]): Promise<readonly RouteOp[]> {
+export async function changeRoutes(
+  netns: Netns,
+  decide: (snapshot: Snapshot) => readonly RouteOp[],
+): Promise<readonly RouteOp[]> {
   let before: Snapshot | undefined
   let ops: readonly RouteOp[] = []
   try {
@@ -25,7 +28,11 @@ export async function changeRoutes(netns: Netns, decide: (snapshot: Snapshot) =>
     if (failure) throw failedBatch(ops, failure)
     const differences = unmet(ops, parseAnswer(parseRoutes, after[0]))
     if (differences.length === 0) return ops
-    throw new CniError(Code.notApplied, `ip: the kernel does not show what was applied: ${differences[0]}`, differences.slice(1).join('; '))
+    throw new CniError(
+      Code.notApplied,
+      `ip: the kernel does not show what was applied: ${differences[0]}`,
+      differences.slice(1).join('; '),
+    )
   } catch (error) {
     if (!before || ops.length === 0) throw error
     throw await rolledBack(netns, before, ops, error)
@@ -57,19 +64,32 @@ async function rolledBack(netns: Netns, before: Snapshot, ops: readonly RouteOp[
     const left = failure ? [failure.stderr] : unmet(undo, parseAnswer(parseRoutes, after[0]))
     if (left.length === 0) {
       const lines = undo.map(batchLine)
-      return tell(cause.code, lines.length > 0 ? `restored by: ${lines.join(', ')}; the pod's routes are as they were` : "the pod's routes are as they were")
+      return tell(
+        cause.code,
+        lines.length > 0
+          ? `restored by: ${lines.join(', ')}; the pod's routes are as they were`
+          : "the pod's routes are as they were",
+      )
     }
-    return tell(Code.rollbackFailed, `rolling back failed too: ${left.join('; ')}`, `still to do: ${undo.map(batchLine).join(', ')}`)
+    return tell(
+      Code.rollbackFailed,
+      `rolling back failed too: ${left.join('; ')}`,
+      `still to do: ${undo.map(batchLine).join(', ')}`,
+    )
   } catch (second) {
-    const todo = undo.length > 0 ? `still to do: ${undo.map(batchLine).join(', ')}` : `may have been done: ${ops.map(batchLine).join(', ')}`
+    const todo =
+      undo.length > 0
+        ? `still to do: ${undo.map(batchLine).join(', ')}`
+        : `may have been done: ${ops.map(batchLine).join(', ')}`
     return tell(Code.rollbackFailed, `rolling back failed too: ${messageOf(second)}`, todo)
   }
 }
 
 function failedBatch(ops: readonly RouteOp[], failure: { line: string | undefined; stderr: string }): CniError {
-  const op = ops.find((candidate) => batchLine(candidate) === failure.line)
-  const subject = op ? `${op.why}: ` : ''
-  return new CniError(Code.commandFailed, `${subject}ip refused "${failure.line ?? 'a line'}": ${failure.stderr}`)
+  const { line, stderr } = failure
+  if (line === undefined) return new CniError(Code.commandFailed, `ip: stopped before the end: ${stderr}`)
+  const op = ops.find((candidate) => batchLine(candidate) === line)
+  return new CniError(Code.commandFailed, `${op ? `${op.why}: ` : ''}ip refused "${line}": ${stderr}`)
 }
 
 function snapshotOf(answers: readonly string[]): Snapshot {
@@ -80,6 +100,11 @@ function parseAnswer<T>(parse: (answer: string) => T, answer: string | undefined
   try {
     return parse(answer ?? '')
   } catch (error) {
-    throw new CniError(Code.toolMissing, 'ip: answered something else than JSON; iproute2 5.2 or newer is needed', `${messageOf(error)}: ${(answer ?? '').slice(0, 200)}`, error)
+    throw new CniError(
+      Code.toolMissing,
+      'ip: answered something else than JSON; iproute2 5.2 or newer is needed',
+      `${messageOf(error)}: ${(answer ?? '').slice(0, 200)}`,
+      error,
+    )
   }
 }

@@ -1,7 +1,7 @@
 import leven from 'leven'
 import * as z from 'zod/mini'
 import { type Family, familyOf, parseAddress, parsePrefix } from './address.ts'
-import { Code, CniError } from './errors.ts'
+import { CniError, Code } from './errors.ts'
 import { DEFAULT_DST, DEFAULT_PRIORITY, LOCAL_TABLE, MAIN_TABLE, Scope } from './route.ts'
 
 // zod otherwise compiles each schema to a function by eval on first use: time lost in a process that parses once.
@@ -77,7 +77,9 @@ const integer = (min: number, max: number) =>
   })
 
 const address = text((value) =>
-  parseAddress(value) ? undefined : `${quote(value)} is no IP address; write one without prefix length, such as 10.50.0.1`,
+  parseAddress(value)
+    ? undefined
+    : `${quote(value)} is no IP address; write one without prefix length, such as 10.50.0.1`,
 )
 
 const dst = text((value) => {
@@ -201,7 +203,10 @@ function routeProblems(written: readonly WrittenRoute[], routes: readonly Config
   for (const [index, route] of routes.entries()) {
     const { key, family, dst, gw, src, scope, table, priority, mtu } = route
     const say = (where: string, what: string) => problems.push(`${key}${where}: ${what}`)
-    for (const [name, value] of [['gw', gw], ['src', src]] as const) {
+    for (const [name, value] of [
+      ['gw', gw],
+      ['src', src],
+    ] as const) {
       if (value !== undefined && familyOf(value) !== family) {
         say(`.${name}`, `${value} is no IPv${family} address, as ${dst} needs; write an IPv${family} address`)
       }
@@ -218,7 +223,11 @@ function routeProblems(written: readonly WrittenRoute[], routes: readonly Config
     const place = `${dst} table ${table} metric ${priority}`
     const twin = seen.get(place)
     if (twin === undefined) seen.set(place, key)
-    else say('', `${written[index]?.dst} with the same table and priority stands in ${twin} already; remove one or give it another "priority"`)
+    else
+      say(
+        '',
+        `${written[index]?.dst} with the same table and priority stands in ${twin} already; remove one or give it another "priority"`,
+      )
   }
   return problems
 }
@@ -243,14 +252,22 @@ function describe(issue: z.core.$ZodIssue, base: readonly PropertyKey[]): string
     case 'invalid_value':
       return [`${at}: must be ${list(issue.values.map(String))}, is ${quote(issue.input)}`]
     case 'invalid_type':
-      return [`${at}: ${issue.input === undefined ? 'missing' : `must be ${article(issue.expected)}, is ${quote(issue.input)}`}`]
+      return [
+        `${at}: ${issue.input === undefined ? 'missing' : `must be ${article(issue.expected)}, is ${quote(issue.input)}`}`,
+      ]
     case 'invalid_union': {
       // The branch that got furthest knows best: one that looked inside before one that did not know the word before one of another type.
       const rank = (errors: readonly z.core.$ZodIssue[]) =>
-        errors.some((e) => e.path.length === 0 && e.code === 'invalid_type') ? 2 : errors.some((e) => e.path.length === 0 && e.code === 'invalid_value') ? 1 : 0
+        errors.some((e) => e.path.length === 0 && e.code === 'invalid_type')
+          ? 2
+          : errors.some((e) => e.path.length === 0 && e.code === 'invalid_value')
+            ? 1
+            : 0
       const chosen = issue.errors.filter((errors) => rank(errors) < 2).sort((a, b) => rank(a) - rank(b))[0]
       if (chosen) return chosen.flatMap((inner) => describe(inner, path))
-      const types = issue.errors.flatMap((errors) => (errors[0]?.code === 'invalid_type' ? errors[0].expected : 'string'))
+      const types = issue.errors.flatMap((errors) =>
+        errors[0]?.code === 'invalid_type' ? errors[0].expected : 'string',
+      )
       return [`${at}: must be ${types.map(article).join(' or ')}, is ${quote(issue.input)}`]
     }
     default:

@@ -1,9 +1,17 @@
 import { LOG_LEVELS } from './config.ts'
-import { Code, CniError, messageOf } from './errors.ts'
+import { CniError, Code, messageOf } from './errors.ts'
 import { type LogTarget, log } from './log.ts'
-import { checkEnv, type Env, parseDocument, parseRequest, type Request, versionAnswer, versionOf } from './request.ts'
+import {
+  checkEnv,
+  type Env,
+  isObject,
+  parseDocument,
+  parseRequest,
+  type Request,
+  versionAnswer,
+  versionOf,
+} from './request.ts'
 import { peekStdin, readStdin } from './stdio.ts'
-import { isObject } from './request.ts'
 import { add } from './verbs/add.ts'
 import { check } from './verbs/check.ts'
 import { del } from './verbs/del.ts'
@@ -31,7 +39,7 @@ export interface Reply {
  */
 export async function dispatch(env: Env): Promise<Reply> {
   // Answered whatever else comes, or does not: it is how a runtime finds out what it may send.
-  if (env['CNI_COMMAND'] === 'VERSION') return printed(versionAnswer(await peekStdin()))
+  if (env.CNI_COMMAND === 'VERSION') return printed(versionAnswer(await peekStdin()))
 
   let document: unknown
   try {
@@ -44,8 +52,16 @@ export async function dispatch(env: Env): Promise<Reply> {
     log(logTarget(document), { level, ...subject(env, document), outcome: 'ok', warning, routes })
     return 'result' in outcome ? printed(outcome.result) : { stdout: '', exitCode: 0 }
   } catch (error) {
-    const { code, message, details } = error instanceof CniError ? error : new CniError(Code.internal, `internal error: ${messageOf(error)}`)
-    log(logTarget(document), { level: 'error', ...subject(env, document), outcome: 'error', code, msg: message, details })
+    const { code, message, details } =
+      error instanceof CniError ? error : new CniError(Code.internal, `internal error: ${messageOf(error)}`)
+    log(logTarget(document), {
+      level: 'error',
+      ...subject(env, document),
+      outcome: 'error',
+      code,
+      msg: message,
+      details,
+    })
     return { ...printed({ cniVersion: versionOf(document), code, msg: message, details }), exitCode: 1 }
   }
 }
@@ -74,11 +90,11 @@ function printed(value: unknown): Reply {
 /** What a log record says of every call. */
 function subject(env: Env, document: unknown): Record<string, unknown> {
   return {
-    verb: env['CNI_COMMAND'],
-    network: isObject(document) ? document['name'] : undefined,
-    container: env['CNI_CONTAINERID'],
-    netns: env['CNI_NETNS'],
-    ifname: env['CNI_IFNAME'],
+    verb: env.CNI_COMMAND,
+    network: isObject(document) ? document.name : undefined,
+    container: env.CNI_CONTAINERID,
+    netns: env.CNI_NETNS,
+    ifname: env.CNI_IFNAME,
     durationMs: Math.round(performance.now()),
   }
 }

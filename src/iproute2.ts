@@ -147,6 +147,17 @@ export function batchLine({ op, route }: RouteOp): string {
   if (route.mtu !== undefined) words.push('mtu', String(route.mtu))
   if (route.advmss !== undefined) words.push('advmss', String(route.advmss))
   if (route.extra) words.push(...route.extra)
+  // ip(8) takes everything after the first `nexthop` for part of it.
+  for (const hop of route.nexthops ?? [])
+    words.push(
+      'nexthop',
+      ...viaWords(hop.gw, route.family),
+      'dev',
+      hop.dev,
+      'weight',
+      String(hop.weight),
+      ...(hop.onlink ? ['onlink'] : []),
+    )
   return words.join(' ')
 }
 
@@ -162,17 +173,6 @@ function impliedScope(route: Route): number {
 
 function hopWords(route: Route): string[] {
   if (route.nhid !== undefined) return ['nhid', String(route.nhid)]
-  if (route.nexthops) {
-    return route.nexthops.flatMap((hop) => [
-      'nexthop',
-      ...viaWords(hop.gw, route.family),
-      'dev',
-      hop.dev,
-      'weight',
-      String(hop.weight),
-      ...(hop.onlink ? ['onlink'] : []),
-    ])
-  }
   const words = viaWords(route.gw, route.family)
   if (route.dev !== undefined) words.push('dev', route.dev)
   if (route.onlink) words.push('onlink')

@@ -35,7 +35,8 @@ export function log(target: LogTarget, record: LogRecord): void {
 /** Appends `line` in one write: the kernel keeps appending writers of one file apart. */
 function append(path: string, line: string): void {
   // A link, a device or a FIFO here is not what the operator meant, and may be somebody's trap: we are root.
-  const flags = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK
+  const flags =
+    constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK
   const fd = openSync(path, flags, 0o640)
   try {
     if (!fstatSync(fd).isFile()) throw new Error('not a regular file')

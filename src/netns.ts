@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, constants, fstatSync, openSync, readFileSync, statfsSync, statSync } from 'node:fs'
 import type { Readable, Writable } from 'node:stream'
-import { Code, CniError, messageOf, oneLine } from './errors.ts'
+import { CniError, Code, messageOf, oneLine } from './errors.ts'
 import { IP } from './iproute2.ts'
 
 /** An open network namespace. The descriptor is what is entered: the path may change its meaning at any time. */
@@ -40,12 +40,20 @@ function openPath(path: string): number {
     // Non-blocking, or a FIFO at this path would hold us for ever.
     return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
   } catch (error) {
-    throw new CniError(Code.invalidEnvironment, `CNI_NETNS: cannot open the network namespace ${path}`, messageOf(error), error)
+    throw new CniError(
+      Code.invalidEnvironment,
+      `CNI_NETNS: cannot open the network namespace ${path}`,
+      messageOf(error),
+      error,
+    )
   }
 }
 
 function notANetns(path: string): CniError {
-  return new CniError(Code.invalidEnvironment, `CNI_NETNS: ${path} is no network namespace; give a path such as /var/run/netns/NAME or /proc/PID/ns/net`)
+  return new CniError(
+    Code.invalidEnvironment,
+    `CNI_NETNS: ${path} is no network namespace; give a path such as /var/run/netns/NAME or /proc/PID/ns/net`,
+  )
 }
 
 type Piped = ChildProcess & { stdin: Writable; stdout: Readable; stderr: Readable }
@@ -55,7 +63,9 @@ const NEEDED_CAPABILITIES = { CAP_NET_ADMIN: 12n, CAP_SYS_ADMIN: 21n } as const
 
 /** Which of the capabilities this process lacks that it takes to change the routes of a namespace. */
 export function missingCapabilities(): string[] {
-  const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '0'}`)
+  const effective = BigInt(
+    `0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '0'}`,
+  )
   return Object.entries(NEEDED_CAPABILITIES).flatMap(([name, bit]) => ((effective >> bit) & 1n ? [] : name))
 }
 
@@ -142,14 +152,19 @@ export function converse(
       if (status === 0) return resolve({ answers, after })
       const number = /Command failed -:(\d+)/.exec(errors)?.[1]
       const text = oneLine(errors.replace(/Command failed -:\d+/, '')) || `ended with ${signal ?? `status ${status}`}`
-      resolve({ answers, after, failure: { line: number === undefined ? undefined : sent[Number(number) - 1], stderr: text } })
+      resolve({
+        answers,
+        after,
+        failure: { line: number === undefined ? undefined : sent[Number(number) - 1], stderr: text },
+      })
     })
     stdin.write(questions.map((line) => `${line}\n`).join(''))
   })
 }
 
 function spawnError(error: NodeJS.ErrnoException): CniError {
-  if (error.code === 'ENOENT' || error.code === 'EACCES') return missing('nsenter', 'util-linux', messageOf(error), error)
+  if (error.code === 'ENOENT' || error.code === 'EACCES')
+    return missing('nsenter', 'util-linux', messageOf(error), error)
   return new CniError(Code.commandFailed, 'nsenter: could not be started', messageOf(error), error)
 }
 
@@ -163,7 +178,11 @@ function missing(tool: string, debianPackage: string, details: string, cause?: u
 }
 
 function timeoutError(sent: readonly string[]): CniError {
-  return new CniError(Code.timeout, `ip: no end within ${CHILD_LIMIT_MS / 1000} s, killed`, `it had been told: ${sent.join('; ')}`)
+  return new CniError(
+    Code.timeout,
+    `ip: no end within ${CHILD_LIMIT_MS / 1000} s, killed`,
+    `it had been told: ${sent.join('; ')}`,
+  )
 }
 
 /** Why a child ended before it had answered the questions. The only place that reads the tools' own words. */
@@ -175,7 +194,11 @@ function noAnswer(netns: Netns, status: number | null, signal: string | null, st
   }
   if (/reassociate to namespace.*Invalid argument/.test(text)) return notANetns(netns.path)
   if (/Operation not permitted/.test(text)) {
-    return new CniError(Code.commandFailed, `nsenter: may not enter ${netns.path}; CAP_SYS_ADMIN and CAP_NET_ADMIN are needed`, text)
+    return new CniError(
+      Code.commandFailed,
+      `nsenter: may not enter ${netns.path}; CAP_SYS_ADMIN and CAP_NET_ADMIN are needed`,
+      text,
+    )
   }
   const ended = signal === null ? `exit status ${status}` : `signal ${signal}`
   return new CniError(Code.commandFailed, `ip: gave no answer (${ended})`, text)

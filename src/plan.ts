@@ -1,5 +1,5 @@
 import type { Config, ConfiguredRoute } from './config.ts'
-import { Code, CniError } from './errors.ts'
+import { CniError, Code } from './errors.ts'
 import { routeText } from './iproute2.ts'
 import type { AppliedRoute } from './result.ts'
 import {
@@ -35,9 +35,18 @@ export interface Hop {
  * @param hints next hops known from elsewhere (CHECK: from prevResult), by destination; they go before what our own routes show
  * @throws CniError 4 or 7 when the configuration cannot be carried out in this pod
  */
-export function planAdd(config: Config, ifname: string, snapshot: Snapshot, hints: ReadonlyMap<string, Hop> = new Map()): Plan {
+export function planAdd(
+  config: Config,
+  ifname: string,
+  snapshot: Snapshot,
+  hints: ReadonlyMap<string, Hop> = new Map(),
+): Plan {
   const nic = snapshot.links.find((link) => link.ifname === ifname)
-  if (!nic) throw new CniError(Code.invalidEnvironment, `CNI_IFNAME: the pod has no interface ${ifname}; it has ${nicNames(snapshot)}`)
+  if (!nic)
+    throw new CniError(
+      Code.invalidEnvironment,
+      `CNI_IFNAME: the pod has no interface ${ifname}; it has ${nicNames(snapshot)}`,
+    )
 
   const present = byDestination(snapshot.routes, new Set(config.routes.map((route) => route.dst)))
   const learn = nextHops(config, snapshot, hints)
@@ -56,12 +65,19 @@ export function planAdd(config: Config, ifname: string, snapshot: Snapshot, hint
 }
 
 /** What takes our routes off a NIC: those on it, and those this configuration put on another with `dev`. */
-export function planDel(elsewhere: readonly Pick<ConfiguredRoute, 'dst' | 'table' | 'priority' | 'dev'>[], ifname: string, snapshot: Snapshot): RouteOp[] {
+export function planDel(
+  elsewhere: readonly Pick<ConfiguredRoute, 'dst' | 'table' | 'priority' | 'dev'>[],
+  ifname: string,
+  snapshot: Snapshot,
+): RouteOp[] {
   const ours = snapshot.routes.filter(
     (route) =>
       route.protocol === PROTOCOL &&
       (devicesOf(route).includes(ifname) ||
-        elsewhere.some(({ dst, table, priority, dev }) => dev === route.dev && dst === route.dst && table === route.table && priority === route.priority)),
+        elsewhere.some(
+          ({ dst, table, priority, dev }) =>
+            dev === route.dev && dst === route.dst && table === route.table && priority === route.priority,
+        )),
   )
   return ours.map((route) => ({ op: 'del', route, why: 'DEL' }))
 }
@@ -103,7 +119,11 @@ export function unmet(ops: readonly RouteOp[], now: readonly Route[]): string[] 
 }
 
 /** A configured route with everything filled in that the kernel knows. */
-function resolve(configured: ConfiguredRoute, ifname: string, learn: (configured: ConfiguredRoute, dev: string) => Hop): Route {
+function resolve(
+  configured: ConfiguredRoute,
+  ifname: string,
+  learn: (configured: ConfiguredRoute, dev: string) => Hop,
+): Route {
   const { family, dst, dev = ifname, table, priority, scope, src, mtu, advmss } = configured
   const hop = isExplicit(configured) ? configured : learn(configured, dev)
   const onlink = hop.gw !== undefined && hop.onlink === true
@@ -133,7 +153,11 @@ function isExplicit({ gw, scope }: ConfiguredRoute): boolean {
  * Finds the next hop that a NIC itself has, as far as the kernel still shows it: its default route; on a repeated ADD, when
  * that is gone, our own routes, except those whose entry said where they lead; else Calico's link route.
  */
-function nextHops(config: Config, snapshot: Snapshot, hints: ReadonlyMap<string, Hop>): (configured: ConfiguredRoute, dev: string) => Hop {
+function nextHops(
+  config: Config,
+  snapshot: Snapshot,
+  hints: ReadonlyMap<string, Hop>,
+): (configured: ConfiguredRoute, dev: string) => Hop {
   const place = ({ dst, table, priority }: Pick<Route, 'dst' | 'table' | 'priority'>) => `${dst} ${table} ${priority}`
   const explicit = new Set(config.routes.filter(isExplicit).map(place))
   const unicast = snapshot.routes.filter((route) => route.type === UNICAST)
@@ -173,21 +197,32 @@ function checkPossible(configured: ConfiguredRoute, route: Route, snapshot: Snap
     refuse('.src', `${route.src} is no address of the pod; it has ${addressesOf(snapshot)}`)
   }
   const taken = sameDst.find((other) => samePlace(other, route) && (other.type !== UNICAST || other.dev !== route.dev))
-  if (taken) refuse('', `the pod has another route to ${route.dst} already: ${routeText(taken)}; give this one another "priority"`)
+  if (taken)
+    refuse(
+      '',
+      `the pod has another route to ${route.dst} already: ${routeText(taken)}; give this one another "priority"`,
+    )
 }
 
 function removals(config: Config, ifname: string, snapshot: Snapshot): RouteOp[] {
   const doomed = snapshot.routes.filter(
-    (route) => isMainDefault(route) && config.defaultRoute[route.family] === 'remove' && devicesOf(route).includes(ifname),
+    (route) =>
+      isMainDefault(route) && config.defaultRoute[route.family] === 'remove' && devicesOf(route).includes(ifname),
   )
   return doomed.map((route) => {
     const others = devicesOf(route).filter((dev) => dev !== ifname)
     const keep = `set "defaultRoute": {"ipv${route.family}": "keep"} to leave it`
     if (others.length > 0) {
-      throw new CniError(Code.invalidConfig, `defaultRoute: ${route.dst} is one multipath route over ${ifname} and ${others.join(', ')}; ${keep}`)
+      throw new CniError(
+        Code.invalidConfig,
+        `defaultRoute: ${route.dst} is one multipath route over ${ifname} and ${others.join(', ')}; ${keep}`,
+      )
     }
     if (route.opaque !== undefined) {
-      throw new CniError(Code.invalidConfig, `defaultRoute: ${routeText(route)} has an attribute (${route.opaque}) that could not be restored; ${keep}`)
+      throw new CniError(
+        Code.invalidConfig,
+        `defaultRoute: ${routeText(route)} has an attribute (${route.opaque}) that could not be restored; ${keep}`,
+      )
     }
     return { op: 'del', route, why: 'defaultRoute' }
   })

@@ -1,5 +1,5 @@
 import { ifnameProblem } from './config.ts'
-import { Code, CniError, messageOf } from './errors.ts'
+import { CniError, Code, messageOf } from './errors.ts'
 
 /** The versions of the CNI specification this plugin speaks, oldest first. */
 export const SUPPORTED_VERSIONS = ['0.3.0', '0.3.1', '0.4.0', '1.0.0', '1.1.0'] as const
@@ -38,18 +38,25 @@ export type Verb = Request['verb']
  * @see https://github.com/containernetworking/cni/blob/main/SPEC.md#parameters
  * @see https://github.com/containernetworking/cni/blob/main/pkg/skel/skel.go getCmdArgsFromEnv
  */
-const REQUIRED: readonly { name: string; verbs: readonly string[]; problem?: (value: string) => string | undefined }[] = [
-  { name: 'CNI_CONTAINERID', verbs: ['ADD', 'CHECK', 'DEL'], problem: idProblem },
-  { name: 'CNI_NETNS', verbs: ['ADD', 'CHECK'] },
-  { name: 'CNI_IFNAME', verbs: ['ADD', 'CHECK', 'DEL'], problem: ifnameProblem },
-  { name: 'CNI_PATH', verbs: ['GC'] },
-]
+const REQUIRED: readonly { name: string; verbs: readonly string[]; problem?: (value: string) => string | undefined }[] =
+  [
+    { name: 'CNI_CONTAINERID', verbs: ['ADD', 'CHECK', 'DEL'], problem: idProblem },
+    { name: 'CNI_NETNS', verbs: ['ADD', 'CHECK'] },
+    { name: 'CNI_IFNAME', verbs: ['ADD', 'CHECK', 'DEL'], problem: ifnameProblem },
+    { name: 'CNI_PATH', verbs: ['GC'] },
+  ]
 
-const SINCE: Readonly<Record<Verb, CniVersion>> = { ADD: '0.3.0', DEL: '0.3.0', CHECK: '0.4.0', GC: '1.1.0', STATUS: '1.1.0' }
+const SINCE: Readonly<Record<Verb, CniVersion>> = {
+  ADD: '0.3.0',
+  DEL: '0.3.0',
+  CHECK: '0.4.0',
+  GC: '1.1.0',
+  STATUS: '1.1.0',
+}
 
 /** @throws CniError 4 for a variable that is invalid, or for all that are missing */
 export function checkEnv(env: Env): void {
-  const verb = env['CNI_COMMAND'] ?? ''
+  const verb = env.CNI_COMMAND ?? ''
   const missing: string[] = []
   for (const { name, verbs, problem } of REQUIRED) {
     if (!verbs.includes(verb)) continue
@@ -77,8 +84,10 @@ export function parseDocument(bytes: Uint8Array): unknown {
   } catch {
     throw new CniError(Code.decodingFailure, 'stdin: not UTF-8; a network configuration is JSON in UTF-8')
   }
-  if (text.trim() === '') throw new CniError(Code.decodingFailure, 'stdin: empty; a network configuration in JSON must come on it')
-  if (text.startsWith('\uFEFF')) throw new CniError(Code.decodingFailure, 'stdin: starts with a byte order mark; remove it')
+  if (text.trim() === '')
+    throw new CniError(Code.decodingFailure, 'stdin: empty; a network configuration in JSON must come on it')
+  if (text.startsWith('\uFEFF'))
+    throw new CniError(Code.decodingFailure, 'stdin: starts with a byte order mark; remove it')
   try {
     return JSON.parse(text)
   } catch (error) {
@@ -88,7 +97,7 @@ export function parseDocument(bytes: Uint8Array): unknown {
 
 /** The configuration's own version, as far as it is one of ours: the version an error is told in. */
 export function versionOf(document: unknown): CniVersion {
-  const version = isObject(document) ? document['cniVersion'] : undefined
+  const version = isObject(document) ? document.cniVersion : undefined
   return SUPPORTED_VERSIONS.find((supported) => supported === version) ?? NEWEST_VERSION
 }
 
@@ -99,24 +108,35 @@ export function versionOf(document: unknown): CniVersion {
  * @see https://github.com/containernetworking/cni/blob/main/pkg/skel/skel.go pluginMain
  */
 export function parseRequest(env: Env, document: unknown): Request {
-  const verb = env['CNI_COMMAND'] ?? ''
-  const containerId = env['CNI_CONTAINERID'] ?? ''
-  const netns = env['CNI_NETNS'] ?? ''
-  const ifname = env['CNI_IFNAME'] ?? ''
-  const allowOwnNetns = /^(?:1|true)$/i.test(env['CNI_NETNS_OVERRIDE'] ?? '')
-  if (verb === 'DEL') return { verb, containerId, netns, ifname, allowOwnNetns, conf: isObject(document) ? document : {} }
+  const verb = env.CNI_COMMAND ?? ''
+  const containerId = env.CNI_CONTAINERID ?? ''
+  const netns = env.CNI_NETNS ?? ''
+  const ifname = env.CNI_IFNAME ?? ''
+  const allowOwnNetns = /^(?:1|true)$/i.test(env.CNI_NETNS_OVERRIDE ?? '')
+  if (verb === 'DEL')
+    return { verb, containerId, netns, ifname, allowOwnNetns, conf: isObject(document) ? document : {} }
 
   if (!isObject(document)) {
-    throw new CniError(Code.decodingFailure, 'stdin: not a JSON object; a network configuration is one, with "cniVersion", "name" and "type"')
+    throw new CniError(
+      Code.decodingFailure,
+      'stdin: not a JSON object; a network configuration is one, with "cniVersion", "name" and "type"',
+    )
   }
   const { name } = document
   const problem = typeof name === 'string' && name !== '' ? idProblem(name) : 'must be a string that is not empty'
-  if (problem !== undefined) throw new CniError(Code.invalidConfig, `name: ${name === undefined ? 'missing' : `${JSON.stringify(name)} ${problem}`}`)
+  if (problem !== undefined)
+    throw new CniError(
+      Code.invalidConfig,
+      `name: ${name === undefined ? 'missing' : `${JSON.stringify(name)} ${problem}`}`,
+    )
 
   if (!isVerb(verb)) {
-    throw new CniError(Code.invalidEnvironment, `CNI_COMMAND: ${JSON.stringify(verb)} is none of ${Object.keys(SINCE).join(', ')}, VERSION`)
+    throw new CniError(
+      Code.invalidEnvironment,
+      `CNI_COMMAND: ${JSON.stringify(verb)} is none of ${Object.keys(SINCE).join(', ')}, VERSION`,
+    )
   }
-  const cniVersion = checkVersion(verb, document['cniVersion'])
+  const cniVersion = checkVersion(verb, document.cniVersion)
   switch (verb) {
     case 'ADD':
       return { verb, cniVersion, containerId, netns, ifname, allowOwnNetns, conf: document }
@@ -133,15 +153,26 @@ export function parseRequest(env: Env, document: unknown): Request {
 
 function checkVersion(verb: Exclude<Verb, 'DEL'>, written: unknown): CniVersion {
   if (written !== undefined && typeof written !== 'string') {
-    throw new CniError(Code.decodingFailure, `cniVersion: must be a string such as "1.0.0", is ${JSON.stringify(written)}`)
+    throw new CniError(
+      Code.decodingFailure,
+      `cniVersion: must be a string such as "1.0.0", is ${JSON.stringify(written)}`,
+    )
   }
   // The reference takes an absent or empty version for the first one.
   const version = written || '0.1.0'
   if (verb !== 'ADD') {
     const age = compareVersions(version, SINCE[verb])
-    if (age === undefined) throw new CniError(Code.decodingFailure, `cniVersion: ${JSON.stringify(version)} is no version; write one such as "1.0.0"`)
+    if (age === undefined)
+      throw new CniError(
+        Code.decodingFailure,
+        `cniVersion: ${JSON.stringify(version)} is no version; write one such as "1.0.0"`,
+      )
     if (age < 0) {
-      throw new CniError(Code.incompatibleVersion, `config version does not allow ${verb}`, `cniVersion is ${version}, ${verb} exists since ${SINCE[verb]}`)
+      throw new CniError(
+        Code.incompatibleVersion,
+        `config version does not allow ${verb}`,
+        `cniVersion is ${version}, ${verb} exists since ${SINCE[verb]}`,
+      )
     }
   }
   const supported = SUPPORTED_VERSIONS.find((candidate) => candidate === version)
@@ -157,7 +188,8 @@ function checkVersion(verb: Exclude<Verb, 'DEL'>, written: unknown): CniVersion 
 
 /** Negative if `a` is older; undefined if either is no version of up to three numbers. */
 function compareVersions(a: string, b: string): number | undefined {
-  const numbers = (version: string) => (/^\d+(?:\.\d+){0,2}$/.test(version) ? version.split('.').map(Number) : undefined)
+  const numbers = (version: string) =>
+    /^\d+(?:\.\d+){0,2}$/.test(version) ? version.split('.').map(Number) : undefined
   const [left, right] = [numbers(a), numbers(b)]
   if (!left || !right) return undefined
   for (let i = 0; i < 3; i++) {

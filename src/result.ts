@@ -1,9 +1,9 @@
+import type { Family } from './address.ts'
 import { familyOf, parsePrefix } from './address.ts'
 import type { ConfiguredRoute } from './config.ts'
-import { Code, CniError } from './errors.ts'
+import { CniError, Code } from './errors.ts'
 import { type CniVersion, isObject } from './request.ts'
 import { DEFAULT_DST, MAIN_TABLE, type Route } from './route.ts'
-import type { Family } from './address.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
@@ -37,7 +37,8 @@ export function parsePrevResult(value: unknown): PrevResult {
     )
   }
   if (!isObject(value)) fail('prevResult', 'must be an object')
-  if ('ip4' in value || 'ip6' in value) fail('prevResult', 'is of CNI 0.2.0 or older ("ip4", "ip6"); set "cniVersion" of the plugin list to 0.3.0 or newer')
+  if ('ip4' in value || 'ip6' in value)
+    fail('prevResult', 'is of CNI 0.2.0 or older ("ip4", "ip6"); set "cniVersion" of the plugin list to 0.3.0 or newer')
   for (const name of ['interfaces', 'ips', 'routes'] as const) {
     const entries = value[name]
     if (entries === undefined || entries === null) continue // Go prints an empty slice as null
@@ -57,15 +58,15 @@ function checkEntry(name: 'interfaces' | 'ips' | 'routes', path: string, entry: 
   if (!isObject(entry)) fail(path, 'must be an object')
   switch (name) {
     case 'interfaces':
-      if (typeof entry['name'] !== 'string') fail(`${path}.name`, 'must be a string')
+      if (typeof entry.name !== 'string') fail(`${path}.name`, 'must be a string')
       return
     case 'ips':
-      if (typeof entry['address'] !== 'string' || !parsePrefix(entry['address'])) {
-        fail(`${path}.address`, `must be an address with prefix length, is ${JSON.stringify(entry['address'])}`)
+      if (typeof entry.address !== 'string' || !parsePrefix(entry.address)) {
+        fail(`${path}.address`, `must be an address with prefix length, is ${JSON.stringify(entry.address)}`)
       }
       return
     case 'routes':
-      if (typeof entry['dst'] !== 'string') fail(`${path}.dst`, 'must be a string')
+      if (typeof entry.dst !== 'string') fail(`${path}.dst`, 'must be a string')
       return
     default:
       throw name satisfies never
@@ -87,8 +88,8 @@ export function buildResult(
   ours: readonly AppliedRoute[],
 ): Record<string, unknown> {
   const result: Record<string, unknown> = { ...prev, cniVersion: version }
-  if (prev.interfaces) result['interfaces'] = prev.interfaces.map((entry) => interfaceFor(version, entry))
-  if (prev.ips) result['ips'] = prev.ips.map((entry) => ipFor(version, entry))
+  if (prev.interfaces) result.interfaces = prev.interfaces.map((entry) => interfaceFor(version, entry))
+  if (prev.ips) result.ips = prev.ips.map((entry) => ipFor(version, entry))
 
   const added = ours
     // Before 1.1.0 a route cannot say its table, and would be taken for one of the main table.
@@ -100,10 +101,11 @@ export function buildResult(
     }))
   const places = new Set(added.map(placeOf))
   const kept = (prev.routes ?? []).filter(
-    (entry, i) => isPossible(entry.dst) && !isRemovedDefault(entry, removed) && !places.has(placeOf(routeFor(version, entry, i))),
+    (entry, i) =>
+      isPossible(entry.dst) && !isRemovedDefault(entry, removed) && !places.has(placeOf(routeFor(version, entry, i))),
   )
   if (kept.length > 0 || added.length > 0 || prev.routes) {
-    result['routes'] = [...kept.map((entry, i) => routeFor(version, entry, i)), ...added]
+    result.routes = [...kept.map((entry, i) => routeFor(version, entry, i)), ...added]
   }
   return result
 }
@@ -118,11 +120,18 @@ function ipFor(version: CniVersion, entry: Json & { readonly address: string }):
   return { version: String(familyOf(entry.address)), ...entry }
 }
 
-function routeFor(version: CniVersion, entry: Json & { readonly dst: string }, index: number): Json & { readonly dst: string } {
+function routeFor(
+  version: CniVersion,
+  entry: Json & { readonly dst: string },
+  index: number,
+): Json & { readonly dst: string } {
   if (version === '1.1.0') return entry
   const { table } = entry
   if (version.startsWith('0.') && table !== undefined && table !== 0 && table !== MAIN_TABLE) {
-    fail(`prevResult.routes[${index}].table`, `CNI ${version} has no routes of table ${String(table)}; set "cniVersion" of the plugin list to 1.1.0`)
+    fail(
+      `prevResult.routes[${index}].table`,
+      `CNI ${version} has no routes of table ${String(table)}; set "cniVersion" of the plugin list to 1.1.0`,
+    )
   }
   return without(entry, SINCE_1_1.route) as Json & { readonly dst: string }
 }

@@ -1,6 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, readSync, writeSync } from 'node:fs'
 import { Socket } from 'node:net'
-import { Code, CniError, messageOf } from './errors.ts'
+import { CniError, Code, messageOf } from './errors.ts'
 
 /**
  * Synchronous reads and writes of whole streams: process.stdin and process.stdout cost a plugin that lives for 30 ms a
@@ -32,7 +32,12 @@ export function readStdin(): Uint8Array {
       if (size > STDIN_LIMIT) break
     }
   } catch (error) {
-    throw new CniError(Code.ioFailure, 'stdin: cannot be read; a network configuration must come on it', messageOf(error), error)
+    throw new CniError(
+      Code.ioFailure,
+      'stdin: cannot be read; a network configuration must come on it',
+      messageOf(error),
+      error,
+    )
   }
   throw new CniError(Code.ioFailure, `stdin: longer than ${STDIN_LIMIT / 1024 / 1024} MiB; no network configuration is`)
 }

@@ -8,7 +8,11 @@ function refusal(conf: Record<string, unknown>): { code: number; text: string; m
     parseConfig(conf)
   } catch (error) {
     if (error instanceof CniError) {
-      return { code: error.code, message: error.message, text: [error.message, error.details].filter(Boolean).join('; ') }
+      return {
+        code: error.code,
+        message: error.message,
+        text: [error.message, error.details].filter(Boolean).join('; '),
+      }
     }
     throw error
   }
@@ -17,11 +21,18 @@ function refusal(conf: Record<string, unknown>): { code: number; text: string; m
 
 describe('a configuration', () => {
   it('needs nothing: the defaults go, nothing comes', () => {
-    expect(parseConfig({})).toEqual({ defaultRoute: { 4: 'remove', 6: 'remove' }, routes: [], dryRun: false, logLevel: 'info' })
+    expect(parseConfig({})).toEqual({
+      defaultRoute: { 4: 'remove', 6: 'remove' },
+      routes: [],
+      dryRun: false,
+      logLevel: 'info',
+    })
   })
 
   it('may hold keys of others', () => {
-    expect(() => parseConfig({ cniVersion: '1.0.0', name: 'n', type: 't', runtimeConfig: {}, args: { cni: { x: 1 } }, x: [] })).not.toThrow()
+    expect(() =>
+      parseConfig({ cniVersion: '1.0.0', name: 'n', type: 't', runtimeConfig: {}, args: { cni: { x: 1 } }, x: [] }),
+    ).not.toThrow()
   })
 
   it.each([
@@ -34,13 +45,31 @@ describe('a configuration', () => {
   })
 
   it('fills in what the kernel would: main table, the metric of the family, no onlink', () => {
-    expect(parseConfig({ routes: [{ dst: '10.50.0.0/16' }, { dst: 'FD00:10:50:0::/48', table: 0, priority: 0 }] }).routes).toEqual([
+    expect(
+      parseConfig({ routes: [{ dst: '10.50.0.0/16' }, { dst: 'FD00:10:50:0::/48', table: 0, priority: 0 }] }).routes,
+    ).toEqual([
       { key: 'routes[0]', family: 4, dst: '10.50.0.0/16', priority: 0, table: 254, onlink: false, given: {} },
-      { key: 'routes[1]', family: 6, dst: 'fd00:10:50::/48', priority: 1024, table: 254, onlink: false, given: { table: 0, priority: 0 } },
+      {
+        key: 'routes[1]',
+        family: 6,
+        dst: 'fd00:10:50::/48',
+        priority: 1024,
+        table: 254,
+        onlink: false,
+        given: { table: 0, priority: 0 },
+      },
     ])
   })
 
-  it.each([['link', 253], ['global', 0], ['universe', 0], ['site', 200], ['host', 254], ['nowhere', 255], [42, 42]])('scope %j is number %d', (scope, number) => {
+  it.each([
+    ['link', 253],
+    ['global', 0],
+    ['universe', 0],
+    ['site', 200],
+    ['host', 254],
+    ['nowhere', 255],
+    [42, 42],
+  ])('scope %j is number %d', (scope, number) => {
     expect(parseConfig({ routes: [{ dst: '10.0.0.0/8', scope }] }).routes[0]?.scope).toBe(number)
   })
 })
@@ -57,24 +86,51 @@ describe('a wrong configuration is refused with code 7, key path first', () => {
     ['routes[0].dst: missing', { routes: [{}] }],
     ['routes[0].dst: must be a string, is 10', { routes: [{ dst: 10 }] }],
     ['routes[0].dst: "10.50.0.1/16" has host bits set; write 10.50.0.0/16', entry({ dst: '10.50.0.1/16' })],
-    ['routes[0].dst: "10.50.0.1" has no prefix length; write 10.50.0.1/32 for this one host', entry({ dst: '10.50.0.1' })],
+    [
+      'routes[0].dst: "10.50.0.1" has no prefix length; write 10.50.0.1/32 for this one host',
+      entry({ dst: '10.50.0.1' }),
+    ],
     ['routes[0].dst: "fd00::1" has no prefix length; write fd00::1/128 for this one host', entry({ dst: 'fd00::1' })],
-    ['routes[0].dst: "010.50.0.0/16" is no IP prefix; write one such as 10.50.0.0/16 or fd00:10:50::/48', entry({ dst: '010.50.0.0/16' })],
-    ['routes[0].dst: 0.0.0.0/0 would be the default route that "defaultRoute" decides on; name the prefixes you need', entry({ dst: '0.0.0.0/0' })],
-    ['routes[0].gw: "10.0.0.1/32" is no IP address; write one without prefix length, such as 10.50.0.1', entry({ gw: '10.0.0.1/32' })],
-    ['routes[0].gw: fe80::1 is no IPv4 address, as 10.50.0.0/16 needs; write an IPv4 address', entry({ gw: 'fe80::1' })],
-    ['routes[0].src: fd00::1 is no IPv4 address, as 10.50.0.0/16 needs; write an IPv4 address', entry({ src: 'fd00::1' })],
+    [
+      'routes[0].dst: "010.50.0.0/16" is no IP prefix; write one such as 10.50.0.0/16 or fd00:10:50::/48',
+      entry({ dst: '010.50.0.0/16' }),
+    ],
+    [
+      'routes[0].dst: 0.0.0.0/0 would be the default route that "defaultRoute" decides on; name the prefixes you need',
+      entry({ dst: '0.0.0.0/0' }),
+    ],
+    [
+      'routes[0].gw: "10.0.0.1/32" is no IP address; write one without prefix length, such as 10.50.0.1',
+      entry({ gw: '10.0.0.1/32' }),
+    ],
+    [
+      'routes[0].gw: fe80::1 is no IPv4 address, as 10.50.0.0/16 needs; write an IPv4 address',
+      entry({ gw: 'fe80::1' }),
+    ],
+    [
+      'routes[0].src: fd00::1 is no IPv4 address, as 10.50.0.0/16 needs; write an IPv4 address',
+      entry({ src: 'fd00::1' }),
+    ],
     ['routes[0].dev: "a b" has a slash, colon or white space, which no interface name may have', entry({ dev: 'a b' })],
-    ['routes[0].dev: "sixteen-bytes-xx" is longer than the 15 bytes of an interface name', entry({ dev: 'sixteen-bytes-xx' })],
+    [
+      'routes[0].dev: "sixteen-bytes-xx" is longer than the 15 bytes of an interface name',
+      entry({ dev: 'sixteen-bytes-xx' }),
+    ],
     ['routes[0].priority: must be an integer from 0 to 4294967295, is -1', entry({ priority: -1 })],
     ['routes[0].priority: must be an integer from 0 to 4294967295, is 1.5', entry({ priority: 1.5 })],
     ['routes[0].priority: must be a number, is "50"', entry({ priority: '50' })],
     ['routes[0].table: must be an integer from 0 to 4294967295, is 4294967296', entry({ table: 4294967296 })],
     ["routes[0].table: 255 is the kernel's local table; choose another", entry({ table: 255 })],
-    ['routes[0].scope: must be global, site, link, host or nowhere or a number from 0 to 255, is "lnk"', entry({ scope: 'lnk' })],
+    [
+      'routes[0].scope: must be global, site, link, host or nowhere or a number from 0 to 255, is "lnk"',
+      entry({ scope: 'lnk' }),
+    ],
     ['routes[0].scope: must be an integer from 0 to 255, is 256', entry({ scope: 256 })],
     ['routes[0].scope: must be a number or a string, is true', entry({ scope: true })],
-    ['routes[0].scope: a route through gateway 10.0.0.1 cannot have scope link; leave out "gw" or "scope"', entry({ gw: '10.0.0.1', scope: 'link' })],
+    [
+      'routes[0].scope: a route through gateway 10.0.0.1 cannot have scope link; leave out "gw" or "scope"',
+      entry({ gw: '10.0.0.1', scope: 'link' }),
+    ],
     ['routes[0].mtu: must be an integer from 68 to 65535, is 67', entry({ mtu: 67 })],
     ['routes[0].mtu: must be 1280 or more for IPv6, is 1279', { routes: [{ dst: 'fd00::/48', mtu: 1279 }] }],
     ['routes[0].advmss: must be an integer from 1 to 65535, is 0', entry({ advmss: 0 })],
@@ -83,7 +139,10 @@ describe('a wrong configuration is refused with code 7, key path first', () => {
     ['routes[0].gateway: unknown key; did you mean "gw"?', entry({ gateway: '10.0.0.1' })],
     ['routes[0].metric: unknown key; did you mean "priority"?', entry({ metric: 5 })],
     ['routes[0].prioritty: unknown key; did you mean "priority"?', entry({ prioritty: 5 })],
-    ['routes[0].colour: unknown key; known here: dst, gw, dev, src, priority, table, scope, mtu, advmss, onlink', entry({ colour: 5 })],
+    [
+      'routes[0].colour: unknown key; known here: dst, gw, dev, src, priority, table, scope, mtu, advmss, onlink',
+      entry({ colour: 5 }),
+    ],
     [
       'routes[1]: 10.50.0.0/16 with the same table and priority stands in routes[0] already; remove one or give it another "priority"',
       { routes: [{ dst: '10.50.0.0/16' }, { dst: '10.50.0.0/16', table: 254, gw: '10.0.0.1' }] },
@@ -91,20 +150,29 @@ describe('a wrong configuration is refused with code 7, key path first', () => {
     ['dryRun: must be a boolean, is "true"', { dryRun: 'true' }],
     ['logLevel: must be debug, info, warn or error, is "verbose"', { logLevel: 'verbose' }],
     ['logFile: must be the absolute path of a file, is "x.log"', { logFile: 'x.log' }],
-    ['logFile: must be the absolute path of a file, is "/var/log/../../etc/passwd"', { logFile: '/var/log/../../etc/passwd' }],
+    [
+      'logFile: must be the absolute path of a file, is "/var/log/../../etc/passwd"',
+      { logFile: '/var/log/../../etc/passwd' },
+    ],
     ['ovnGateway: not supported by this version; remove the key', { ovnGateway: 'auto' }],
   ])('%s', (message, conf) => {
     expect(refusal(conf)).toMatchObject({ code: 7, message })
   })
 
   it('tells every problem at once', () => {
-    const { text } = refusal({ dryRun: 1, routes: [{ dst: '10.0.0.1/8', gatway: 'x' }, { dst: 'fd00::/48', priority: 'x' }] })
-    expect(text.split('; ').filter((part) => /^[a-z]+[^ ]*: /.test(part)).map((part) => part.split(':')[0])).toEqual([
-      'routes[0].dst',
-      'routes[0].gatway',
-      'routes[1].priority',
-      'dryRun',
-    ])
+    const { text } = refusal({
+      dryRun: 1,
+      routes: [
+        { dst: '10.0.0.1/8', gatway: 'x' },
+        { dst: 'fd00::/48', priority: 'x' },
+      ],
+    })
+    expect(
+      text
+        .split('; ')
+        .filter((part) => /^[a-z]+[^ ]*: /.test(part))
+        .map((part) => part.split(':')[0]),
+    ).toEqual(['routes[0].dst', 'routes[0].gatway', 'routes[1].priority', 'dryRun'])
   })
 
   it('takes the same destination with another table or priority', () => {
@@ -113,7 +181,14 @@ describe('a wrong configuration is refused with code 7, key path first', () => {
   })
 
   it('takes a default route in a table of its own', () => {
-    expect(parseConfig({ routes: [{ dst: '0.0.0.0/0', table: 100 }, { dst: '::/0', table: 100 }] }).routes).toHaveLength(2)
+    expect(
+      parseConfig({
+        routes: [
+          { dst: '0.0.0.0/0', table: 100 },
+          { dst: '::/0', table: 100 },
+        ],
+      }).routes,
+    ).toHaveLength(2)
   })
 
   it('cuts a long value short', () => {

@@ -7,8 +7,27 @@ import { DEFAULT4, DEFAULT6, LINK4, route } from './support/snapshots.ts'
 const ANSWER = JSON.stringify([
   { type: '1', dst: 'default', gateway: '169.254.1.1', dev: 'eth0', protocol: '3', scope: '0', flags: [] },
   { type: '1', dst: '169.254.1.1', dev: 'eth0', protocol: '3', scope: '253', flags: ['linkdown'] },
-  { type: '2', dst: '10.199.3.153', dev: 'eth0', table: '255', protocol: '2', scope: '254', prefsrc: '10.199.3.153', flags: [] },
-  { type: '1', dst: 'default', gateway: 'fe80::ecee:eeff:feee:eeee', dev: 'eth0', protocol: '3', scope: '0', metric: 1024, flags: [], pref: 'medium' },
+  {
+    type: '2',
+    dst: '10.199.3.153',
+    dev: 'eth0',
+    table: '255',
+    protocol: '2',
+    scope: '254',
+    prefsrc: '10.199.3.153',
+    flags: [],
+  },
+  {
+    type: '1',
+    dst: 'default',
+    gateway: 'fe80::ecee:eeff:feee:eeee',
+    dev: 'eth0',
+    protocol: '3',
+    scope: '0',
+    metric: 1024,
+    flags: [],
+    pref: 'medium',
+  },
 ])
 
 describe('an answer to route show', () => {
@@ -34,9 +53,17 @@ describe('an answer to route show', () => {
   })
 
   it.each<[string, object, Partial<Route>]>([
-    ['table, protocol and metric', { table: '100', protocol: '142', metric: 50 }, { table: 100, protocol: 142, priority: 50 }],
+    [
+      'table, protocol and metric',
+      { table: '100', protocol: '142', metric: 50 },
+      { table: 100, protocol: 142, priority: 50 },
+    ],
     ['mtu and advmss', { metrics: [{ mtu: 1400, advmss: 1360 }] }, { mtu: 1400, advmss: 1360 }],
-    ['other metrics, as words', { metrics: [{ window: 1000, initcwnd: 10 }] }, { extra: ['window', '1000', 'initcwnd', '10'] }],
+    [
+      'other metrics, as words',
+      { metrics: [{ window: 1000, initcwnd: 10 }] },
+      { extra: ['window', '1000', 'initcwnd', '10'] },
+    ],
     ['onlink', { flags: ['onlink'] }, { onlink: true }],
     ['tos', { tos: '0x10' }, { extra: ['tos', '0x10'] }],
     ['a nexthop object', { nhid: 7 }, { nhid: 7 }],
@@ -53,7 +80,14 @@ describe('an answer to route show', () => {
 
   it('keeps every next hop of a multipath route', () => {
     const answer = JSON.stringify([
-      { dst: 'default', flags: [], nexthops: [{ gateway: '10.0.0.1', dev: 'eth0', weight: 1, flags: [] }, { gateway: '10.0.0.2', dev: 'net1', weight: 2, flags: ['onlink'] }] },
+      {
+        dst: 'default',
+        flags: [],
+        nexthops: [
+          { gateway: '10.0.0.1', dev: 'eth0', weight: 1, flags: [] },
+          { gateway: '10.0.0.2', dev: 'net1', weight: 2, flags: ['onlink'] },
+        ],
+      },
     ])
     const nexthops = [
       { gw: '10.0.0.1', dev: 'eth0', weight: 1, onlink: false },
@@ -72,7 +106,12 @@ describe('an answer to address show', () => {
     const answer = JSON.stringify([
       { ifname: 'lo', flags: ['LOOPBACK', 'UP'], addr_info: [{ local: '127.0.0.1', prefixlen: 8 }] },
       {},
-      { ifname: 'eth0', flags: ['BROADCAST'], linkinfo: { info_kind: 'veth' }, addr_info: [{ local: '10.0.0.1' }, { local: 'fe80::1' }] },
+      {
+        ifname: 'eth0',
+        flags: ['BROADCAST'],
+        linkinfo: { info_kind: 'veth' },
+        addr_info: [{ local: '10.0.0.1' }, { local: 'fe80::1' }],
+      },
     ])
     expect(parseLinks(answer)).toEqual([
       { ifname: 'lo', up: true, addresses: ['127.0.0.1'] },
@@ -84,27 +123,64 @@ describe('an answer to address show', () => {
 describe('a batch line', () => {
   const eth0 = { dev: 'eth0', protocol: 142 }
   it.each<[string, 'add' | 'replace' | 'del', Route]>([
-    ['route add 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142', 'add', route(4, '10.50.0.0/16', { ...eth0, gw: '169.254.1.1' })],
-    ['route replace fd00:10:50::/48 via fe80::1 dev eth0 proto 142', 'replace', route(6, 'fd00:10:50::/48', { ...eth0, gw: 'fe80::1' })],
+    [
+      'route add 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142',
+      'add',
+      route(4, '10.50.0.0/16', { ...eth0, gw: '169.254.1.1' }),
+    ],
+    [
+      'route replace fd00:10:50::/48 via fe80::1 dev eth0 proto 142',
+      'replace',
+      route(6, 'fd00:10:50::/48', { ...eth0, gw: 'fe80::1' }),
+    ],
     ['route add 10.50.0.0/16 dev eth0 proto 142', 'add', route(4, '10.50.0.0/16', eth0)],
     ['route add 10.50.0.0/16 dev eth0 proto 142 scope 0', 'add', route(4, '10.50.0.0/16', { ...eth0, scope: 0 })],
-    ['route add 10.50.0.0/16 via 10.0.0.1 dev eth0 proto 142 scope 200', 'add', route(4, '10.50.0.0/16', { ...eth0, gw: '10.0.0.1', scope: 200 })],
-    ['route add 10.50.0.0/16 via 10.9.9.9 dev eth0 onlink proto 142', 'add', route(4, '10.50.0.0/16', { ...eth0, gw: '10.9.9.9', onlink: true })],
+    [
+      'route add 10.50.0.0/16 via 10.0.0.1 dev eth0 proto 142 scope 200',
+      'add',
+      route(4, '10.50.0.0/16', { ...eth0, gw: '10.0.0.1', scope: 200 }),
+    ],
+    [
+      'route add 10.50.0.0/16 via 10.9.9.9 dev eth0 onlink proto 142',
+      'add',
+      route(4, '10.50.0.0/16', { ...eth0, gw: '10.9.9.9', onlink: true }),
+    ],
     [
       'route add 10.50.0.0/16 via 10.0.0.1 dev eth0 table 100 proto 142 metric 50 src 10.0.0.9 mtu 1400 advmss 1360',
       'add',
-      route(4, '10.50.0.0/16', { ...eth0, gw: '10.0.0.1', table: 100, priority: 50, src: '10.0.0.9', mtu: 1400, advmss: 1360 }),
+      route(4, '10.50.0.0/16', {
+        ...eth0,
+        gw: '10.0.0.1',
+        table: 100,
+        priority: 50,
+        src: '10.0.0.9',
+        mtu: 1400,
+        advmss: 1360,
+      }),
     ],
     ['route del 0.0.0.0/0 via 169.254.1.1 dev eth0 proto 3', 'del', DEFAULT4],
     ['route del ::/0 via fe80::ecee:eeff:feee:eeee dev eth0 proto 3', 'del', DEFAULT6],
     ['route del 169.254.1.1/32 dev eth0 proto 3', 'del', LINK4],
-    ['route add ::/0 via fe80::1 dev eth0 proto 9 metric 512 pref high', 'add', route(6, '::/0', { dev: 'eth0', gw: 'fe80::1', protocol: 9, priority: 512, extra: ['pref', 'high'] })],
-    ['route add 10.0.0.0/8 via inet6 fe80::1 dev eth0 proto 3', 'add', route(4, '10.0.0.0/8', { dev: 'eth0', gw: 'fe80::1' })],
+    [
+      'route add ::/0 via fe80::1 dev eth0 proto 9 metric 512 pref high',
+      'add',
+      route(6, '::/0', { dev: 'eth0', gw: 'fe80::1', protocol: 9, priority: 512, extra: ['pref', 'high'] }),
+    ],
+    [
+      'route add 10.0.0.0/8 via inet6 fe80::1 dev eth0 proto 3',
+      'add',
+      route(4, '10.0.0.0/8', { dev: 'eth0', gw: 'fe80::1' }),
+    ],
     ['route add 10.0.0.0/8 nhid 7 proto 3', 'add', route(4, '10.0.0.0/8', { dev: 'eth0', gw: '10.0.0.1', nhid: 7 })],
     [
-      'route del 0.0.0.0/0 nexthop via 10.0.0.1 dev eth0 weight 1 nexthop dev eth0 weight 2 onlink proto 3',
+      'route del 0.0.0.0/0 proto 3 nexthop via 10.0.0.1 dev eth0 weight 1 nexthop dev eth0 weight 2 onlink',
       'del',
-      route(4, '0.0.0.0/0', { nexthops: [{ gw: '10.0.0.1', dev: 'eth0', weight: 1, onlink: false }, { dev: 'eth0', weight: 2, onlink: true }] }),
+      route(4, '0.0.0.0/0', {
+        nexthops: [
+          { gw: '10.0.0.1', dev: 'eth0', weight: 1, onlink: false },
+          { dev: 'eth0', weight: 2, onlink: true },
+        ],
+      }),
     ],
   ])('%s', (line, op, subject) => {
     expect(batchLine({ op, route: subject, why: 'test' })).toBe(line)

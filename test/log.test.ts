@@ -21,7 +21,11 @@ beforeEach(() => {
 })
 
 const logFile = '/var/log/x-calico-route.log'
-const lines = () => (vol.readFileSync(logFile, 'utf8') as string).trimEnd().split('\n').map((line) => JSON.parse(line))
+const lines = () =>
+  (vol.readFileSync(logFile, 'utf8') as string)
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line))
 
 describe('a log record', () => {
   it('is one JSON object on a line, with the time', () => {
@@ -61,7 +65,11 @@ describe('a log file that cannot be written', () => {
     prepare()
     log({ logLevel: 'info', logFile }, { level: 'info' })
     expect(stderr.map((line) => JSON.parse(line))).toEqual([
-      { time: expect.any(String), level: 'warn', message: expect.stringMatching(/^logFile: cannot write \/var\/log\/x-calico-route\.log: E[A-Z]+/) },
+      {
+        time: expect.any(String),
+        level: 'warn',
+        message: expect.stringMatching(/^logFile: cannot write \/var\/log\/x-calico-route\.log: E[A-Z]+/),
+      },
     ])
   })
 })

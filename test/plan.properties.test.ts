@@ -8,7 +8,10 @@ import { carryOut, sorted } from './support/kernel.ts'
 import { link, route } from './support/snapshots.ts'
 
 const DEVICES = ['eth0', 'net1', 'net2'] as const
-const PREFIXES = { 4: ['10.50.0.0/16', '10.199.0.0/16', '172.20.0.0/16', '169.254.1.1/32'], 6: ['fd00:10:50::/48', 'fd00:10:199::/64'] } as const
+const PREFIXES = {
+  4: ['10.50.0.0/16', '10.199.0.0/16', '172.20.0.0/16', '169.254.1.1/32'],
+  6: ['fd00:10:50::/48', 'fd00:10:199::/64'],
+} as const
 const GATEWAYS = { 4: ['169.254.1.1', '10.0.1.1'], 6: ['fe80::1', 'fd00::1'] } as const
 
 const family = fc.constantFrom(4 as const, 6 as const)
@@ -27,7 +30,9 @@ const kernelRoute: fc.Arbitrary<Route> = family.chain((of) =>
       priority: metric(of),
       mtu: maybe(fc.constantFrom(1300, 1400)),
     })
-    .map(({ dst, gw, mtu, ...more }) => route(of, dst, { ...more, ...(gw === undefined ? {} : { gw }), ...(mtu === undefined ? {} : { mtu }) })),
+    .map(({ dst, gw, mtu, ...more }) =>
+      route(of, dst, { ...more, ...(gw === undefined ? {} : { gw }), ...(mtu === undefined ? {} : { mtu }) }),
+    ),
 )
 
 /** A table the kernel could hold: one route a place. */
@@ -103,7 +108,9 @@ describe('whatever the pod and the configuration', () => {
     forAll((pod, conf, plan) => {
       const after = carryOut(pod, plan.ops)
       for (const of of [4, 6] as const) {
-        const left = after.routes.filter((r) => r.family === of && r.dst === DEFAULT_DST[of] && r.table === 254 && r.dev === 'eth0')
+        const left = after.routes.filter(
+          (r) => r.family === of && r.dst === DEFAULT_DST[of] && r.table === 254 && r.dev === 'eth0',
+        )
         if (conf.defaultRoute[of] === 'remove') expect(left).toEqual([])
       }
       const kinds = plan.ops.map(({ op }) => (op === 'del' ? 1 : 0))

@@ -60,11 +60,15 @@ describe('ADD in a pod as Calico wires it', () => {
     [{ mtu: 1400, advmss: 1360 }, 'via 169.254.1.1 dev eth0 proto 142 mtu 1400 advmss 1360'],
     [{ dev: 'net1', gw: '10.0.1.1' }, 'via 10.0.1.1 dev net1 proto 142'],
   ])('a route with %j', (keys, words) => {
-    expect(batch({ defaultRoute: 'keep', routes: [{ dst: '10.50.0.0/16', ...keys }] })).toEqual([`route add 10.50.0.0/16 ${words}`])
+    expect(batch({ defaultRoute: 'keep', routes: [{ dst: '10.50.0.0/16', ...keys }] })).toEqual([
+      `route add 10.50.0.0/16 ${words}`,
+    ])
   })
 
   it('finds nothing to do the second time', () => {
-    const conf = { routes: [{ dst: '10.50.0.0/16' }, { dst: '10.60.0.0/16', gw: '10.199.3.1' }, { dst: 'fd00:10:50::/48' }] }
+    const conf = {
+      routes: [{ dst: '10.50.0.0/16' }, { dst: '10.60.0.0/16', gw: '10.199.3.1' }, { dst: 'fd00:10:50::/48' }],
+    }
     const pod = calicoPod()
     const after = carryOut(pod, planAdd(parseConfig(conf), 'eth0', pod).ops)
     expect(batch(conf, after)).toEqual([])
@@ -79,7 +83,10 @@ describe('the default routes that go', () => {
   })
 
   it('are those of the main table only', () => {
-    expect(batch({}, calicoPod(route(4, '0.0.0.0/0', { gw: '10.0.0.1', dev: 'eth0', table: 100 })))).toEqual([REMOVE4, REMOVE6])
+    expect(batch({}, calicoPod(route(4, '0.0.0.0/0', { gw: '10.0.0.1', dev: 'eth0', table: 100 })))).toEqual([
+      REMOVE4,
+      REMOVE6,
+    ])
   })
 
   it('are all there are, whatever their metric', () => {
@@ -95,14 +102,19 @@ describe('the default routes that go', () => {
     const pod = { ...calicoPod(), routes: [route(4, '0.0.0.0/0', { nexthops })] }
     expect(batch({ routes: [{ dst: '10.50.0.0/16' }] }, pod)).toEqual([
       'route add 10.50.0.0/16 via 10.0.0.1 dev eth0 proto 142',
-      'route del 0.0.0.0/0 nexthop via 10.0.0.1 dev eth0 weight 1 nexthop via 10.0.0.2 dev eth0 weight 1 proto 3',
+      'route del 0.0.0.0/0 proto 3 nexthop via 10.0.0.1 dev eth0 weight 1 nexthop via 10.0.0.2 dev eth0 weight 1',
     ])
   })
 
   it.each<[string, Partial<Route>, string]>([
     [
       'shares its next hops with another interface',
-      { nexthops: [{ gw: '10.0.0.1', dev: 'eth0', weight: 1, onlink: false }, { gw: '10.0.1.1', dev: 'net1', weight: 1, onlink: false }] },
+      {
+        nexthops: [
+          { gw: '10.0.0.1', dev: 'eth0', weight: 1, onlink: false },
+          { gw: '10.0.1.1', dev: 'net1', weight: 1, onlink: false },
+        ],
+      },
       'defaultRoute: 0.0.0.0/0 is one multipath route over eth0 and net1; set "defaultRoute": {"ipv4": "keep"} to leave it',
     ],
     [
@@ -121,25 +133,36 @@ describe('the next hop of a route that names none', () => {
   const conf = { routes: [{ dst: '10.50.0.0/16' }] }
 
   it('is that of the default with the lowest metric', () => {
-    const pod = only(route(4, '0.0.0.0/0', { gw: '10.0.0.2', dev: 'eth0', priority: 9 }), route(4, '0.0.0.0/0', { gw: '10.0.0.1', dev: 'eth0', priority: 5 }))
+    const pod = only(
+      route(4, '0.0.0.0/0', { gw: '10.0.0.2', dev: 'eth0', priority: 9 }),
+      route(4, '0.0.0.0/0', { gw: '10.0.0.1', dev: 'eth0', priority: 5 }),
+    )
     expect(batch(conf, pod)[0]).toBe('route add 10.50.0.0/16 via 10.0.0.1 dev eth0 proto 142')
   })
 
   it('is none after a default without gateway: the route is on-link', () => {
-    expect(batch(conf, only(route(4, '0.0.0.0/0', { dev: 'eth0' })))[0]).toBe('route add 10.50.0.0/16 dev eth0 proto 142')
+    expect(batch(conf, only(route(4, '0.0.0.0/0', { dev: 'eth0' })))[0]).toBe(
+      'route add 10.50.0.0/16 dev eth0 proto 142',
+    )
   })
 
   it('keeps the onlink of the default', () => {
-    expect(batch(conf, only(route(4, '0.0.0.0/0', { gw: '10.9.9.9', dev: 'eth0', onlink: true })))[0]).toBe('route add 10.50.0.0/16 via 10.9.9.9 dev eth0 onlink proto 142')
+    expect(batch(conf, only(route(4, '0.0.0.0/0', { gw: '10.9.9.9', dev: 'eth0', onlink: true })))[0]).toBe(
+      'route add 10.50.0.0/16 via 10.9.9.9 dev eth0 onlink proto 142',
+    )
   })
 
   it('is that of our other routes when the default is gone', () => {
-    expect(batch(conf, only(route(4, '10.60.0.0/16', { ...OURS, gw: '10.0.0.1' })))).toEqual(['route add 10.50.0.0/16 via 10.0.0.1 dev eth0 proto 142'])
+    expect(batch(conf, only(route(4, '10.60.0.0/16', { ...OURS, gw: '10.0.0.1' })))).toEqual([
+      'route add 10.50.0.0/16 via 10.0.0.1 dev eth0 proto 142',
+    ])
   })
 
   it('is not that of a route whose own entry names it', () => {
     const two = { routes: [{ dst: '10.60.0.0/16', gw: '10.0.0.1' }, { dst: '10.50.0.0/16' }] }
-    expect(batch(two, only(LINK4, route(4, '10.60.0.0/16', { ...OURS, gw: '10.0.0.1' })))).toEqual(['route add 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142'])
+    expect(batch(two, only(LINK4, route(4, '10.60.0.0/16', { ...OURS, gw: '10.0.0.1' })))).toEqual([
+      'route add 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142',
+    ])
   })
 
   it("is 169.254.1.1 where Calico's link route is all that is left", () => {
@@ -147,10 +170,15 @@ describe('the next hop of a route that names none', () => {
   })
 
   it('is never that of the other family, another interface or another plugin', () => {
-    const pod = only(DEFAULT6, route(4, '0.0.0.0/0', { gw: '10.0.1.1', dev: 'net1' }), route(4, '10.60.0.0/16', { gw: '10.0.0.1', dev: 'eth0' }))
+    const pod = only(
+      DEFAULT6,
+      route(4, '0.0.0.0/0', { gw: '10.0.1.1', dev: 'net1' }),
+      route(4, '10.60.0.0/16', { gw: '10.0.0.1', dev: 'eth0' }),
+    )
     expect(refusal(() => batch(conf, pod))).toEqual({
       code: 7,
-      message: 'routes[0]: no IPv4 next hop is known on eth0, which has no IPv4 default route; add "gw" or "scope": "link"',
+      message:
+        'routes[0]: no IPv4 next hop is known on eth0, which has no IPv4 default route; add "gw" or "scope": "link"',
     })
   })
 })
@@ -160,9 +188,21 @@ describe('a route that is there already', () => {
   it.each<[string, Partial<Route>, string[]]>([
     ['stays if it is the same', { ...OURS, gw: '169.254.1.1' }, []],
     ["stays another plugin's if it is the same", { dev: 'eth0', gw: '169.254.1.1', protocol: 3 }, []],
-    ['is replaced if it differs', { ...OURS, gw: '169.254.1.1', mtu: 1400 }, ['route replace 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142']],
-    ['leaves room beside it with another metric', { dev: 'net1', gw: '10.0.1.1', priority: 5 }, ['route add 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142']],
-    ['leaves room beside it in another table', { dev: 'net1', gw: '10.0.1.1', table: 100 }, ['route add 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142']],
+    [
+      'is replaced if it differs',
+      { ...OURS, gw: '169.254.1.1', mtu: 1400 },
+      ['route replace 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142'],
+    ],
+    [
+      'leaves room beside it with another metric',
+      { dev: 'net1', gw: '10.0.1.1', priority: 5 },
+      ['route add 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142'],
+    ],
+    [
+      'leaves room beside it in another table',
+      { dev: 'net1', gw: '10.0.1.1', table: 100 },
+      ['route add 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142'],
+    ],
   ])('%s', (_, more, lines) => {
     expect(batch(conf, calicoPod(route(4, '10.50.0.0/16', more)))).toEqual(lines)
   })
@@ -182,7 +222,11 @@ describe('what the kernel would refuse is found before', () => {
   const pod = calicoPod()
   it.each<[string, number, () => unknown]>([
     ['CNI_IFNAME: the pod has no interface eth9; it has lo, eth0, net1', 4, () => batch({}, pod, 'eth9')],
-    ['routes[0].dev: the pod has no interface net9; it has lo, eth0, net1', 7, () => batch({ routes: [{ dst: '10.0.0.0/8', dev: 'net9', gw: '10.0.0.1' }] })],
+    [
+      'routes[0].dev: the pod has no interface net9; it has lo, eth0, net1',
+      7,
+      () => batch({ routes: [{ dst: '10.0.0.0/8', dev: 'net9', gw: '10.0.0.1' }] }),
+    ],
     [
       'routes[0]: interface eth0 is down; the plugin that made it must set it up',
       7,
@@ -201,7 +245,12 @@ describe('what the kernel would refuse is found before', () => {
 describe('CHECK goes by the next hops that ADD reported', () => {
   it('before those it finds', () => {
     const found = route(4, '10.50.0.0/16', { ...OURS, gw: '10.9.9.9' })
-    const { ops } = planAdd(parseConfig({ routes: [{ dst: '10.50.0.0/16' }] }), 'eth0', { ...calicoPod(), routes: [LINK4, found] }, new Map([['10.50.0.0/16', { gw: '169.254.1.1' }]]))
+    const { ops } = planAdd(
+      parseConfig({ routes: [{ dst: '10.50.0.0/16' }] }),
+      'eth0',
+      { ...calicoPod(), routes: [LINK4, found] },
+      new Map([['10.50.0.0/16', { gw: '169.254.1.1' }]]),
+    )
     expect(ops.map(batchLine)).toEqual(['route replace 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142'])
   })
 })
@@ -209,7 +258,8 @@ describe('CHECK goes by the next hops that ADD reported', () => {
 describe('DEL', () => {
   const ours = route(4, '10.50.0.0/16', { ...OURS, gw: '169.254.1.1' })
   const elsewhere = route(4, '10.60.0.0/16', { gw: '10.0.1.1', dev: 'net1', protocol: 142 })
-  const lines = (conf: Record<string, unknown>, ...more: Route[]) => planDel(parseConfig(conf).routes, 'eth0', calicoPod(...more)).map(batchLine)
+  const lines = (conf: Record<string, unknown>, ...more: Route[]) =>
+    planDel(parseConfig(conf).routes, 'eth0', calicoPod(...more)).map(batchLine)
 
   it('takes our routes off the interface, in whatever table, and nothing else', () => {
     const other = route(4, '10.70.0.0/16', { gw: '169.254.1.1', dev: 'eth0' })
@@ -220,7 +270,9 @@ describe('DEL', () => {
   })
 
   it('takes a route off another interface if the configuration put it there', () => {
-    expect(lines({ routes: [{ dst: '10.60.0.0/16', dev: 'net1', gw: '10.0.1.1' }] }, elsewhere)).toEqual(['route del 10.60.0.0/16 via 10.0.1.1 dev net1 proto 142'])
+    expect(lines({ routes: [{ dst: '10.60.0.0/16', dev: 'net1', gw: '10.0.1.1' }] }, elsewhere)).toEqual([
+      'route del 10.60.0.0/16 via 10.0.1.1 dev net1 proto 142',
+    ])
   })
 
   it('finds nothing to do in a pod without our routes', () => {
@@ -233,11 +285,14 @@ describe('a rollback', () => {
   const before = calicoPod(route(4, '10.60.0.0/16', { dev: 'eth0', gw: '169.254.1.1', mtu: 1300 }))
   const { ops } = planAdd(conf, 'eth0', before)
 
-  it.each(Array.from({ length: ops.length + 1 }, (_, done) => done))('after %d changes leaves the pod as it was', (done) => {
-    const now = carryOut(before, ops.slice(0, done))
-    const restored = carryOut(now, planRestore(before, now, ops))
-    expect(sorted(restored.routes)).toEqual(sorted(before.routes))
-  })
+  it.each(Array.from({ length: ops.length + 1 }, (_, done) => done))(
+    'after %d changes leaves the pod as it was',
+    (done) => {
+      const now = carryOut(before, ops.slice(0, done))
+      const restored = carryOut(now, planRestore(before, now, ops))
+      expect(sorted(restored.routes)).toEqual(sorted(before.routes))
+    },
+  )
 
   it('leaves alone what others changed meanwhile', () => {
     const theirs = route(4, '10.70.0.0/16', { gw: '10.0.1.1', dev: 'net1' })

@@ -2,7 +2,13 @@ import { describe, expect, it } from 'vitest'
 import { CniError } from '../src/errors.ts'
 import { checkEnv, parseDocument, parseRequest, versionAnswer, versionOf } from '../src/request.ts'
 
-const ENV = { CNI_COMMAND: 'ADD', CNI_CONTAINERID: 'c1', CNI_NETNS: '/run/netns/pod', CNI_IFNAME: 'eth0', CNI_PATH: '/opt/cni/bin' }
+const ENV = {
+  CNI_COMMAND: 'ADD',
+  CNI_CONTAINERID: 'c1',
+  CNI_NETNS: '/run/netns/pod',
+  CNI_IFNAME: 'eth0',
+  CNI_PATH: '/opt/cni/bin',
+}
 const CONF = { cniVersion: '1.0.0', name: 'net', type: 'x-calico-route' }
 const bytes = (text: string) => new TextEncoder().encode(text)
 
@@ -10,7 +16,8 @@ function refusal(run: () => unknown): { code: number; message: string; details?:
   try {
     run()
   } catch (error) {
-    if (error instanceof CniError) return { code: error.code, message: error.message, ...(error.details && { details: error.details }) }
+    if (error instanceof CniError)
+      return { code: error.code, message: error.message, ...(error.details && { details: error.details }) }
     throw error
   }
   throw new Error('was accepted')
@@ -31,7 +38,10 @@ describe('the environment', () => {
   })
 
   it.each<[Record<string, string>, string]>([
-    [{ CNI_CONTAINERID: '-c' }, 'CNI_CONTAINERID: "-c" must start with a letter or digit, then only letters, digits, "_", "." and "-" may follow'],
+    [
+      { CNI_CONTAINERID: '-c' },
+      'CNI_CONTAINERID: "-c" must start with a letter or digit, then only letters, digits, "_", "." and "-" may follow',
+    ],
     [{ CNI_CONTAINERID: 'a/b' }, 'CNI_CONTAINERID: "a/b" must start'],
     [{ CNI_IFNAME: '..' }, 'CNI_IFNAME: ".." is no interface name'],
     [{ CNI_IFNAME: 'a:b' }, 'CNI_IFNAME: "a:b" has a slash, colon or white space, which no interface name may have'],
@@ -45,7 +55,9 @@ describe('the environment', () => {
   })
 
   it('answers at an invalid value before it looks for missing ones', () => {
-    expect(refusal(() => checkEnv({ CNI_COMMAND: 'ADD', CNI_CONTAINERID: '!' })).message).toContain('CNI_CONTAINERID: "!"')
+    expect(refusal(() => checkEnv({ CNI_COMMAND: 'ADD', CNI_CONTAINERID: '!' })).message).toContain(
+      'CNI_CONTAINERID: "!"',
+    )
   })
 
   it.each(['-x', 'a%d', '$(id)', 'dev', 'eth0.100', 'a@b'])('the interface name %s is legal', (CNI_IFNAME) => {
@@ -73,7 +85,13 @@ describe('stdin', () => {
 describe('a call', () => {
   it('of ADD becomes a request', () => {
     expect(parseRequest(ENV, CONF)).toEqual({
-      verb: 'ADD', cniVersion: '1.0.0', containerId: 'c1', netns: '/run/netns/pod', ifname: 'eth0', allowOwnNetns: false, conf: CONF,
+      verb: 'ADD',
+      cniVersion: '1.0.0',
+      containerId: 'c1',
+      netns: '/run/netns/pod',
+      ifname: 'eth0',
+      allowOwnNetns: false,
+      conf: CONF,
     })
   })
 
@@ -81,12 +99,17 @@ describe('a call', () => {
     expect(parseRequest({ ...ENV, CNI_NETNS_OVERRIDE }, CONF)).toMatchObject({ allowOwnNetns: true })
   })
 
-  it.each([['[]', 6], ['null', 6], ['"x"', 6], ['{"cniVersion":"1.0.0"}', 7], ['{"cniVersion":"1.0.0","name":""}', 7], ['{"name":"-x"}', 7], ['{"name":5}', 7]])(
-    'with the document %s is refused with code %d',
-    (document, code) => {
-      expect(refusal(() => parseRequest(ENV, JSON.parse(document))).code).toBe(code)
-    },
-  )
+  it.each([
+    ['[]', 6],
+    ['null', 6],
+    ['"x"', 6],
+    ['{"cniVersion":"1.0.0"}', 7],
+    ['{"cniVersion":"1.0.0","name":""}', 7],
+    ['{"name":"-x"}', 7],
+    ['{"name":5}', 7],
+  ])('with the document %s is refused with code %d', (document, code) => {
+    expect(refusal(() => parseRequest(ENV, JSON.parse(document))).code).toBe(code)
+  })
 
   it.each(['add', 'FOO', 'toString', '__proto__'])('with the verb %s is refused', (CNI_COMMAND) => {
     expect(refusal(() => parseRequest({ ...ENV, CNI_COMMAND }, CONF))).toEqual({
@@ -96,30 +119,58 @@ describe('a call', () => {
   })
 
   it.each<[string, unknown, number]>([
-    ['ADD', undefined, 1], ['ADD', '', 1], ['ADD', '0.2.0', 1], ['ADD', '1.2.0', 1], ['ADD', 'abc', 1], ['ADD', 5, 6], ['ADD', null, 6],
-    ['CHECK', '0.3.1', 1], ['CHECK', '0.10.0', 1], ['CHECK', 'abc', 6], ['GC', '1.0.0', 1], ['STATUS', '1.0.0', 1], ['STATUS', 'x', 6], ['STATUS', '2.0.0', 1],
+    ['ADD', undefined, 1],
+    ['ADD', '', 1],
+    ['ADD', '0.2.0', 1],
+    ['ADD', '1.2.0', 1],
+    ['ADD', 'abc', 1],
+    ['ADD', 5, 6],
+    ['ADD', null, 6],
+    ['CHECK', '0.3.1', 1],
+    ['CHECK', '0.10.0', 1],
+    ['CHECK', 'abc', 6],
+    ['GC', '1.0.0', 1],
+    ['STATUS', '1.0.0', 1],
+    ['STATUS', 'x', 6],
+    ['STATUS', '2.0.0', 1],
   ])('%s with cniVersion %j is refused with code %d', (CNI_COMMAND, cniVersion, code) => {
     expect(refusal(() => parseRequest({ ...ENV, CNI_COMMAND }, { ...CONF, cniVersion })).code).toBe(code)
   })
 
   it('says which verb a version lacks, and which versions there are', () => {
     expect(refusal(() => parseRequest({ ...ENV, CNI_COMMAND: 'CHECK' }, { ...CONF, cniVersion: '0.3.1' }))).toEqual({
-      code: 1, message: 'config version does not allow CHECK', details: 'cniVersion is 0.3.1, CHECK exists since 0.4.0',
+      code: 1,
+      message: 'config version does not allow CHECK',
+      details: 'cniVersion is 0.3.1, CHECK exists since 0.4.0',
     })
     expect(refusal(() => parseRequest(ENV, { ...CONF, cniVersion: '0.2.0' }))).toEqual({
-      code: 1, message: 'cniVersion: "0.2.0" is not supported', details: 'the configuration asks for 0.2.0, x-calico-route supports 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0',
+      code: 1,
+      message: 'cniVersion: "0.2.0" is not supported',
+      details: 'the configuration asks for 0.2.0, x-calico-route supports 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0',
     })
   })
 
-  it.each([[], null, 5, {}, { cniVersion: '9', name: '!' }, { cniVersion: 5 }])('of DEL is let through with the document %j', (document) => {
-    expect(parseRequest({ ...ENV, CNI_COMMAND: 'DEL' }, document)).toMatchObject({ verb: 'DEL', ifname: 'eth0' })
-  })
+  it.each([[], null, 5, {}, { cniVersion: '9', name: '!' }, { cniVersion: 5 }])(
+    'of DEL is let through with the document %j',
+    (document) => {
+      expect(parseRequest({ ...ENV, CNI_COMMAND: 'DEL' }, document)).toMatchObject({ verb: 'DEL', ifname: 'eth0' })
+    },
+  )
 })
 
 describe('the version an answer is given in', () => {
-  it.each([['0.3.1', '0.3.1'], ['1.1.0', '1.1.0'], ['0.2.0', '1.1.0'], [5, '1.1.0'], [undefined, '1.1.0']])('for cniVersion %j is %s', (cniVersion, expected) => {
+  it.each([
+    ['0.3.1', '0.3.1'],
+    ['1.1.0', '1.1.0'],
+    ['0.2.0', '1.1.0'],
+    [5, '1.1.0'],
+    [undefined, '1.1.0'],
+  ])('for cniVersion %j is %s', (cniVersion, expected) => {
     expect(versionOf({ cniVersion })).toBe(expected)
-    expect(versionAnswer({ cniVersion })).toEqual({ cniVersion: expected, supportedVersions: ['0.3.0', '0.3.1', '0.4.0', '1.0.0', '1.1.0'] })
+    expect(versionAnswer({ cniVersion })).toEqual({
+      cniVersion: expected,
+      supportedVersions: ['0.3.0', '0.3.1', '0.4.0', '1.0.0', '1.1.0'],
+    })
   })
 
   it.each([undefined, null, [], 'x'])('for the document %j is the newest', (document) => {

@@ -4,10 +4,10 @@ import type { Outcome } from '../dispatch.ts'
 import { batchLine } from '../iproute2.ts'
 import { withNetns } from '../netns.ts'
 import { planAdd } from '../plan.ts'
-import { refuseOwn, refuseUnwritable } from './checks.ts'
-import { buildResult, parsePrevResult } from '../result.ts'
 import type { Request } from '../request.ts'
+import { buildResult, parsePrevResult } from '../result.ts'
 import type { RouteOp, Snapshot } from '../route.ts'
+import { refuseOwn, refuseUnwritable } from './checks.ts'
 
 /**
  * Makes the routes of the pod's NIC those of the configuration. A second call finds nothing to do and prints the same.
@@ -15,7 +15,7 @@ import type { RouteOp, Snapshot } from '../route.ts'
  */
 export async function add(request: Request & { verb: 'ADD' }): Promise<Outcome> {
   const config = parseConfig(request.conf)
-  const prev = parsePrevResult(request.conf['prevResult'])
+  const prev = parsePrevResult(request.conf.prevResult)
   refuseUnwritable(request.ifname)
   return withNetns(request.netns, async (netns) => {
     refuseOwn(request, netns)
@@ -29,7 +29,11 @@ export async function add(request: Request & { verb: 'ADD' }): Promise<Outcome> 
     }
     if (config.dryRun) {
       const ops = await readRoutes(netns, decide)
-      return { result: { ...prev, cniVersion: request.cniVersion }, routes: ops.map(batchLine), warning: 'dryRun: nothing was changed' }
+      return {
+        result: { ...prev, cniVersion: request.cniVersion },
+        routes: ops.map(batchLine),
+        warning: 'dryRun: nothing was changed',
+      }
     }
     const ops = await changeRoutes(netns, decide)
     return { result, routes: ops.map(batchLine) }

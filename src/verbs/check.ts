@@ -1,7 +1,7 @@
 import { readRoutes } from '../change.ts'
 import { type Config, parseConfig } from '../config.ts'
 import type { Outcome } from '../dispatch.ts'
-import { Code, CniError, messageOf } from '../errors.ts'
+import { CniError, Code, messageOf } from '../errors.ts'
 import { routeText } from '../iproute2.ts'
 import { withNetns } from '../netns.ts'
 import { type Hop, planAdd } from '../plan.ts'
@@ -18,7 +18,7 @@ import { refuseUnwritable } from './checks.ts'
  */
 export async function check(request: Request & { verb: 'CHECK' }): Promise<Outcome> {
   const config = parseConfig(request.conf)
-  const prev = parsePrevResult(request.conf['prevResult'])
+  const prev = parsePrevResult(request.conf.prevResult)
   refuseUnwritable(request.ifname)
   return withNetns(request.netns, async (netns) => {
     const found = await readRoutes(netns, (snapshot) => differences(config, request.ifname, prev, snapshot))
@@ -50,7 +50,9 @@ function difference({ op, route, why }: RouteOp, snapshot: Snapshot): string {
     case 'add':
       return `${why}: missing: ${routeText(route)}`
     case 'replace': {
-      const present = snapshot.routes.filter(({ dst, table, priority }) => dst === route.dst && table === route.table && priority === route.priority)
+      const present = snapshot.routes.filter(
+        ({ dst, table, priority }) => dst === route.dst && table === route.table && priority === route.priority,
+      )
       return `${why}: expected ${routeText(route)}, found ${present.map(routeText).join(', ')}`
     }
     case 'del':

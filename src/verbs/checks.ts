@@ -1,4 +1,4 @@
-import { Code, CniError } from '../errors.ts'
+import { CniError, Code } from '../errors.ts'
 import type { Netns } from '../netns.ts'
 
 /**
@@ -21,5 +21,8 @@ export function refuseOwn(request: { readonly allowOwnNetns: boolean }, netns: N
  */
 export function refuseUnwritable(ifname: string): void {
   if (!/[#"'\\]/.test(ifname)) return
-  throw new CniError(Code.invalidEnvironment, `CNI_IFNAME: ${JSON.stringify(ifname)} has a quote, "#" or backslash, which ip -batch cannot take; rename the interface`)
+  throw new CniError(
+    Code.invalidEnvironment,
+    `CNI_IFNAME: ${JSON.stringify(ifname)} has a quote, "#" or backslash, which ip -batch cannot take; rename the interface`,
+  )
 }

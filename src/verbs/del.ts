@@ -1,7 +1,7 @@
 import { changeRoutes } from '../change.ts'
 import { type Config, parseConfig } from '../config.ts'
 import type { Outcome } from '../dispatch.ts'
-import { Code, CniError, messageOf } from '../errors.ts'
+import { CniError, Code, messageOf } from '../errors.ts'
 import { batchLine } from '../iproute2.ts'
 import { withNetns } from '../netns.ts'
 import { planDel } from '../plan.ts'

@@ -1,7 +1,7 @@
 import { readRoutes } from '../change.ts'
 import { parseConfig } from '../config.ts'
 import type { Outcome } from '../dispatch.ts'
-import { Code, CniError } from '../errors.ts'
+import { CniError, Code } from '../errors.ts'
 import { missingCapabilities, withNetns } from '../netns.ts'
 import type { Request } from '../request.ts'
 
@@ -19,6 +19,10 @@ export async function status(request: Request & { verb: 'STATUS' }): Promise<Out
     throw new CniError(Code.notAvailable, error.message, error.details, error)
   }
   const missing = missingCapabilities()
-  if (missing.length > 0) throw new CniError(Code.notAvailable, `process: lacks ${missing.join(' and ')}; run it as root with these capabilities`)
+  if (missing.length > 0)
+    throw new CniError(
+      Code.notAvailable,
+      `process: lacks ${missing.join(' and ')}; run it as root with these capabilities`,
+    )
   return {}
 }

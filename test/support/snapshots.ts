@@ -26,6 +26,10 @@ export function link(ifname: string, ...addresses: string[]): Link {
 export function calicoPod(...more: Route[]): Snapshot {
   return {
     routes: [DEFAULT4, LINK4, DEFAULT6, ...more],
-    links: [link('lo', '127.0.0.1', '::1'), link('eth0', '10.199.3.153', 'fd00:10:199::153'), link('net1', '10.0.1.10')],
+    links: [
+      link('lo', '127.0.0.1', '::1'),
+      link('eth0', '10.199.3.153', 'fd00:10:199::153'),
+      link('net1', '10.0.1.10'),
+    ],
   }
 }

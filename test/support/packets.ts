@@ -1,0 +1,31 @@
+/** Proof by packets: a host that says who it is and whom it sees, and a pod that asks. */
+import { fileURLToPath } from 'node:url'
+import { execa } from 'execa'
+import { inNetns, netnsPath } from './netns.ts'
+
+const PORT = 7142
+const script = (name: string) => fileURLToPath(new URL(`packets/${name}.ts`, import.meta.url))
+
+/** Lets the host in a namespace answer every caller on all its addresses, until the host is closed. */
+export async function host(netns: string, name: string): Promise<AsyncDisposable> {
+  const child = execa('nsenter', [`--net=${netnsPath(netns)}`, process.execPath, script('host'), name, `${PORT}`])
+  child.catch(() => {}) // ends by a signal, as it should
+  await Promise.race([new Promise((resolve) => child.stdout.once('data', resolve)), child])
+  return {
+    async [Symbol.asyncDispose]() {
+      child.kill()
+      await child.catch(() => {})
+    },
+  }
+}
+
+/**
+ * Calls addresses from inside a namespace. For each, what came back: `underlay sees 10.199.3.153`, or why nothing
+ * did: `ENETUNREACH` (no route, nothing was sent), `EHOSTUNREACH`, or `no answer` within a second.
+ */
+export async function call<Address extends string>(
+  netns: string,
+  ...addresses: Address[]
+): Promise<Record<Address, string>> {
+  return JSON.parse(await inNetns(netns, process.execPath, [script('caller'), `${PORT}`, ...addresses]))
+}

@@ -1,0 +1,21 @@
+/** PORT ADDRESS...: calls every address at once and prints what each said, as a JSON object. */
+import { connect } from 'node:net'
+
+const [port, ...addresses] = process.argv.slice(2)
+
+function call(host: string): Promise<string> {
+  return new Promise((resolve) => {
+    const socket = connect({ host, port: Number(port), timeout: 1000 })
+    const settle = (answer: string) => {
+      resolve(answer)
+      socket.destroy()
+    }
+    socket.setEncoding('utf8')
+    socket.once('data', settle)
+    socket.once('timeout', () => settle('no answer'))
+    socket.once('error', (error: NodeJS.ErrnoException) => settle(error.code ?? error.message))
+  })
+}
+
+const answers = await Promise.all(addresses.map(async (address) => [address, await call(address)] as const))
+console.log(JSON.stringify(Object.fromEntries(answers)))

@@ -1,0 +1,8 @@
+/** NAME PORT: answers every TCP caller with `NAME sees ADDRESS`. Prints a line once it listens. */
+import { createServer } from 'node:net'
+
+const [name, port] = process.argv.slice(2)
+createServer((socket) => {
+  socket.on('error', () => {})
+  socket.end(`${name} sees ${socket.remoteAddress?.replace('::ffff:', '')}`)
+}).listen(Number(port), '::', () => console.log('ready'))
