@@ -64,22 +64,24 @@ export function planAdd(
   return { ops: [...additions, ...removals(config, ifname, snapshot)], routes }
 }
 
-/** What takes our routes off a NIC: those on it, and those this configuration put on another with `dev`. */
-export function planDel(
-  elsewhere: readonly Pick<ConfiguredRoute, 'dst' | 'table' | 'priority' | 'dev'>[],
-  ifname: string,
-  snapshot: Snapshot,
-): RouteOp[] {
-  const ours = snapshot.routes.filter(
-    (route) =>
-      route.protocol === PROTOCOL &&
-      (devicesOf(route).includes(ifname) ||
-        elsewhere.some(
-          ({ dst, table, priority, dev }) =>
-            dev === route.dev && dst === route.dst && table === route.table && priority === route.priority,
-        )),
-  )
-  return ours.map((route) => ({ op: 'del', route, why: 'DEL' }))
+/**
+ * What takes our routes off a NIC: those on it, and those this configuration put on another with `dev`.
+ * @param routes the configured routes; asked for only if the pod has routes of ours on another NIC
+ */
+export function planDel(routes: () => readonly ConfiguredRoute[], ifname: string, snapshot: Snapshot): RouteOp[] {
+  const [here, elsewhere] = [[] as Route[], [] as Route[]]
+  for (const route of snapshot.routes) {
+    if (route.protocol === PROTOCOL) (devicesOf(route).includes(ifname) ? here : elsewhere).push(route)
+  }
+  if (elsewhere.length > 0) {
+    const configured = routes().filter(({ dev }) => dev !== undefined)
+    here.push(
+      ...elsewhere.filter((route) =>
+        configured.some((one) => one.dev === route.dev && placeOf(one) === placeOf(route)),
+      ),
+    )
+  }
+  return here.map((route) => ({ op: 'del', route, why: 'DEL' }))
 }
 
 /**
@@ -158,19 +160,18 @@ function nextHops(
   snapshot: Snapshot,
   hints: ReadonlyMap<string, Hop>,
 ): (configured: ConfiguredRoute, dev: string) => Hop {
-  const place = ({ dst, table, priority }: Pick<Route, 'dst' | 'table' | 'priority'>) => `${dst} ${table} ${priority}`
-  const explicit = new Set(config.routes.filter(isExplicit).map(place))
+  const explicit = new Set(config.routes.filter(isExplicit).map(placeOf))
   const unicast = snapshot.routes.filter((route) => route.type === UNICAST)
   const defaults = unicast.filter(isMainDefault).sort((a, b) => a.priority - b.priority)
-  const ours = unicast.filter((route) => route.protocol === PROTOCOL && !explicit.has(place(route)))
-  const oursByPlace = new Map(ours.map((route) => [place(route), route]))
+  const ours = unicast.filter((route) => route.protocol === PROTOCOL && !explicit.has(placeOf(route)))
+  const oursByPlace = new Map(ours.map((route) => [placeOf(route), route]))
 
   return (configured, dev) => {
     const { key, family, dst } = configured
     const onNic = (route: Route) => route.family === family && route.dev === dev
     const standing = defaults.find((route) => route.family === family && devicesOf(route).includes(dev))
     if (standing) return standing.nexthops?.find((hop) => hop.dev === dev) ?? standing
-    const hop = hints.get(dst) ?? oursByPlace.get(place(configured)) ?? ours.find(onNic)
+    const hop = hints.get(dst) ?? oursByPlace.get(placeOf(configured)) ?? ours.find(onNic)
     if (hop) return hop
     if (unicast.some((route) => onNic(route) && route.dst === `${CALICO_GATEWAY}/32`)) return { gw: CALICO_GATEWAY }
     throw new CniError(
@@ -226,6 +227,11 @@ function removals(config: Config, ifname: string, snapshot: Snapshot): RouteOp[]
     }
     return { op: 'del', route, why: 'defaultRoute' }
   })
+}
+
+/** The same for two routes of one family exactly if they compete for one place in the kernel. */
+function placeOf({ dst, table, priority }: Pick<Route, 'dst' | 'table' | 'priority'>): string {
+  return `${dst} ${table} ${priority}`
 }
 
 function byDestination(routes: readonly Route[], wanted: ReadonlySet<string>): Map<string, Route[]> {

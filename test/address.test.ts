@@ -1,3 +1,5 @@
+import fc from 'fast-check'
+import IPCIDR from 'ip-cidr'
 import { describe, expect, it } from 'vitest'
 import { parseAddress, parsePrefix } from '../src/address.ts'
 
@@ -33,6 +35,8 @@ describe('a prefix', () => {
     '/16',
     'default',
     '10.50.0.0/16;reboot',
+    '10.50.0.\x11/16',
+    'fd00::?/64',
     '10.50.0.0/16\nroute del default',
     '::ffff:10.0.0.1/128',
   ])('%j is none', (text) => {
@@ -54,4 +58,46 @@ describe('an address', () => {
       expect(parseAddress(text)).toBeUndefined()
     },
   )
+})
+
+describe('held against ip-cidr', () => {
+  const length = (most: number) => fc.integer({ min: 0, max: most })
+  const prefixes = fc.oneof(
+    fc.tuple(fc.ipV4(), length(32)),
+    // ip-cidr has no IPv4 in IPv6 notation for a prefix, and neither have we.
+    fc.tuple(
+      fc.ipV6().filter((address) => !address.includes('.')),
+      length(128),
+    ),
+    fc.tuple(
+      fc.array(fc.constantFrom('0', 'ffff', '1'), { minLength: 8, maxLength: 8 }).map((words) => words.join(':')),
+      length(128),
+    ),
+  )
+
+  it('every prefix is read alike', () => {
+    fc.assert(
+      fc.property(prefixes, ([address, bits]) => {
+        const theirs = new IPCIDR(`${address}/${bits}`)
+        expect(parsePrefix(`${address}/${bits}`)).toEqual({
+          family: address.includes(':') ? 6 : 4,
+          address: theirs.address.correctForm(),
+          length: bits,
+          network: `${theirs.addressStart.correctForm()}/${bits}`,
+        })
+      }),
+      { numRuns: 1000 },
+    )
+  })
+
+  it('nothing that it refuses is taken', () => {
+    const near = fc.string({ unit: fc.constantFrom('0', '1', '25', 'f', ':', '::', '.', '/', ' ', 'g'), maxLength: 24 })
+    fc.assert(
+      fc.property(near, (text) => {
+        if (parsePrefix(text)) expect(IPCIDR.isValidCIDR(text)).toBe(true)
+        if (parseAddress(text)) expect(IPCIDR.isValidAddress(text)).toBe(true)
+      }),
+      { numRuns: 5000 },
+    )
+  })
 })

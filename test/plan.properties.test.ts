@@ -131,7 +131,10 @@ describe('whatever the pod and the configuration', () => {
   it('DEL after ADD leaves none of our routes on the device, and all others', () => {
     forAll((pod, conf, plan) => {
       const after = carryOut(pod, plan.ops)
-      const left = carryOut(after, planDel(conf.routes, 'eth0', after)).routes
+      const left = carryOut(
+        after,
+        planDel(() => conf.routes, 'eth0', after),
+      ).routes
       const expected = after.routes.filter((r) => !(r.dev === 'eth0' && r.protocol === 142))
       expect(sorted(left)).toEqual(sorted(expected))
     })

@@ -1,11 +1,11 @@
 import { changeRoutes } from '../change.ts'
-import { type Config, parseConfig } from '../config.ts'
+import { type ConfiguredRoute, parseConfig } from '../config.ts'
 import type { Outcome } from '../dispatch.ts'
 import { CniError, Code, messageOf } from '../errors.ts'
 import { batchLine } from '../iproute2.ts'
 import { withNetns } from '../netns.ts'
 import { planDel } from '../plan.ts'
-import type { Request } from '../request.ts'
+import type { NetConf, Request } from '../request.ts'
 import { refuseOwn } from './checks.ts'
 
 /**
@@ -19,8 +19,9 @@ export async function del(request: Request & { verb: 'DEL' }): Promise<Outcome> 
     return await withNetns(request.netns, async (netns) => {
       refuseOwn(request, netns)
       const { ifname } = request
-      const elsewhere = configOf(request)?.routes.filter(({ dev }) => dev !== undefined && dev !== ifname) ?? []
-      const ops = await changeRoutes(netns, (snapshot) => planDel(elsewhere, ifname, snapshot))
+      const ops = await changeRoutes(netns, (snapshot) =>
+        planDel(() => configuredRoutes(request.conf), ifname, snapshot),
+      )
       return { routes: ops.map(batchLine) }
     })
   } catch (error) {
@@ -31,11 +32,11 @@ export async function del(request: Request & { verb: 'DEL' }): Promise<Outcome> 
   }
 }
 
-/** The configuration, or undefined if it is one that ADD would have refused: then no route of it was ever made. */
-function configOf(request: Request & { verb: 'DEL' }): Config | undefined {
+/** The routes of the configuration; none if it is one that ADD would have refused: then no route of it was ever made. */
+function configuredRoutes(conf: NetConf): readonly ConfiguredRoute[] {
   try {
-    return parseConfig(request.conf)
+    return parseConfig(conf).routes
   } catch {
-    return undefined
+    return []
   }
 }
