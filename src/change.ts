@@ -1,41 +1,56 @@
 import { CniError, Code, messageOf } from './errors.ts'
 import { batchLine, parseLinks, parseRoutes, SHOW_LINKS, SHOW_ROUTES } from './iproute2.ts'
-import { converse, type Netns } from './netns.ts'
+import { converse, type Failure, type Netns } from './netns.ts'
 import { planRestore, unmet } from './plan.ts'
 import type { RouteOp, Snapshot } from './route.ts'
 
 const QUESTIONS = [SHOW_ROUTES, SHOW_LINKS] as const
 
+/** Others may change the pod's routes at the same time: how often we look and plan again before we call it a failure. */
+const ATTEMPTS = 5
+
 /**
  * Changes the routes of a namespace: `decide` is given what the kernel holds and says what to do. Afterwards the kernel
- * shows all of it, or an error was thrown and the routes are as they were.
+ * shows all of it, or an error was thrown and what we had done is undone; with 'leave', it is left as far as it came.
+ *
+ * When somebody else was faster (a route is there or gone that was not), what the kernel holds now is looked at anew.
  * @returns the operations carried out
- * @throws CniError 100 or 101 (rolled back), 102 (rollback failed), 103, 104, and whatever `decide` throws (nothing changed)
+ * @throws CniError 100 or 101 (rolled back), 102 (rollback failed), 103, 104, and whatever `decide` throws
  */
 export async function changeRoutes(
   netns: Netns,
   decide: (snapshot: Snapshot) => readonly RouteOp[],
+  onFailure: 'restore' | 'leave' = 'restore',
 ): Promise<readonly RouteOp[]> {
-  let before: Snapshot | undefined
+  let origin: Snapshot | undefined
+  const done: RouteOp[] = []
   let ops: readonly RouteOp[] = []
   try {
-    const { after, failure } = await converse(netns, QUESTIONS, (answers) => {
-      before = snapshotOf(answers)
-      ops = decide(before)
-      return ops.length > 0 ? [...ops.map(batchLine), SHOW_ROUTES] : []
-    })
-    if (ops.length === 0 && !failure) return ops
-    if (failure) throw failedBatch(ops, failure)
-    const differences = unmet(ops, parseAnswer(parseRoutes, after[0]))
-    if (differences.length === 0) return ops
-    throw new CniError(
-      Code.notApplied,
-      `ip: the kernel does not show what was applied: ${differences[0]}`,
-      differences.slice(1).join('; '),
-    )
+    for (let attempt = 1; ; attempt++) {
+      const { after, failure } = await converse(netns, QUESTIONS, (answers) => {
+        const now = snapshotOf(answers)
+        origin ??= now
+        ops = decide(now)
+        return ops.length > 0 ? [...ops.map(batchLine), SHOW_ROUTES] : []
+      })
+      const planned = ops
+      done.push(...planned.slice(0, failure?.carriedOut))
+      ops = [] // known what became of them
+      if (failure) {
+        if (attempt < ATTEMPTS && somebodyWasFaster(failure)) continue
+        throw failedBatch(planned, failure)
+      }
+      const differences = planned.length > 0 ? unmet(planned, parseAnswer(parseRoutes, after[0])) : []
+      if (differences.length === 0) return done
+      if (attempt < ATTEMPTS) continue
+      const [first, ...others] = differences
+      throw new CniError(Code.notApplied, `ip: the kernel does not show what was applied: ${first}`, others.join('; '))
+    }
   } catch (error) {
-    if (!before || ops.length === 0) throw error
-    throw await rolledBack(netns, before, ops, error)
+    // Of a batch that nobody knows the end of, all may have been carried out.
+    const touched = [...done, ...ops]
+    if (!origin || touched.length === 0 || onFailure === 'leave') throw error
+    throw await rolledBack(netns, origin, touched, error)
   }
 }
 
@@ -85,11 +100,20 @@ async function rolledBack(netns: Netns, before: Snapshot, ops: readonly RouteOp[
   }
 }
 
-function failedBatch(ops: readonly RouteOp[], failure: { line: string | undefined; stderr: string }): CniError {
-  const { line, stderr } = failure
-  if (line === undefined) return new CniError(Code.commandFailed, `ip: stopped before the end: ${stderr}`)
-  const op = ops.find((candidate) => batchLine(candidate) === line)
-  return new CniError(Code.commandFailed, `${op ? `${op.why}: ` : ''}ip refused "${line}": ${stderr}`)
+function somebodyWasFaster({ stderr }: Failure): boolean {
+  return /File exists|No such process|Cannot find device|No such device/.test(stderr)
+}
+
+function failedBatch(ops: readonly RouteOp[], { carriedOut, stderr }: Failure): CniError {
+  const said = stderr.replace(/\.$/, '')
+  const op = carriedOut === undefined ? undefined : ops[carriedOut]
+  if (!op) return new CniError(Code.commandFailed, `ip: stopped before the end: ${said}`)
+  const { gw, dev } = op.route
+  const unreachable = gw !== undefined && /invalid gateway|Network is unreachable|No route to host/.test(said)
+  const advice = unreachable
+    ? `; ${gw} is not reached directly through ${dev}: leave out "gw" for the next hop of ${dev} itself, or add "onlink": true`
+    : ''
+  return new CniError(Code.commandFailed, `${op.why}: ip refused "${batchLine(op)}": ${said}${advice}`)
 }
 
 function snapshotOf(answers: readonly string[]): Snapshot {

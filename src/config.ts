@@ -1,7 +1,7 @@
 import leven from 'leven'
 import * as z from 'zod/mini'
 import { type Family, familyOf, parseAddress, parsePrefix } from './address.ts'
-import { CniError, Code } from './errors.ts'
+import { CniError, Code, quote } from './errors.ts'
 import { DEFAULT_DST, DEFAULT_PRIORITY, LOCAL_TABLE, MAIN_TABLE, Scope } from './route.ts'
 
 // zod otherwise compiles each schema to a function by eval on first use: time lost in a process that parses once.
@@ -102,7 +102,9 @@ const ifname = text((value) => {
 const scope = z.union([
   integer(0, 255),
   text((value) =>
-    value in SCOPES ? undefined : `must be ${list(Object.keys(Scope))} or a number from 0 to 255, is ${quote(value)}`,
+    Object.hasOwn(SCOPES, value)
+      ? undefined
+      : `must be ${list(Object.keys(Scope))} or a number from 0 to 255, is ${quote(value)}`,
   ),
 ])
 
@@ -121,9 +123,11 @@ const ROUTE_KEYS = {
 const DISPOSITION = z.enum(['remove', 'keep'])
 const DISPOSITION_KEYS = { ipv4: z.optional(DISPOSITION), ipv6: z.optional(DISPOSITION) }
 
+const ROUTE = z.strictObject(ROUTE_KEYS)
+
 const SCHEMA = z.looseObject({
   defaultRoute: z.optional(z.union([DISPOSITION, z.strictObject(DISPOSITION_KEYS)])),
-  routes: z.optional(z.array(z.strictObject(ROUTE_KEYS))),
+  routes: z.optional(z.array(z.unknown())),
   dryRun: z.optional(z.boolean()),
   logLevel: z.optional(z.enum(LOG_LEVELS)),
   logFile: z.optional(
@@ -135,8 +139,7 @@ const SCHEMA = z.looseObject({
   ),
 })
 
-type Written = z.infer<typeof SCHEMA>
-type WrittenRoute = NonNullable<Written['routes']>[number]
+type WrittenRoute = z.infer<typeof ROUTE>
 
 // Keys whose meaning this version knows but does not have. Ignoring them would give a pod other routes than were asked for.
 const NOT_YET = ['ovnGateway', 'overrides', 'kubevirt'] as const
@@ -151,11 +154,17 @@ export function parseConfig(conf: Readonly<Record<string, unknown>>): Config {
     const value = conf[key]
     if (value !== undefined && value !== false) problems.push(`${key}: not supported by this version; remove the key`)
   }
+  // An entry by itself, so that a problem in one place hides none in another.
+  const routes: ConfiguredRoute[] = []
+  for (const [index, entry] of (Array.isArray(conf.routes) ? conf.routes : []).entries()) {
+    const parsed = ROUTE.safeParse(entry, { reportInput: true })
+    if (parsed.success) routes.push(routeOf(parsed.data, index))
+    else problems.push(...parsed.error.issues.flatMap((issue) => describe(issue, ['routes', index])))
+  }
+  problems.push(...routeProblems(routes))
+
   const parsed = SCHEMA.safeParse(conf, { reportInput: true })
   if (!parsed.success) problems.push(...parsed.error.issues.flatMap((issue) => describe(issue, [])))
-  const routes = parsed.data?.routes?.map(routeOf) ?? []
-  if (parsed.data?.routes) problems.push(...routeProblems(parsed.data.routes, routes))
-
   const [first, ...others] = problems
   if (!parsed.success || first !== undefined) {
     throw new CniError(Code.invalidConfig, first ?? 'invalid network configuration', others.join('; '))
@@ -197,10 +206,10 @@ function routeOf(written: WrittenRoute, index: number): ConfiguredRoute {
 }
 
 /** What no schema sees: keys of one entry that contradict each other, entries that are equal. */
-function routeProblems(written: readonly WrittenRoute[], routes: readonly ConfiguredRoute[]): string[] {
+function routeProblems(routes: readonly ConfiguredRoute[]): string[] {
   const problems: string[] = []
   const seen = new Map<string, string>()
-  for (const [index, route] of routes.entries()) {
+  for (const route of routes) {
     const { key, family, dst, gw, src, scope, table, priority, mtu } = route
     const say = (where: string, what: string) => problems.push(`${key}${where}: ${what}`)
     for (const [name, value] of [
@@ -226,7 +235,7 @@ function routeProblems(written: readonly WrittenRoute[], routes: readonly Config
     else
       say(
         '',
-        `${written[index]?.dst} with the same table and priority stands in ${twin} already; remove one or give it another "priority"`,
+        `${dst} with the same table and priority stands in ${twin} already; remove one or give it another "priority"`,
       )
   }
   return problems
@@ -285,12 +294,6 @@ function hint(key: string, known: readonly string[]): string {
 
 function pathText(path: readonly PropertyKey[]): string {
   return path.map((part, i) => (typeof part === 'number' ? `[${part}]` : `${i > 0 ? '.' : ''}${String(part)}`)).join('')
-}
-
-/** A value as it was written, cut to a length that leaves a message readable. */
-function quote(value: unknown): string {
-  const json = JSON.stringify(value) ?? String(value)
-  return json.length > 80 ? `${json.slice(0, 77)}...` : json
 }
 
 function list(words: readonly string[]): string {

@@ -47,3 +47,9 @@ export function messageOf(error: unknown): string {
 export function oneLine(text: string): string {
   return text.trim().replace(/\s+/g, ' ')
 }
+
+/** A value as it was written, in JSON, on one line, and cut to a length that leaves a message readable. */
+export function quote(value: unknown): string {
+  const json = (JSON.stringify(value) ?? String(value)).replace(/[\u2028\u2029\u0085]/g, ' ')
+  return json.length > 80 ? `${json.slice(0, 77)}...` : json
+}

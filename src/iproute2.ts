@@ -55,12 +55,26 @@ interface HopJson {
 
 // Keys of the answer that are words of the command too.
 const EXTRA = ['from', 'tos', 'ttl-propagate'] as const
+// Metrics that ip(8) takes as it prints them. The others it prints scaled (rtt), by another name (congestion) or without value (features).
+const METRICS = ['window', 'cwnd', 'initcwnd', 'initrwnd', 'hoplimit', 'reordering', 'ssthresh', 'rto_min', 'quickack']
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] }
 
 /** The routes of one `route show table all` answer: of every table, both families. @throws SyntaxError if it is no JSON */
 export function parseRoutes(answer: string): Route[] {
-  return (JSON.parse(answer) as RouteJson[]).map(parseRoute)
+  return parseAnswer<RouteJson>(answer).map(parseRoute)
+}
+
+// ip(8) prints control characters in the name of an interface as they are, which JSON does not allow.
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these it is about
+const CONTROL = /[\x00-\x1f]/g
+
+function parseAnswer<T>(answer: string): T[] {
+  try {
+    return JSON.parse(answer)
+  } catch {
+    return JSON.parse(answer.replace(CONTROL, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`))
+  }
 }
 
 function parseRoute(json: RouteJson): Route {
@@ -89,7 +103,8 @@ function parseRoute(json: RouteJson): Route {
   for (const [key, value] of Object.entries(json.metrics?.[0] ?? {})) {
     if (key === 'mtu' && typeof value === 'number') route.mtu = value
     else if (key === 'advmss' && typeof value === 'number') route.advmss = value
-    else extra.push(key, String(value))
+    else if (METRICS.includes(key)) extra.push(key, String(value))
+    else route.opaque = key
   }
   if (json.pref !== undefined && json.pref !== 'medium') extra.push('pref', json.pref)
   if (extra.length > 0) route.extra = extra
@@ -121,7 +136,7 @@ interface LinkJson {
 
 /** The interfaces of one `address show` answer. @throws SyntaxError if it is no JSON */
 export function parseLinks(answer: string): Link[] {
-  return (JSON.parse(answer) as LinkJson[]).flatMap((json) => {
+  return parseAnswer<LinkJson>(answer).flatMap((json) => {
     if (json.ifname === undefined) return [] // ip prints `{}` for what a filter left out
     const kind = json.linkinfo?.info_kind
     return {

@@ -69,14 +69,20 @@ export function missingCapabilities(): string[] {
   return Object.entries(NEEDED_CAPABILITIES).flatMap(([name, bit]) => ((effective >> bit) & 1n ? [] : name))
 }
 
+/** Why a batch did not come to its end. */
+export interface Failure {
+  /** How many of the reply's lines were carried out; the next one failed. Undefined if ip(8) did not say. */
+  readonly carriedOut: number | undefined
+  readonly stderr: string
+}
+
 /** How a conversation with ip(8) went. */
 export interface Conversation {
   /** A line of JSON for each question. */
   readonly answers: readonly string[]
   /** The same, after the reply's lines were carried out. Fewer than asked if one failed. */
   readonly after: readonly string[]
-  /** Set if a line failed: all before it were carried out, it and those after it were not. */
-  readonly failure?: { readonly line: string | undefined; readonly stderr: string }
+  readonly failure?: Failure
 }
 
 /**
@@ -150,13 +156,10 @@ export function converse(
       const after = lines.slice(questions.length)
       if (!replied) return fail(noAnswer(netns, status, signal, errors))
       if (status === 0) return resolve({ answers, after })
-      const number = /Command failed -:(\d+)/.exec(errors)?.[1]
-      const text = oneLine(errors.replace(/Command failed -:\d+/, '')) || `ended with ${signal ?? `status ${status}`}`
-      resolve({
-        answers,
-        after,
-        failure: { line: number === undefined ? undefined : sent[Number(number) - 1], stderr: text },
-      })
+      const line = /Command failed -:(\d+)/.exec(errors)?.[1]
+      const said = oneLine(errors.replace(/Command failed -:\d+/, ''))
+      const carriedOut = line === undefined ? undefined : Number(line) - 1 - questions.length
+      resolve({ answers, after, failure: { carriedOut, stderr: said || `ended with ${signal ?? `status ${status}`}` } })
     })
     stdin.write(questions.map((line) => `${line}\n`).join(''))
   })

@@ -1,3 +1,4 @@
+import { type Family, familyOf } from './address.ts'
 import type { Config, ConfiguredRoute } from './config.ts'
 import { CniError, Code } from './errors.ts'
 import { routeText } from './iproute2.ts'
@@ -16,11 +17,13 @@ import {
   UNICAST,
 } from './route.ts'
 
-/** What ADD does to a pod. An empty `ops` means that the pod is as configured. */
+/** What ADD does to a pod. Without `ops` and `problems` the pod is as configured. */
 export interface Plan {
   readonly ops: readonly RouteOp[]
   /** Every configured route as it will be in the kernel, in configuration order. */
   readonly routes: readonly AppliedRoute[]
+  /** Why the configuration cannot be carried out in this pod, key path first. If there are any, `ops` are not to be. */
+  readonly problems: readonly string[]
 }
 
 /** How packets leave a NIC for elsewhere: through a gateway, or (no `gw`) on-link. */
@@ -33,7 +36,7 @@ export interface Hop {
  * What makes the routes of a pod those of the configuration: additions before deletions, so that at no moment a route is
  * missing that was there before and is wanted after.
  * @param hints next hops known from elsewhere (CHECK: from prevResult), by destination; they go before what our own routes show
- * @throws CniError 4 or 7 when the configuration cannot be carried out in this pod
+ * @throws CniError 4 if the pod has no such interface
  */
 export function planAdd(
   config: Config,
@@ -50,18 +53,30 @@ export function planAdd(
 
   const present = byDestination(snapshot.routes, new Set(config.routes.map((route) => route.dst)))
   const learn = nextHops(config, snapshot, hints)
-  const routes = config.routes.map((configured) => {
-    const route = resolve(configured, ifname, learn)
-    checkPossible(configured, route, snapshot, present.get(route.dst) ?? [])
-    return { configured, route }
-  })
-  const additions = routes.flatMap(({ configured: { key }, route }): RouteOp[] => {
-    const old = present.get(route.dst)?.find((other) => samePlace(other, route))
-    if (!old) return [{ op: 'add', route, why: key }]
-    if (sameWay(old, route)) return [] // also when another plugin made it: then it stays that plugin's
-    return [{ op: 'replace', route, why: key }]
-  })
-  return { ops: [...additions, ...removals(config, ifname, snapshot)], routes }
+  const ops: RouteOp[] = []
+  const routes: AppliedRoute[] = []
+  const problems: string[] = []
+  for (const configured of config.routes) {
+    const sameDst = present.get(configured.dst) ?? []
+    const route = planRoute(configured, ifname, snapshot, sameDst, learn)
+    if (typeof route === 'string') {
+      problems.push(route)
+      continue
+    }
+    routes.push({ configured, route })
+    const old = sameDst.find((other) => samePlace(other, route))
+    if (!old) ops.push({ op: 'add', route, why: configured.key })
+    // The same made by another plugin stays that plugin's.
+    else if (!sameWay(old, route)) ops.push({ op: 'replace', route, why: configured.key })
+  }
+  for (const route of snapshot.routes) {
+    if (!isMainDefault(route) || config.defaultRoute[route.family] !== 'remove' || !devicesOf(route).includes(ifname))
+      continue
+    const problem = removalProblem(route, ifname)
+    if (problem === undefined) ops.push({ op: 'del', route, why: 'defaultRoute' })
+    else problems.push(problem)
+  }
+  return { ops, routes, problems }
 }
 
 /**
@@ -85,16 +100,20 @@ export function planDel(routes: () => readonly ConfiguredRoute[], ifname: string
 }
 
 /**
- * What brings the routes that `ops` touched back to what `before` shows, given that the pod is now as `now` shows. Nothing
- * else is looked at: what others changed meanwhile stays.
+ * What undoes `ops`: brings what they removed or replaced back to what `before` shows, and takes away what they added, as far as `now` shows
+ * that it is gone or there. What others changed meanwhile stays.
  */
 export function planRestore(before: Snapshot, now: Snapshot, ops: readonly RouteOp[]): RouteOp[] {
-  const touched = (route: Route) => ops.some((op) => samePlace(op.route, route))
   const there = (snapshot: Snapshot, route: Route) => snapshot.routes.some((other) => sameRoute(other, route))
+  const added = (route: Route) => ops.some((op) => op.op !== 'del' && sameRoute(op.route, route))
+  const taken = (route: Route) =>
+    ops.some(({ op, route: other }) =>
+      op === 'del' ? sameRoute(other, route) : op === 'replace' && samePlace(other, route),
+    )
   // With an interface the kernel takes its routes away, for good.
   const possible = (route: Route) => devicesOf(route).every((dev) => now.links.some((link) => link.ifname === dev))
-  const lost = before.routes.filter((route) => touched(route) && possible(route) && !there(now, route))
-  const surplus = now.routes.filter((route) => route.protocol === PROTOCOL && touched(route) && !there(before, route))
+  const surplus = now.routes.filter((route) => added(route) && !there(before, route))
+  const lost = before.routes.filter((route) => taken(route) && possible(route) && !there(now, route))
   // Deletions first: a lost route may need the place that one of ours has taken. Additions in the order of the kernel's
   // dump reversed, since there a gateway route comes before the link route it resolves through.
   return [
@@ -120,14 +139,26 @@ export function unmet(ops: readonly RouteOp[], now: readonly Route[]): string[] 
   })
 }
 
-/** A configured route with everything filled in that the kernel knows. */
-function resolve(
+/** A configured route as it will be in the kernel, or the problem that stands against it. */
+function planRoute(
   configured: ConfiguredRoute,
   ifname: string,
-  learn: (configured: ConfiguredRoute, dev: string) => Hop,
-): Route {
-  const { family, dst, dev = ifname, table, priority, scope, src, mtu, advmss } = configured
+  snapshot: Snapshot,
+  sameDst: readonly Route[],
+  learn: (configured: ConfiguredRoute, dev: string) => Hop | undefined,
+): Route | string {
+  const dev = configured.dev ?? ifname
+  const problem = linkProblem(configured, dev, snapshot)
+  if (problem !== undefined) return problem
   const hop = isExplicit(configured) ? configured : learn(configured, dev)
+  if (!hop) return noHop(configured, dev)
+  const route = routeVia(hop, configured, dev)
+  return routeProblem(configured, route, snapshot, sameDst) ?? route
+}
+
+/** A configured route with everything filled in that the kernel knows. */
+function routeVia(hop: Hop, configured: ConfiguredRoute, dev: string): Route {
+  const { family, dst, table, priority, scope, src, mtu, advmss } = configured
   const onlink = hop.gw !== undefined && hop.onlink === true
   return {
     family,
@@ -159,7 +190,7 @@ function nextHops(
   config: Config,
   snapshot: Snapshot,
   hints: ReadonlyMap<string, Hop>,
-): (configured: ConfiguredRoute, dev: string) => Hop {
+): (configured: ConfiguredRoute, dev: string) => Hop | undefined {
   const explicit = new Set(config.routes.filter(isExplicit).map(placeOf))
   const unicast = snapshot.routes.filter((route) => route.type === UNICAST)
   const defaults = unicast.filter(isMainDefault).sort((a, b) => a.priority - b.priority)
@@ -167,66 +198,73 @@ function nextHops(
   const oursByPlace = new Map(ours.map((route) => [placeOf(route), route]))
 
   return (configured, dev) => {
-    const { key, family, dst } = configured
+    const { family, dst } = configured
     const onNic = (route: Route) => route.family === family && route.dev === dev
     const standing = defaults.find((route) => route.family === family && devicesOf(route).includes(dev))
     if (standing) return standing.nexthops?.find((hop) => hop.dev === dev) ?? standing
     const hop = hints.get(dst) ?? oursByPlace.get(placeOf(configured)) ?? ours.find(onNic)
     if (hop) return hop
-    if (unicast.some((route) => onNic(route) && route.dst === `${CALICO_GATEWAY}/32`)) return { gw: CALICO_GATEWAY }
-    throw new CniError(
-      Code.invalidConfig,
-      `${key}: no IPv${family} next hop is known on ${dev}, which has no IPv${family} default route; add "gw" or "scope": "link"`,
-    )
+    return unicast.some((route) => onNic(route) && route.dst === `${CALICO_GATEWAY}/32`)
+      ? { gw: CALICO_GATEWAY }
+      : undefined
   }
+}
+
+function noHop({ key, family }: ConfiguredRoute, dev: string): string {
+  return `${key}: no IPv${family} next hop is known on ${dev}, which has no IPv${family} default route; add "gw" or "scope": "link"`
 }
 
 /** @see https://docs.tigera.io/calico/latest/reference/faq#why-cant-i-see-the-16925411-address-mentioned-above-on-my-host */
 const CALICO_GATEWAY = '169.254.1.1'
 
-/** What the kernel would refuse, or do to another NIC, found before the first write. */
-function checkPossible(configured: ConfiguredRoute, route: Route, snapshot: Snapshot, sameDst: readonly Route[]): void {
-  const { key } = configured
-  const refuse = (where: string, what: string): never => {
-    throw new CniError(Code.invalidConfig, `${key}${where}: ${what}`)
-  }
-  const at = configured.dev === undefined ? '' : '.dev'
-  const link = snapshot.links.find((candidate) => candidate.ifname === route.dev)
-  if (!link) refuse(at, `the pod has no interface ${route.dev}; it has ${nicNames(snapshot)}`)
-  else if (!link.up) refuse(at, `interface ${route.dev} is down; the plugin that made it must set it up`)
-  if (route.src !== undefined && !snapshot.links.some(({ addresses }) => addresses.includes(route.src ?? ''))) {
-    refuse('.src', `${route.src} is no address of the pod; it has ${addressesOf(snapshot)}`)
-  }
-  const taken = sameDst.find((other) => samePlace(other, route) && (other.type !== UNICAST || other.dev !== route.dev))
-  if (taken)
-    refuse(
-      '',
-      `the pod has another route to ${route.dst} already: ${routeText(taken)}; give this one another "priority"`,
-    )
+function linkProblem({ key, dev: given }: ConfiguredRoute, dev: string, snapshot: Snapshot): string | undefined {
+  const at = given === undefined ? key : `${key}.dev`
+  const link = snapshot.links.find((candidate) => candidate.ifname === dev)
+  if (!link) return `${at}: the pod has no interface ${dev}; it has ${nicNames(snapshot)}`
+  if (!link.up) return `${at}: interface ${dev} is down; the plugin that made it must set it up`
+  return undefined
 }
 
-function removals(config: Config, ifname: string, snapshot: Snapshot): RouteOp[] {
-  const doomed = snapshot.routes.filter(
-    (route) =>
-      isMainDefault(route) && config.defaultRoute[route.family] === 'remove' && devicesOf(route).includes(ifname),
-  )
-  return doomed.map((route) => {
-    const others = devicesOf(route).filter((dev) => dev !== ifname)
-    const keep = `set "defaultRoute": {"ipv${route.family}": "keep"} to leave it`
-    if (others.length > 0) {
-      throw new CniError(
-        Code.invalidConfig,
-        `defaultRoute: ${route.dst} is one multipath route over ${ifname} and ${others.join(', ')}; ${keep}`,
-      )
-    }
-    if (route.opaque !== undefined) {
-      throw new CniError(
-        Code.invalidConfig,
-        `defaultRoute: ${routeText(route)} has an attribute (${route.opaque}) that could not be restored; ${keep}`,
-      )
-    }
-    return { op: 'del', route, why: 'defaultRoute' }
-  })
+/** What the kernel would refuse, or do to somebody else's route. */
+function routeProblem(
+  { key }: ConfiguredRoute,
+  route: Route,
+  snapshot: Snapshot,
+  sameDst: readonly Route[],
+): string | undefined {
+  const { src, family, dst, dev } = route
+  if (src !== undefined && !snapshot.links.some(({ addresses }) => addresses.includes(src))) {
+    return `${key}.src: ${src} is no address of the pod; its IPv${family} addresses are ${addressesOf(family, snapshot)}`
+  }
+  const old = sameDst.find((other) => samePlace(other, route))
+  const taken = sameDst.find((other) => samePlace(other, route) && (other.type !== UNICAST || other.dev !== dev))
+  if (taken)
+    return `${key}: the pod has another route to ${dst} already: ${routeText(taken)}; give this one another "priority"`
+  if (old?.opaque !== undefined && !sameWay(old, route)) {
+    return `${key}: ${routeText(old)} is in its place, with an attribute (${old.opaque}) that could not be restored; give this one another "priority"`
+  }
+  return undefined
+}
+
+function removalProblem(route: Route, ifname: string): string | undefined {
+  const keep = `set "defaultRoute": {"ipv${route.family}": "keep"} to leave it`
+  const others = devicesOf(route).filter((dev) => dev !== ifname)
+  if (others.length > 0)
+    return `defaultRoute: ${route.dst} is one multipath route over ${ifname} and ${others.join(', ')}; ${keep}`
+  if (route.opaque !== undefined) {
+    return `defaultRoute: ${routeText(route)} has an attribute (${route.opaque}) that could not be restored; ${keep}`
+  }
+  return undefined
+}
+
+function nicNames(snapshot: Snapshot): string {
+  return snapshot.links.map((link) => link.ifname).join(', ') || 'none'
+}
+
+/** Link-local addresses are left out: each NIC makes its own, and no route of the underlay starts there. */
+function addressesOf(family: Family, snapshot: Snapshot): string {
+  const all = snapshot.links.flatMap(({ ifname, addresses }) => (ifname === 'lo' ? [] : addresses))
+  return all.filter((address) => familyOf(address) === family && !address.startsWith('fe80:')).join(', ') || 'none'
 }
 
 /** The same for two routes of one family exactly if they compete for one place in the kernel. */
@@ -243,12 +281,4 @@ function byDestination(routes: readonly Route[], wanted: ReadonlySet<string>): M
     else found.set(route.dst, [route])
   }
   return found
-}
-
-function nicNames(snapshot: Snapshot): string {
-  return snapshot.links.map((link) => link.ifname).join(', ') || 'none'
-}
-
-function addressesOf(snapshot: Snapshot): string {
-  return snapshot.links.flatMap((link) => (link.ifname === 'lo' ? [] : link.addresses)).join(', ') || 'none'
 }

@@ -1,5 +1,5 @@
 import { ifnameProblem } from './config.ts'
-import { CniError, Code, messageOf } from './errors.ts'
+import { CniError, Code, messageOf, quote } from './errors.ts'
 
 /** The versions of the CNI specification this plugin speaks, oldest first. */
 export const SUPPORTED_VERSIONS = ['0.3.0', '0.3.1', '0.4.0', '1.0.0', '1.1.0'] as const
@@ -62,7 +62,7 @@ export function checkEnv(env: Env): void {
     if (!verbs.includes(verb)) continue
     const value = env[name] ?? ''
     const wrong = value === '' ? undefined : problem?.(value)
-    if (wrong !== undefined) throw new CniError(Code.invalidEnvironment, `${name}: ${JSON.stringify(value)} ${wrong}`)
+    if (wrong !== undefined) throw new CniError(Code.invalidEnvironment, `${name}: ${quote(value)} ${wrong}`)
     if (value === '') missing.push(name)
   }
   if (missing.length > 0) {
@@ -89,10 +89,26 @@ export function parseDocument(bytes: Uint8Array): unknown {
   if (text.startsWith('\uFEFF'))
     throw new CniError(Code.decodingFailure, 'stdin: starts with a byte order mark; remove it')
   try {
-    return JSON.parse(text)
+    return UNSAFE_NUMBER.test(text)
+      ? JSON.parse(text, keepNumber as (key: string, value: unknown) => unknown)
+      : JSON.parse(text)
   } catch (error) {
     throw new CniError(Code.decodingFailure, `stdin: not exactly one JSON document: ${messageOf(error)}`)
   }
+}
+
+// A number that may lose digits as a double. Cheap rather than exact: the answer is only whether to look at each.
+const UNSAFE_NUMBER = /[\s:,[]-?\d*(?:\d{16}|[.eE])/
+
+/**
+ * Numbers of fields we do not know go into the Result as they came, whatever their size.
+ * @see https://github.com/tc39/proposal-json-parse-with-source, which TypeScript's library does not know yet
+ */
+function keepNumber(this: unknown, _key: string, value: unknown, context: { source?: string }): unknown {
+  const { source } = context
+  if (typeof value !== 'number' || source === undefined || Number.isSafeInteger(value) || String(value) === source)
+    return value
+  return (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON(source)
 }
 
 /** The configuration's own version, as far as it is one of ours: the version an error is told in. */
@@ -125,15 +141,12 @@ export function parseRequest(env: Env, document: unknown): Request {
   const { name } = document
   const problem = typeof name === 'string' && name !== '' ? idProblem(name) : 'must be a string that is not empty'
   if (problem !== undefined)
-    throw new CniError(
-      Code.invalidConfig,
-      `name: ${name === undefined ? 'missing' : `${JSON.stringify(name)} ${problem}`}`,
-    )
+    throw new CniError(Code.invalidConfig, `name: ${name === undefined ? 'missing' : `${quote(name)} ${problem}`}`)
 
   if (!isVerb(verb)) {
     throw new CniError(
       Code.invalidEnvironment,
-      `CNI_COMMAND: ${JSON.stringify(verb)} is none of ${Object.keys(SINCE).join(', ')}, VERSION`,
+      `CNI_COMMAND: ${quote(verb)} is none of ${Object.keys(SINCE).join(', ')}, VERSION`,
     )
   }
   const cniVersion = checkVersion(verb, document.cniVersion)
@@ -153,20 +166,14 @@ export function parseRequest(env: Env, document: unknown): Request {
 
 function checkVersion(verb: Exclude<Verb, 'DEL'>, written: unknown): CniVersion {
   if (written !== undefined && typeof written !== 'string') {
-    throw new CniError(
-      Code.decodingFailure,
-      `cniVersion: must be a string such as "1.0.0", is ${JSON.stringify(written)}`,
-    )
+    throw new CniError(Code.decodingFailure, `cniVersion: must be a string such as "1.0.0", is ${quote(written)}`)
   }
   // The reference takes an absent or empty version for the first one.
   const version = written || '0.1.0'
   if (verb !== 'ADD') {
     const age = compareVersions(version, SINCE[verb])
     if (age === undefined)
-      throw new CniError(
-        Code.decodingFailure,
-        `cniVersion: ${JSON.stringify(version)} is no version; write one such as "1.0.0"`,
-      )
+      throw new CniError(Code.decodingFailure, `cniVersion: ${quote(version)} is no version; write one such as "1.0.0"`)
     if (age < 0) {
       throw new CniError(
         Code.incompatibleVersion,
@@ -179,7 +186,7 @@ function checkVersion(verb: Exclude<Verb, 'DEL'>, written: unknown): CniVersion 
   if (supported === undefined) {
     throw new CniError(
       Code.incompatibleVersion,
-      `cniVersion: ${JSON.stringify(version)} is not supported`,
+      `cniVersion: ${quote(version)} is not supported`,
       `the configuration asks for ${version}, x-calico-route supports ${SUPPORTED_VERSIONS.join(', ')}`,
     )
   }

@@ -1,8 +1,8 @@
 import type { Family } from './address.ts'
-import { familyOf, parsePrefix } from './address.ts'
+import { familyOf, parseAddress, parsePrefix } from './address.ts'
 import type { ConfiguredRoute } from './config.ts'
-import { CniError, Code } from './errors.ts'
-import { type CniVersion, isObject } from './request.ts'
+import { CniError, Code, quote } from './errors.ts'
+import { type CniVersion, isObject, SUPPORTED_VERSIONS } from './request.ts'
 import { DEFAULT_DST, MAIN_TABLE, type Route } from './route.ts'
 
 type Json = Readonly<Record<string, unknown>>
@@ -24,10 +24,37 @@ export interface AppliedRoute {
 // What CNI 1.1.0 added. Calico prints interfaces[].mtu at 1.0.0 as well, and strict readers of 1.0.0 refuse it.
 const SINCE_1_1 = { interface: ['mtu', 'socketPath', 'pciID'], route: ['mtu', 'advmss', 'priority', 'table', 'scope'] }
 
+type Test = readonly [ok: (value: unknown) => boolean, must: string]
+
+const isText = (value: unknown) => typeof value === 'string'
+const TEXT: Test = [isText, 'a string']
+const TEXTS: Test = [(value) => Array.isArray(value) && value.every(isText), 'a list of strings']
+const INDEX: Test = [(value) => Number.isInteger(value), 'an integer']
+const ADDRESS: Test = [(value) => typeof value === 'string' && parseAddress(value) !== undefined, 'an IP address']
+const PREFIX: Test = [
+  (value) => typeof value === 'string' && parsePrefix(value) !== undefined,
+  'an address with prefix length',
+]
+const VERSION: Test = [
+  (value) => SUPPORTED_VERSIONS.some((version) => version === value),
+  `one of ${SUPPORTED_VERSIONS.join(', ')}`,
+]
+
 /**
- * `prevResult` of a configuration.
+ * The keys of a Result whose type the specification fixes, so that a runtime would refuse ours for them, when the pod is
+ * changed already. The first of each list must be there; null counts as absent, since Go prints an empty slice so.
+ * @see https://github.com/containernetworking/cni/blob/main/SPEC.md#add-success
+ */
+const KNOWN = {
+  interfaces: { name: TEXT, mac: TEXT, sandbox: TEXT, mtu: INDEX, socketPath: TEXT, pciID: TEXT },
+  ips: { address: PREFIX, gateway: ADDRESS, interface: INDEX, version: TEXT },
+  routes: { dst: PREFIX, gw: ADDRESS, mtu: INDEX, advmss: INDEX, priority: INDEX, table: INDEX, scope: INDEX },
+} as const satisfies Record<string, Record<string, Test>>
+const KNOWN_DNS: Record<string, Test> = { nameservers: TEXTS, domain: TEXT, search: TEXTS, options: TEXTS }
+
+/**
+ * `prevResult` of a configuration, without what is null in it.
  * @throws CniError 7 with the key path, when it is absent or no Result of the versions we speak
- * @see https://github.com/containernetworking/cni/blob/main/SPEC.md#success
  */
 export function parsePrevResult(value: unknown): PrevResult {
   if (value === undefined || value === null) {
@@ -36,78 +63,92 @@ export function parsePrevResult(value: unknown): PrevResult {
       'prevResult: missing; x-calico-route changes the routes of a NIC that another plugin made: put it after that plugin (calico, kube-ovn, ...) in "plugins"',
     )
   }
-  if (!isObject(value)) fail('prevResult', 'must be an object')
-  if ('ip4' in value || 'ip6' in value)
-    fail('prevResult', 'is of CNI 0.2.0 or older ("ip4", "ip6"); set "cniVersion" of the plugin list to 0.3.0 or newer')
-  for (const name of ['interfaces', 'ips', 'routes'] as const) {
-    const entries = value[name]
-    if (entries === undefined || entries === null) continue // Go prints an empty slice as null
-    if (!Array.isArray(entries)) fail(`prevResult.${name}`, 'must be an array')
-    for (const [i, entry] of entries.entries()) checkEntry(name, `prevResult.${name}[${i}]`, entry)
+  if (!isObject(value)) fail('prevResult', 'an object', value)
+  if ('ip4' in value || 'ip6' in value) {
+    throw new CniError(
+      Code.invalidConfig,
+      'prevResult: is of CNI 0.2.0 or older ("ip4", "ip6"); set "cniVersion" of the plugin list to 0.3.0 or newer',
+    )
   }
+  const prev = checked('prevResult', value, { cniVersion: VERSION })
+  for (const name of ['interfaces', 'ips', 'routes'] as const) {
+    const entries = prev[name]
+    delete prev[name]
+    if (entries === undefined || entries === null) continue
+    if (!Array.isArray(entries)) fail(`prevResult.${name}`, 'a list', entries)
+    const [required] = Object.keys(KNOWN[name])
+    prev[name] = entries.map((entry, i) => checked(`prevResult.${name}[${i}]`, entry, KNOWN[name], required))
+  }
+  if (prev.dns === null) delete prev.dns
+  if (prev.dns !== undefined) prev.dns = checked('prevResult.dns', prev.dns, KNOWN_DNS)
   try {
     // What cannot be written as JSON again must be found before anything is changed. The extra levels stand for the Result around it.
-    JSON.stringify([[[[value]]]])
+    JSON.stringify([[[[prev]]]])
   } catch {
     throw new CniError(Code.decodingFailure, 'prevResult: nested too deeply')
   }
-  return value
+  return prev
 }
 
-function checkEntry(name: 'interfaces' | 'ips' | 'routes', path: string, entry: unknown): void {
-  if (!isObject(entry)) fail(path, 'must be an object')
-  switch (name) {
-    case 'interfaces':
-      if (typeof entry.name !== 'string') fail(`${path}.name`, 'must be a string')
-      return
-    case 'ips':
-      if (typeof entry.address !== 'string' || !parsePrefix(entry.address)) {
-        fail(`${path}.address`, `must be an address with prefix length, is ${JSON.stringify(entry.address)}`)
-      }
-      return
-    case 'routes':
-      if (typeof entry.dst !== 'string') fail(`${path}.dst`, 'must be a string')
-      return
-    default:
-      throw name satisfies never
+/** A copy of `value` whose known keys are what they must be, or absent. */
+function checked(
+  path: string,
+  value: unknown,
+  known: Record<string, Test>,
+  required?: string,
+): Record<string, unknown> {
+  if (!isObject(value)) fail(path, 'an object', value)
+  const copy = { ...value }
+  for (const [key, [ok, must]] of Object.entries(known)) {
+    if (copy[key] === null) delete copy[key]
+    if (copy[key] === undefined ? key === required : !ok(copy[key])) fail(`${path}.${key}`, must, value[key])
   }
+  return copy
 }
 
-function fail(path: string, what: string): never {
-  throw new CniError(Code.invalidConfig, `${path}: ${what}`)
+function fail(path: string, must: string, value: unknown): never {
+  throw new CniError(
+    Code.invalidConfig,
+    `${path}: must be ${must}, is ${value === undefined ? 'missing' : quote(value)}`,
+  )
+}
+
+/** What ADD did, as far as a Result tells it. */
+export interface Changes {
+  /** The families whose default routes were removed. */
+  readonly removed: readonly Family[]
+  readonly routes: readonly AppliedRoute[]
 }
 
 /**
- * The Result of ADD: `prev` without the default routes of the families in `removed`, and with our routes, in the shape of `version`.
+ * The Result of ADD: `prev` in the shape of `version`, with the changes; without any, just that.
+ *
+ * Routes of other tables than main are left out. Plugins before us look for every route of the final Result in the main
+ * table when they are asked to CHECK (containernetworking/plugins 1.9 pkg/ip ValidateExpectedRoute).
  * @throws CniError 7 when `prev` has a route that `version` cannot tell of
  */
-export function buildResult(
-  version: CniVersion,
-  prev: PrevResult,
-  removed: readonly Family[],
-  ours: readonly AppliedRoute[],
-): Record<string, unknown> {
+export function buildResult(version: CniVersion, prev: PrevResult, changes?: Changes): Record<string, unknown> {
   const result: Record<string, unknown> = { ...prev, cniVersion: version }
   if (prev.interfaces) result.interfaces = prev.interfaces.map((entry) => interfaceFor(version, entry))
   if (prev.ips) result.ips = prev.ips.map((entry) => ipFor(version, entry))
 
-  const added = ours
-    // Before 1.1.0 a route cannot say its table, and would be taken for one of the main table.
-    .filter(({ route }) => version === '1.1.0' || route.table === MAIN_TABLE)
-    .map(({ configured, route }) => ({
-      dst: route.dst,
-      ...(route.gw === undefined ? {} : { gw: route.gw }),
-      ...(version === '1.1.0' ? configured.given : {}),
-    }))
-  const places = new Set(added.map(placeOf))
-  const kept = (prev.routes ?? []).filter(
-    (entry, i) =>
-      isPossible(entry.dst) && !isRemovedDefault(entry, removed) && !places.has(placeOf(routeFor(version, entry, i))),
-  )
-  if (kept.length > 0 || added.length > 0 || prev.routes) {
-    result.routes = [...kept.map((entry, i) => routeFor(version, entry, i)), ...added]
+  const routes = (prev.routes ?? []).map((entry, i) => routeFor(version, entry, i))
+  const { removed, added } = {
+    removed: changes?.removed ?? [],
+    added: (changes?.routes ?? []).flatMap((one) => routeEntry(version, one)),
   }
+  const places = new Set(added.map(placeOf))
+  const kept = routes.filter(
+    (entry) => !changes || (isPossible(entry.dst) && !isRemovedDefault(entry, removed) && !places.has(placeOf(entry))),
+  )
+  if (prev.routes || added.length > 0) result.routes = [...kept, ...added]
   return result
+}
+
+function routeEntry(version: CniVersion, { configured, route }: AppliedRoute): (Json & { readonly dst: string })[] {
+  if (route.table !== MAIN_TABLE) return []
+  const { dst, gw } = route
+  return [{ dst, ...(gw === undefined ? {} : { gw }), ...(version === '1.1.0' ? configured.given : {}) }]
 }
 
 function interfaceFor(version: CniVersion, entry: Json): Json {
@@ -128,9 +169,9 @@ function routeFor(
   if (version === '1.1.0') return entry
   const { table } = entry
   if (version.startsWith('0.') && table !== undefined && table !== 0 && table !== MAIN_TABLE) {
-    fail(
-      `prevResult.routes[${index}].table`,
-      `CNI ${version} has no routes of table ${String(table)}; set "cniVersion" of the plugin list to 1.1.0`,
+    throw new CniError(
+      Code.invalidConfig,
+      `prevResult.routes[${index}].table: CNI ${version} has no routes of table ${String(table)}; set "cniVersion" of the plugin list to 1.1.0`,
     )
   }
   return without(entry, SINCE_1_1.route) as Json & { readonly dst: string }

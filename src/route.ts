@@ -55,7 +55,7 @@ export interface Route {
   readonly nhid?: number
   /** Further attributes, as ip-route(8) takes them: `['window', '1000', 'pref', 'high']`. */
   readonly extra?: readonly string[]
-  /** An attribute we cannot write back (`encap`): the route must not be removed. */
+  /** An attribute we cannot write back (`encap`): the route must not be removed or replaced. */
   readonly opaque?: string
 }
 
@@ -96,6 +96,7 @@ export function sameWay(a: Route, b: Route): boolean {
     a.advmss === b.advmss &&
     (a.onlink ?? false) === (b.onlink ?? false) &&
     a.nhid === b.nhid &&
+    a.opaque === b.opaque &&
     String(a.extra ?? '') === String(b.extra ?? '') &&
     JSON.stringify(a.nexthops) === JSON.stringify(b.nexthops)
   )

@@ -4,12 +4,15 @@ import { CniError } from '../src/errors.ts'
 import { batchLine } from '../src/iproute2.ts'
 import { planAdd, planDel, planRestore, unmet } from '../src/plan.ts'
 import type { Route, Snapshot } from '../src/route.ts'
+import { refuseProblems } from '../src/verbs/checks.ts'
 import { carryOut, sorted } from './support/kernel.ts'
 import { calicoPod, DEFAULT4, DEFAULT6, LINK4, link, route } from './support/snapshots.ts'
 
 /** The batch that ADD writes for `conf` in a pod. */
 function batch(conf: Record<string, unknown>, pod: Snapshot = calicoPod(), ifname = 'eth0'): string[] {
-  return planAdd(parseConfig(conf), ifname, pod).ops.map(batchLine)
+  const { ops, problems } = planAdd(parseConfig(conf), ifname, pod)
+  refuseProblems(problems)
+  return ops.map(batchLine)
 }
 
 function refusal(run: () => unknown): { code: number; message: string } {
@@ -183,6 +186,19 @@ describe('the next hop of a route that names none', () => {
   })
 })
 
+describe('several problems', () => {
+  it('are all found', () => {
+    const routes = [
+      { dst: '10.50.0.0/16', src: '10.9.9.9' },
+      { dst: '10.60.0.0/16' },
+      { dst: '10.70.0.0/16', dev: 'x', gw: '10.0.0.1' },
+    ]
+    const { ops, problems } = planAdd(parseConfig({ routes }), 'eth0', calicoPod())
+    expect(problems.map((problem) => problem.split(':')[0])).toEqual(['routes[0].src', 'routes[2].dev'])
+    expect(ops).toHaveLength(3)
+  })
+})
+
 describe('a route that is there already', () => {
   const conf = { defaultRoute: 'keep', routes: [{ dst: '10.50.0.0/16' }] }
   it.each<[string, Partial<Route>, string[]]>([
@@ -233,7 +249,7 @@ describe('what the kernel would refuse is found before', () => {
       () => batch({ routes: [{ dst: '10.0.0.0/8' }] }, { ...pod, links: [{ ...link('eth0'), up: false }] }),
     ],
     [
-      'routes[0].src: 10.199.3.154 is no address of the pod; it has 10.199.3.153, fd00:10:199::153, 10.0.1.10',
+      'routes[0].src: 10.199.3.154 is no address of the pod; its IPv4 addresses are 10.199.3.153, 10.0.1.10',
       7,
       () => batch({ routes: [{ dst: '10.0.0.0/8', src: '10.199.3.154' }] }),
     ],

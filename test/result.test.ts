@@ -27,27 +27,43 @@ describe('prevResult', () => {
       undefined,
       'prevResult: missing; x-calico-route changes the routes of a NIC that another plugin made: put it after that plugin (calico, kube-ovn, ...) in "plugins"',
     ],
-    [[], 'prevResult: must be an object'],
-    ['x', 'prevResult: must be an object'],
+    [[], 'prevResult: must be an object, is []'],
+    ['x', 'prevResult: must be an object, is "x"'],
     [
       { ip4: { ip: '10.0.0.1/32' } },
       'prevResult: is of CNI 0.2.0 or older ("ip4", "ip6"); set "cniVersion" of the plugin list to 0.3.0 or newer',
     ],
-    [{ ips: {} }, 'prevResult.ips: must be an array'],
-    [{ ips: [5] }, 'prevResult.ips[0]: must be an object'],
-    [{ ips: [{}] }, 'prevResult.ips[0].address: must be an address with prefix length, is undefined'],
+    [{ cniVersion: '9.9.9' }, 'prevResult.cniVersion: must be one of 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0, is "9.9.9"'],
+    [{ ips: {} }, 'prevResult.ips: must be a list, is {}'],
+    [{ ips: [5] }, 'prevResult.ips[0]: must be an object, is 5'],
+    [{ ips: [{}] }, 'prevResult.ips[0].address: must be an address with prefix length, is missing'],
+    [{ ips: [{ address: null }] }, 'prevResult.ips[0].address: must be an address with prefix length, is null'],
     [
       { ips: [{ address: '10.0.0.1/32' }, { address: '10.0.0.1' }] },
       'prevResult.ips[1].address: must be an address with prefix length, is "10.0.0.1"',
     ],
-    [{ interfaces: [{}] }, 'prevResult.interfaces[0].name: must be a string'],
-    [{ routes: [{ dst: 5 }] }, 'prevResult.routes[0].dst: must be a string'],
+    [
+      { ips: [{ address: '10.0.0.1/32', gateway: '10.0.0.2/32' }] },
+      'prevResult.ips[0].gateway: must be an IP address, is "10.0.0.2/32"',
+    ],
+    [
+      { ips: [{ address: '10.0.0.1/32', interface: 'eth0' }] },
+      'prevResult.ips[0].interface: must be an integer, is "eth0"',
+    ],
+    [{ interfaces: [{}] }, 'prevResult.interfaces[0].name: must be a string, is missing'],
+    [{ routes: [{ dst: 'default' }] }, 'prevResult.routes[0].dst: must be an address with prefix length, is "default"'],
+    [{ routes: [{ dst: '::/0', gw: 'host' }] }, 'prevResult.routes[0].gw: must be an IP address, is "host"'],
+    [{ dns: [] }, 'prevResult.dns: must be an object, is []'],
+    [{ dns: { nameservers: '10.96.0.10' } }, 'prevResult.dns.nameservers: must be a list of strings, is "10.96.0.10"'],
   ])('%j is refused with code 7', (value, message) => {
     expect(refusal(() => parsePrevResult(value))).toEqual({ code: 7, message })
   })
 
-  it('may have null for what is empty, as Go prints it', () => {
-    expect(() => parsePrevResult({ interfaces: null, ips: null, routes: null, dns: null })).not.toThrow()
+  it('may have null for what is empty, as Go prints it; that is left out', () => {
+    expect(parsePrevResult({ interfaces: null, ips: null, routes: null, dns: null })).toEqual({})
+    expect(
+      parsePrevResult({ ips: [{ address: '10.0.0.1/32', gateway: null }], dns: { search: null }, unknown: null }),
+    ).toEqual({ ips: [{ address: '10.0.0.1/32' }], dns: {}, unknown: null })
   })
 
   it('may not be nested deeper than can be printed again', () => {
@@ -64,7 +80,10 @@ describe('the Result', () => {
       routes: [{ dst: '0.0.0.0/0', gw: '169.254.1.1' }, { dst: '::/0' }, { dst: '10.1.0.0/16' }],
     }
     expect(
-      buildResult(version, prev, BOTH, ours({ dst: '10.50.0.0/16' }, { dst: 'fd00:10:50::/48', scope: 'link' })).routes,
+      buildResult(version, prev, {
+        removed: BOTH,
+        routes: ours({ dst: '10.50.0.0/16' }, { dst: 'fd00:10:50::/48', scope: 'link' }),
+      }).routes,
     ).toEqual([
       { dst: '10.1.0.0/16' },
       { dst: '10.50.0.0/16', gw: '169.254.1.1' },
@@ -74,7 +93,7 @@ describe('the Result', () => {
 
   it('keeps the default of a family that keeps its own', () => {
     const prev = { routes: [{ dst: '0.0.0.0/0' }, { dst: '::/0' }] }
-    expect(buildResult('1.0.0', prev, [6], NONE).routes).toEqual([{ dst: '0.0.0.0/0' }])
+    expect(buildResult('1.0.0', prev, { removed: [6], routes: NONE }).routes).toEqual([{ dst: '0.0.0.0/0' }])
   })
 
   it('keeps a default of another table', () => {
@@ -84,41 +103,59 @@ describe('the Result', () => {
         { dst: '0.0.0.0/0', table: 254 },
       ],
     }
-    expect(buildResult('1.1.0', prev, BOTH, NONE).routes).toEqual([{ dst: '0.0.0.0/0', table: 100 }])
+    expect(buildResult('1.1.0', prev, { removed: BOTH, routes: NONE }).routes).toEqual([
+      { dst: '0.0.0.0/0', table: 100 },
+    ])
   })
 
   it("drops Calico's block route, which has host bits and is in no routing table", () => {
     expect(
-      buildResult('1.0.0', { routes: [{ dst: '10.199.3.153/26' }, { dst: 'fd00:10:199::153/122' }] }, BOTH, NONE)
-        .routes,
+      buildResult(
+        '1.0.0',
+        { routes: [{ dst: '10.199.3.153/26' }, { dst: 'fd00:10:199::153/122' }] },
+        { removed: BOTH, routes: NONE },
+      ).routes,
     ).toEqual([])
   })
 
   it('has each route once', () => {
     const prev = { routes: [{ dst: '10.50.0.0/16', gw: '10.0.0.9' }] }
-    expect(buildResult('1.0.0', prev, BOTH, ours({ dst: '10.50.0.0/16' })).routes).toEqual([
+    expect(buildResult('1.0.0', prev, { removed: BOTH, routes: ours({ dst: '10.50.0.0/16' }) }).routes).toEqual([
       { dst: '10.50.0.0/16', gw: '169.254.1.1' },
     ])
   })
 
   it('has no routes where there were none and none came', () => {
-    expect(buildResult('1.0.0', { ips: [] }, BOTH, NONE)).toEqual({ cniVersion: '1.0.0', ips: [] })
+    expect(buildResult('1.0.0', { ips: [] }, { removed: BOTH, routes: NONE })).toEqual({ cniVersion: '1.0.0', ips: [] })
   })
 
   it('says at 1.1.0 what was configured of a route, and before 1.1.0 what fits', () => {
     const route = { dst: '10.50.0.0/16', priority: 50, mtu: 1400, advmss: 1360, table: 0 }
-    expect(buildResult('1.1.0', {}, BOTH, ours(route)).routes).toEqual([
+    expect(buildResult('1.1.0', {}, { removed: BOTH, routes: ours(route) }).routes).toEqual([
       { dst: '10.50.0.0/16', gw: '169.254.1.1', mtu: 1400, advmss: 1360, priority: 50, table: 0 },
     ])
-    expect(buildResult('1.0.0', {}, BOTH, ours(route)).routes).toEqual([{ dst: '10.50.0.0/16', gw: '169.254.1.1' }])
+    expect(buildResult('1.0.0', {}, { removed: BOTH, routes: ours(route) }).routes).toEqual([
+      { dst: '10.50.0.0/16', gw: '169.254.1.1' },
+    ])
   })
 
-  it('leaves out a route of another table where it could not say so', () => {
+  it('leaves out a route of another table, which the plugins before us would look for in the main one', () => {
     const route = { dst: '10.50.0.0/16', table: 100 }
-    expect(buildResult('1.1.0', {}, BOTH, ours(route)).routes).toEqual([
-      { dst: '10.50.0.0/16', gw: '169.254.1.1', table: 100 },
-    ])
-    expect(buildResult('1.0.0', {}, BOTH, ours(route)).routes).toBeUndefined()
+    expect(buildResult('1.1.0', {}, { removed: BOTH, routes: ours(route) }).routes).toBeUndefined()
+    expect(buildResult('1.0.0', {}, { removed: BOTH, routes: ours(route) }).routes).toBeUndefined()
+  })
+
+  it('without changes is prevResult in the shape of the version', () => {
+    const prev = {
+      cniVersion: '1.0.0',
+      ips: [{ address: '10.0.0.1/32' }],
+      routes: [{ dst: '10.0.0.1/26' }, { dst: '::/0' }],
+    }
+    expect(buildResult('0.4.0', prev)).toEqual({
+      ...prev,
+      cniVersion: '0.4.0',
+      ips: [{ version: '4', address: '10.0.0.1/32' }],
+    })
   })
 
   it('keeps unknown fields at every level', () => {
@@ -130,7 +167,7 @@ describe('the Result', () => {
       routes: [{ dst: '10.1.0.0/16', c: 3 }],
       dns: { nameservers: ['10.0.0.2'] },
     }
-    expect(buildResult('1.0.0', prev, BOTH, NONE)).toEqual(prev)
+    expect(buildResult('1.0.0', prev, { removed: BOTH, routes: NONE })).toEqual(prev)
   })
 })
 
@@ -143,7 +180,7 @@ describe('the shape of each version', () => {
   }
 
   it.each(['0.3.0', '0.3.1', '0.4.0'] as const)('%s: ips have a version, nothing of 1.1.0 is left', (version) => {
-    expect(buildResult(version, prev, BOTH, NONE)).toEqual({
+    expect(buildResult(version, prev, { removed: BOTH, routes: NONE })).toEqual({
       cniVersion: version,
       interfaces: [{ name: 'eth0', mac: 'm' }],
       ips: [
@@ -155,7 +192,7 @@ describe('the shape of each version', () => {
   })
 
   it('1.0.0: ips have no version, nothing of 1.1.0 is left', () => {
-    expect(buildResult('1.0.0', prev, BOTH, NONE)).toEqual({
+    expect(buildResult('1.0.0', prev, { removed: BOTH, routes: NONE })).toEqual({
       cniVersion: '1.0.0',
       interfaces: [{ name: 'eth0', mac: 'm' }],
       ips: [{ address: '10.0.0.1/32' }, { address: 'fd00::1/128' }],
@@ -164,14 +201,18 @@ describe('the shape of each version', () => {
   })
 
   it('1.1.0: everything stays, ips have no version', () => {
-    expect(buildResult('1.1.0', prev, BOTH, NONE)).toEqual({
+    expect(buildResult('1.1.0', prev, { removed: BOTH, routes: NONE })).toEqual({
       ...prev,
       ips: [{ address: '10.0.0.1/32' }, { address: 'fd00::1/128' }],
     })
   })
 
   it('a route of another table cannot be told in 0.x', () => {
-    expect(refusal(() => buildResult('0.4.0', { routes: [{ dst: '10.1.0.0/16', table: 100 }] }, BOTH, NONE))).toEqual({
+    expect(
+      refusal(() =>
+        buildResult('0.4.0', { routes: [{ dst: '10.1.0.0/16', table: 100 }] }, { removed: BOTH, routes: NONE }),
+      ),
+    ).toEqual({
       code: 7,
       message:
         'prevResult.routes[0].table: CNI 0.4.0 has no routes of table 100; set "cniVersion" of the plugin list to 1.1.0',

@@ -7,7 +7,7 @@ import { planAdd } from '../plan.ts'
 import type { Request } from '../request.ts'
 import { buildResult, parsePrevResult } from '../result.ts'
 import type { RouteOp, Snapshot } from '../route.ts'
-import { refuseOwn, refuseUnwritable } from './checks.ts'
+import { refuseOwn, refuseProblems, refuseUnwritable } from './checks.ts'
 
 /**
  * Makes the routes of the pod's NIC those of the configuration. A second call finds nothing to do and prints the same.
@@ -21,19 +21,16 @@ export async function add(request: Request & { verb: 'ADD' }): Promise<Outcome> 
     refuseOwn(request, netns)
     let result: unknown
     const decide = (snapshot: Snapshot): readonly RouteOp[] => {
-      const { ops, routes } = planAdd(config, request.ifname, snapshot)
+      const { ops, routes, problems } = planAdd(config, request.ifname, snapshot)
+      refuseProblems(problems)
       const removed = ([4, 6] as const).filter((family) => config.defaultRoute[family] === 'remove')
       // Before anything is written: a Result that cannot be told is a reason not to start.
-      result = buildResult(request.cniVersion, prev, removed, routes)
+      result = buildResult(request.cniVersion, prev, config.dryRun ? undefined : { removed, routes })
       return ops
     }
     if (config.dryRun) {
       const ops = await readRoutes(netns, decide)
-      return {
-        result: { ...prev, cniVersion: request.cniVersion },
-        routes: ops.map(batchLine),
-        warning: 'dryRun: nothing was changed',
-      }
+      return { result, routes: ops.map(batchLine), warning: 'dryRun: nothing was changed' }
     }
     const ops = await changeRoutes(netns, decide)
     return { result, routes: ops.map(batchLine) }

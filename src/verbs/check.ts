@@ -1,7 +1,7 @@
 import { readRoutes } from '../change.ts'
 import { type Config, parseConfig } from '../config.ts'
 import type { Outcome } from '../dispatch.ts'
-import { CniError, Code, messageOf } from '../errors.ts'
+import { CniError, Code } from '../errors.ts'
 import { routeText } from '../iproute2.ts'
 import { withNetns } from '../netns.ts'
 import { type Hop, planAdd } from '../plan.ts'
@@ -32,12 +32,8 @@ function differences(config: Config, ifname: string, prev: PrevResult, snapshot:
   if (!nic) return [`the pod has no interface ${ifname}`]
   // KubeVirt's bridge binding moves the NIC into a bridge, and leaves a dummy of its name that has addresses and no routes.
   if (nic.kind === 'dummy') return []
-  try {
-    return planAdd(config, ifname, snapshot, reported(prev)).ops.map((op) => difference(op, snapshot))
-  } catch (error) {
-    if (error instanceof CniError) return [messageOf(error)]
-    throw error
-  }
+  const { ops, problems } = planAdd(config, ifname, snapshot, reported(prev))
+  return [...problems, ...ops.map((op) => difference(op, snapshot))]
 }
 
 /** The next hops that ADD reported. */

@@ -1,4 +1,4 @@
-import { CniError, Code } from '../errors.ts'
+import { CniError, Code, quote } from '../errors.ts'
 import type { Netns } from '../netns.ts'
 
 /**
@@ -23,6 +23,14 @@ export function refuseUnwritable(ifname: string): void {
   if (!/[#"'\\]/.test(ifname)) return
   throw new CniError(
     Code.invalidEnvironment,
-    `CNI_IFNAME: ${JSON.stringify(ifname)} has a quote, "#" or backslash, which ip -batch cannot take; rename the interface`,
+    `CNI_IFNAME: ${quote(ifname)} has a quote, "#" or backslash, which ip -batch cannot take; rename the interface`,
   )
+}
+
+/**
+ * What a plan found in the way.
+ * @throws CniError 7
+ */
+export function refuseProblems([first, ...others]: readonly string[]): void {
+  if (first !== undefined) throw new CniError(Code.invalidConfig, first, others.join('; '))
 }

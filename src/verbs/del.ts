@@ -6,6 +6,7 @@ import { batchLine } from '../iproute2.ts'
 import { withNetns } from '../netns.ts'
 import { planDel } from '../plan.ts'
 import type { NetConf, Request } from '../request.ts'
+import type { Snapshot } from '../route.ts'
 import { refuseOwn } from './checks.ts'
 
 /**
@@ -14,14 +15,14 @@ import { refuseOwn } from './checks.ts'
  * @see https://github.com/containernetworking/cni/blob/main/SPEC.md#del-remove-container-from-network-or-un-apply-modifications
  */
 export async function del(request: Request & { verb: 'DEL' }): Promise<Outcome> {
-  if (request.netns === '') return {}
+  // Where ADD was dry there is nothing of ours; and dry is dry.
+  if (request.netns === '' || request.conf.dryRun === true) return {}
   try {
     return await withNetns(request.netns, async (netns) => {
       refuseOwn(request, netns)
       const { ifname } = request
-      const ops = await changeRoutes(netns, (snapshot) =>
-        planDel(() => configuredRoutes(request.conf), ifname, snapshot),
-      )
+      const decide = (snapshot: Snapshot) => planDel(() => configuredRoutes(request.conf), ifname, snapshot)
+      const ops = await changeRoutes(netns, decide, 'leave')
       return { routes: ops.map(batchLine) }
     })
   } catch (error) {
