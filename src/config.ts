@@ -1,7 +1,7 @@
-import leven from 'leven'
 import * as z from 'zod/mini'
 import { type Family, familyOf, parseAddress, parsePrefix } from './address.ts'
 import { CniError, Code, quote } from './errors.ts'
+import { explain, list } from './explain.ts'
 import { DEFAULT_DST, DEFAULT_PRIORITY, LOCAL_TABLE, MAIN_TABLE, Scope } from './route.ts'
 
 // zod otherwise compiles each schema to a function by eval on first use: time lost in a process that parses once.
@@ -47,20 +47,6 @@ export interface Config {
 
 const UINT32 = 4294967295
 const SCOPES: Readonly<Record<string, number>> = { ...Scope, universe: Scope.global }
-// What people write who come from other tools, where no spelling distance helps.
-const ALIASES: Readonly<Record<string, string>> = {
-  gateway: 'gw',
-  via: 'gw',
-  nexthop: 'gw',
-  metric: 'priority',
-  destination: 'dst',
-  to: 'dst',
-  cidr: 'dst',
-  device: 'dev',
-  interface: 'dev',
-  source: 'src',
-  prefsrc: 'src',
-}
 
 /** A schema for strings; `problem` says what is wrong with a value, or undefined. */
 const text = (problem: (value: string) => string | undefined) =>
@@ -95,7 +81,7 @@ const dst = text((value) => {
 })
 
 const ifname = text((value) => {
-  const problem = ifnameProblem(value)
+  const problem = ifnameProblem(value) ?? batchProblem(value)
   return problem && `${quote(value)} ${problem}`
 })
 
@@ -139,6 +125,8 @@ const SCHEMA = z.looseObject({
   ),
 })
 
+const keysAt = ([first]: readonly PropertyKey[]) => Object.keys(first === 'routes' ? ROUTE_KEYS : DISPOSITION_KEYS)
+
 type WrittenRoute = z.infer<typeof ROUTE>
 
 // Keys whose meaning this version knows but does not have. Ignoring them would give a pod other routes than were asked for.
@@ -159,12 +147,12 @@ export function parseConfig(conf: Readonly<Record<string, unknown>>): Config {
   for (const [index, entry] of (Array.isArray(conf.routes) ? conf.routes : []).entries()) {
     const parsed = ROUTE.safeParse(entry, { reportInput: true })
     if (parsed.success) routes.push(routeOf(parsed.data, index))
-    else problems.push(...parsed.error.issues.flatMap((issue) => describe(issue, ['routes', index])))
+    else problems.push(...parsed.error.issues.flatMap((issue) => explain(issue, ['routes', index], keysAt)))
   }
   problems.push(...routeProblems(routes))
 
   const parsed = SCHEMA.safeParse(conf, { reportInput: true })
-  if (!parsed.success) problems.push(...parsed.error.issues.flatMap((issue) => describe(issue, [])))
+  if (!parsed.success) problems.push(...parsed.error.issues.flatMap((issue) => explain(issue, [], keysAt)))
   const [first, ...others] = problems
   if (!parsed.success || first !== undefined) {
     throw new CniError(Code.invalidConfig, first ?? 'invalid network configuration', others.join('; '))
@@ -241,65 +229,15 @@ function routeProblems(routes: readonly ConfiguredRoute[]): string[] {
   return problems
 }
 
-/** What is wrong with an interface name, or undefined. The characters are those that end or hide a word of an ip(8) batch. */
+/** What keeps a name, legal for the kernel, out of a batch of ip(8), which has comments and quotes; or undefined. */
+export function batchProblem(name: string): string | undefined {
+  return /[#"'\\]/.test(name) ? 'has a quote, "#" or backslash, which ip -batch cannot take' : undefined
+}
+
+/** What is wrong with an interface name, or undefined. */
 export function ifnameProblem(name: string): string | undefined {
   if (name === '' || name === '.' || name === '..') return 'is no interface name'
   if (new TextEncoder().encode(name).length > 15) return 'is longer than the 15 bytes of an interface name'
   if (/[/:\s]/.test(name)) return 'has a slash, colon or white space, which no interface name may have'
   return undefined
-}
-
-/** One zod issue as lines `key path: what is wrong, what to do`. */
-function describe(issue: z.core.$ZodIssue, base: readonly PropertyKey[]): string[] {
-  const path = [...base, ...issue.path]
-  const at = pathText(path)
-  switch (issue.code) {
-    case 'unrecognized_keys': {
-      const known = path[0] === 'routes' ? Object.keys(ROUTE_KEYS) : Object.keys(DISPOSITION_KEYS)
-      return issue.keys.map((key) => `${at}.${key}: unknown key; ${hint(key, known)}`)
-    }
-    case 'invalid_value':
-      return [`${at}: must be ${list(issue.values.map(String))}, is ${quote(issue.input)}`]
-    case 'invalid_type':
-      return [
-        `${at}: ${issue.input === undefined ? 'missing' : `must be ${article(issue.expected)}, is ${quote(issue.input)}`}`,
-      ]
-    case 'invalid_union': {
-      // The branch that got furthest knows best: one that looked inside before one that did not know the word before one of another type.
-      const rank = (errors: readonly z.core.$ZodIssue[]) =>
-        errors.some((e) => e.path.length === 0 && e.code === 'invalid_type')
-          ? 2
-          : errors.some((e) => e.path.length === 0 && e.code === 'invalid_value')
-            ? 1
-            : 0
-      const chosen = issue.errors.filter((errors) => rank(errors) < 2).sort((a, b) => rank(a) - rank(b))[0]
-      if (chosen) return chosen.flatMap((inner) => describe(inner, path))
-      const types = issue.errors.flatMap((errors) =>
-        errors[0]?.code === 'invalid_type' ? errors[0].expected : 'string',
-      )
-      return [`${at}: must be ${types.map(article).join(' or ')}, is ${quote(issue.input)}`]
-    }
-    default:
-      return [`${at}: ${issue.message}`]
-  }
-}
-
-function hint(key: string, known: readonly string[]): string {
-  const alias = ALIASES[key.toLowerCase()]
-  const nearest = known.toSorted((a, b) => leven(key, a) - leven(key, b))[0] ?? ''
-  const meant = alias !== undefined && known.includes(alias) ? alias : nearest
-  if (meant === alias || leven(key, meant) <= Math.max(2, key.length / 2)) return `did you mean "${meant}"?`
-  return `known here: ${known.join(', ')}`
-}
-
-function pathText(path: readonly PropertyKey[]): string {
-  return path.map((part, i) => (typeof part === 'number' ? `[${part}]` : `${i > 0 ? '.' : ''}${String(part)}`)).join('')
-}
-
-function list(words: readonly string[]): string {
-  return words.length > 1 ? `${words.slice(0, -1).join(', ')} or ${words.at(-1)}` : words.join('')
-}
-
-function article(type: string): string {
-  return /^[aeio]/.test(type) ? `an ${type}` : `a ${type}`
 }

@@ -1,3 +1,4 @@
+import { batchProblem } from '../config.ts'
 import { CniError, Code, quote } from '../errors.ts'
 import type { Netns } from '../netns.ts'
 
@@ -16,15 +17,12 @@ export function refuseOwn(request: { readonly allowOwnNetns: boolean }, netns: N
 }
 
 /**
- * A batch of ip(8) has comments and quotes: a name with these characters, legal for the kernel, cannot be told in it.
- * @throws CniError 4
+ * @throws CniError 4 for an interface name that is legal, but cannot be told to ip(8)
  */
 export function refuseUnwritable(ifname: string): void {
-  if (!/[#"'\\]/.test(ifname)) return
-  throw new CniError(
-    Code.invalidEnvironment,
-    `CNI_IFNAME: ${quote(ifname)} has a quote, "#" or backslash, which ip -batch cannot take; rename the interface`,
-  )
+  const problem = batchProblem(ifname)
+  if (problem !== undefined)
+    throw new CniError(Code.invalidEnvironment, `CNI_IFNAME: ${quote(ifname)} ${problem}; rename the interface`)
 }
 
 /**
