@@ -35,6 +35,14 @@ export function parseAddress(text: string): { family: Family; address: string } 
   return words && { family, address: format(words) }
 }
 
+/** True if the prefix or address `inner` lies in the prefix `outer`. Both as written by parsePrefix or the kernel. */
+export function isWithin(inner: string, outer: string): boolean {
+  const [address = '', bits] = inner.split('/')
+  const length = outer.slice(outer.indexOf('/') + 1)
+  if (familyOf(inner) !== familyOf(outer) || (bits !== undefined && Number(bits) < Number(length))) return false
+  return parsePrefix(`${address}/${length}`)?.network === parsePrefix(outer)?.network
+}
+
 /** The family an address or prefix is written in. */
 export function familyOf(text: string): Family {
   return text.includes(':') ? 6 : 4

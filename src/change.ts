@@ -23,14 +23,15 @@ export async function changeRoutes(
   onFailure: 'restore' | 'leave' = 'restore',
 ): Promise<readonly RouteOp[]> {
   let origin: Snapshot | undefined
+  let seen: Snapshot | undefined
   const done: RouteOp[] = []
   let ops: readonly RouteOp[] = []
   try {
     for (let attempt = 1; ; attempt++) {
       const { after, failure } = await converse(netns, QUESTIONS, (answers) => {
-        const now = snapshotOf(answers)
-        origin ??= now
-        ops = decide(now)
+        seen = snapshotOf(answers)
+        origin ??= seen
+        ops = decide(seen)
         return ops.length > 0 ? [...ops.map(batchLine), SHOW_ROUTES] : []
       })
       const planned = ops
@@ -40,10 +41,13 @@ export async function changeRoutes(
         if (attempt < ATTEMPTS && somebodyWasFaster(failure)) continue
         throw failedBatch(planned, failure)
       }
-      const differences = planned.length > 0 ? unmet(planned, parseAnswer(parseRoutes, after[0])) : []
-      if (differences.length === 0) return done
+      if (planned.length === 0) return done
+      // Done is what leaves nothing to do: this sees as well what another copy of the plugin did to our decision meanwhile.
+      const now: Snapshot = { routes: parseAnswer(parseRoutes, after[0]), links: seen?.links ?? [] }
+      const left = decide(now)
+      if (left.length === 0) return done
       if (attempt < ATTEMPTS) continue
-      const [first, ...others] = differences
+      const [first, ...others] = unmet([...planned, ...left], now.routes)
       throw new CniError(Code.notApplied, `ip: the kernel does not show what was applied: ${first}`, others.join('; '))
     }
   } catch (error) {

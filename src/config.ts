@@ -8,7 +8,18 @@ import { DEFAULT_DST, DEFAULT_PRIORITY, LOCAL_TABLE, MAIN_TABLE, Scope } from '.
 z.config({ jitless: true })
 
 /** What happens to the main-table default routes of the interface. */
-export type DefaultRoute = 'remove' | 'keep'
+export type DefaultRoute = 'remove' | 'demote' | 'keep'
+
+/** `ovnGateway`: the one default route of the pod, for each family that is asked for. */
+export interface Gateway {
+  readonly ask: Readonly<Partial<Record<Family, 'auto' | { readonly address: string }>>>
+  /** Plain "auto": a gateway of one family is enough. */
+  readonly either: boolean
+  /** Absent: CNI_IFNAME, or with "auto" whichever NIC has the gateway. */
+  readonly dev?: string
+  readonly priority?: number
+  readonly onlink: boolean
+}
 
 /** One entry of `routes`: a route to have. */
 export interface ConfiguredRoute {
@@ -39,6 +50,9 @@ export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const
 export interface Config {
   readonly defaultRoute: Readonly<Record<Family, DefaultRoute>>
   readonly routes: readonly ConfiguredRoute[]
+  readonly gateway?: Gateway
+  /** Refuse what KubeVirt's bridge binding cannot hand to a VM. */
+  readonly kubevirt: boolean
   readonly dryRun: boolean
   readonly logLevel: LogLevel
   /** An absolute path. */
@@ -106,14 +120,31 @@ const ROUTE_KEYS = {
   advmss: z.optional(integer(1, 65535)),
   onlink: z.optional(z.boolean()),
 }
-const DISPOSITION = z.enum(['remove', 'keep'])
+const DISPOSITION = z.enum(['remove', 'demote', 'keep'])
 const DISPOSITION_KEYS = { ipv4: z.optional(DISPOSITION), ipv6: z.optional(DISPOSITION) }
 
 const ROUTE = z.strictObject(ROUTE_KEYS)
 
+const autoOrAddress = text((value) =>
+  value === 'auto' || parseAddress(value) ? undefined : `must be "auto" or an IP address, is ${quote(value)}`,
+)
+const GATEWAY_KEYS = {
+  ipv4: z.optional(autoOrAddress),
+  ipv6: z.optional(autoOrAddress),
+  dev: z.optional(ifname),
+  priority: z.optional(integer(0, UINT32)),
+  onlink: z.optional(z.boolean()),
+}
+
+export const OVERRIDABLE = ['defaultRoute', 'routes', 'ovnGateway', 'kubevirt', 'dryRun', 'logLevel'] as const
+const OVERRIDES_KEYS = { allow: z.optional(z.array(z.enum(OVERRIDABLE))), within: z.optional(z.array(dst)) }
+
 const SCHEMA = z.looseObject({
   defaultRoute: z.optional(z.union([DISPOSITION, z.strictObject(DISPOSITION_KEYS)])),
   routes: z.optional(z.array(z.unknown())),
+  ovnGateway: z.optional(z.union([autoOrAddress, z.strictObject(GATEWAY_KEYS)])),
+  overrides: z.optional(z.strictObject(OVERRIDES_KEYS)),
+  kubevirt: z.optional(z.boolean()),
   dryRun: z.optional(z.boolean()),
   logLevel: z.optional(z.enum(LOG_LEVELS)),
   logFile: z.optional(
@@ -125,50 +156,87 @@ const SCHEMA = z.looseObject({
   ),
 })
 
-const keysAt = ([first]: readonly PropertyKey[]) => Object.keys(first === 'routes' ? ROUTE_KEYS : DISPOSITION_KEYS)
+const KEYS: Readonly<Record<string, object>> = {
+  routes: ROUTE_KEYS,
+  defaultRoute: DISPOSITION_KEYS,
+  ovnGateway: GATEWAY_KEYS,
+  overrides: OVERRIDES_KEYS,
+}
+const keysAt = (path: readonly PropertyKey[]) => Object.keys(path.map((part) => KEYS[String(part)]).find(Boolean) ?? {})
 
 type WrittenRoute = z.infer<typeof ROUTE>
 
-// Keys whose meaning this version knows but does not have. Ignoring them would give a pod other routes than were asked for.
-const NOT_YET = ['ovnGateway', 'overrides', 'kubevirt'] as const
+type Written = z.infer<typeof SCHEMA>
 
 /**
  * The plugin's keys of a network configuration. Keys of others are ignored: runtimes and libcni add some.
+ * @param base where the keys stand, for messages: `['args', 'cni']`
  * @throws CniError 7 with the key path of the first problem in the message, those of all others in the details
  */
-export function parseConfig(conf: Readonly<Record<string, unknown>>): Config {
+export function parseConfig(conf: Readonly<Record<string, unknown>>, base: readonly string[] = []): Config {
   const problems: string[] = []
-  for (const key of NOT_YET) {
-    const value = conf[key]
-    if (value !== undefined && value !== false) problems.push(`${key}: not supported by this version; remove the key`)
-  }
+  const at = (key: string) => [...base, key].join('.')
   // An entry by itself, so that a problem in one place hides none in another.
   const routes: ConfiguredRoute[] = []
   for (const [index, entry] of (Array.isArray(conf.routes) ? conf.routes : []).entries()) {
     const parsed = ROUTE.safeParse(entry, { reportInput: true })
-    if (parsed.success) routes.push(routeOf(parsed.data, index))
-    else problems.push(...parsed.error.issues.flatMap((issue) => explain(issue, ['routes', index], keysAt)))
+    if (parsed.success) routes.push(routeOf(parsed.data, `${at('routes')}[${index}]`))
+    else problems.push(...parsed.error.issues.flatMap((issue) => explain(issue, [...base, 'routes', index], keysAt)))
   }
   problems.push(...routeProblems(routes))
 
   const parsed = SCHEMA.safeParse(conf, { reportInput: true })
-  if (!parsed.success) problems.push(...parsed.error.issues.flatMap((issue) => explain(issue, [], keysAt)))
+  if (!parsed.success) problems.push(...parsed.error.issues.flatMap((issue) => explain(issue, base, keysAt)))
+  const gateway =
+    parsed.data?.ovnGateway === undefined ? undefined : gatewayOf(parsed.data.ovnGateway, at('ovnGateway'), problems)
   const [first, ...others] = problems
   if (!parsed.success || first !== undefined) {
     throw new CniError(Code.invalidConfig, first ?? 'invalid network configuration', others.join('; '))
   }
-  const { defaultRoute = 'remove', dryRun = false, logLevel = 'info', logFile } = parsed.data
+  const { defaultRoute = 'remove', kubevirt = false, dryRun = false, logLevel = 'info', logFile } = parsed.data
   const perFamily = typeof defaultRoute === 'string' ? { ipv4: defaultRoute, ipv6: defaultRoute } : defaultRoute
   return {
     defaultRoute: { 4: perFamily.ipv4 ?? 'remove', 6: perFamily.ipv6 ?? 'remove' },
     routes,
+    ...(gateway === undefined ? {} : { gateway }),
+    kubevirt,
     dryRun,
     logLevel,
     ...(logFile === undefined ? {} : { logFile }),
   }
 }
 
-function routeOf(written: WrittenRoute, index: number): ConfiguredRoute {
+function gatewayOf(written: NonNullable<Written['ovnGateway']>, at: string, problems: string[]): Gateway {
+  if (written === 'auto') return { ask: { 4: 'auto', 6: 'auto' }, either: true, onlink: false }
+  if (typeof written === 'string') return { ask: { [familyOf(written)]: asked(written) }, either: false, onlink: false }
+  const { ipv4, ipv6, dev, priority, onlink = false } = written
+  const ask: Partial<Record<Family, 'auto' | { address: string }>> = {}
+  for (const [family, value] of [
+    [4, ipv4],
+    [6, ipv6],
+  ] as const) {
+    if (value === undefined) continue
+    if (value !== 'auto' && familyOf(value) !== family) {
+      problems.push(`${at}.ipv${family}: ${value} is no IPv${family} address; write an IPv${family} address or "auto"`)
+    }
+    ask[family] = asked(value)
+  }
+  // An object that names no family says only where: both are looked for there.
+  const either = ipv4 === undefined && ipv6 === undefined
+  return {
+    ask: either ? { 4: 'auto', 6: 'auto' } : ask,
+    either,
+    ...(dev === undefined ? {} : { dev }),
+    ...(priority === undefined ? {} : { priority }),
+    onlink,
+  }
+}
+
+function asked(value: string): 'auto' | { address: string } {
+  return value === 'auto' ? 'auto' : { address: parseAddress(value)?.address ?? value }
+}
+
+function routeOf(written: WrittenRoute, key: string): ConfiguredRoute {
   const prefix = parsePrefix(written.dst)
   if (!prefix) throw new Error(`unreachable: ${written.dst} was validated`)
   const { family } = prefix
@@ -176,7 +244,7 @@ function routeOf(written: WrittenRoute, index: number): ConfiguredRoute {
   const scope = typeof written.scope === 'string' ? SCOPES[written.scope] : written.scope
   const given = { mtu, advmss, priority: written.priority, table: written.table, scope }
   return {
-    key: `routes[${index}]`,
+    key,
     family,
     dst: prefix.network,
     ...(gw === undefined ? {} : { gw: parseAddress(gw)?.address ?? gw }),

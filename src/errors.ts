@@ -17,6 +17,7 @@ export const Code = {
   toolMissing: 103,
   timeout: 104,
   checkFailed: 110,
+  overrideNotAllowed: 120,
   internal: 999,
 } as const
 

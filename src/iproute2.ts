@@ -1,5 +1,6 @@
 import { type Family, familyOf } from './address.ts'
 import {
+  BOOT_PROTOCOL,
   DEFAULT_DST,
   DEFAULT_PRIORITY,
   type Link,
@@ -20,9 +21,6 @@ import {
 export const IP = ['ip', '-json', '-Numeric', '-details', '-batch', '-'] as const
 export const SHOW_ROUTES = 'route show table all'
 export const SHOW_LINKS = 'address show'
-
-/** RTPROT_BOOT: what ip prints no protocol for, and what a route gets that is added without one. */
-const BOOT = 3
 
 // `ip -json route` prints these; the rest of its keys (flags aside) does not matter to us or is listed in EXTRA.
 interface RouteJson {
@@ -85,7 +83,7 @@ function parseRoute(json: RouteJson): Route {
     type: Number(json.type ?? UNICAST),
     dst: prefixOf(json.dst, family),
     table: Number(json.table ?? MAIN_TABLE),
-    protocol: Number(json.protocol ?? BOOT),
+    protocol: Number(json.protocol ?? BOOT_PROTOCOL),
     priority: json.metric ?? 0,
   }
   const gw = json.gateway ?? json.via?.host

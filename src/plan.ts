@@ -1,10 +1,14 @@
 import { type Family, familyOf } from './address.ts'
 import type { Config, ConfiguredRoute } from './config.ts'
+import { type Gateways, planDefaults, planDefaultsDel } from './defaults.ts'
 import { CniError, Code } from './errors.ts'
 import { routeText } from './iproute2.ts'
+import { kubevirtProblems } from './kubevirt.ts'
 import type { AppliedRoute } from './result.ts'
 import {
+  DEMOTED_PROTOCOL,
   devicesOf,
+  GATEWAY_PROTOCOL,
   isMainDefault,
   PROTOCOL,
   type Route,
@@ -22,8 +26,12 @@ export interface Plan {
   readonly ops: readonly RouteOp[]
   /** Every configured route as it will be in the kernel, in configuration order. */
   readonly routes: readonly AppliedRoute[]
+  /** The default routes of this NIC that `ovnGateway` asks for. */
+  readonly gateways: readonly Route[]
   /** Why the configuration cannot be carried out in this pod, key path first. If there are any, `ops` are not to be. */
   readonly problems: readonly string[]
+  /** What an operator should know of although it keeps nothing from being done. */
+  readonly warnings: readonly string[]
 }
 
 /** How packets leave a NIC for elsewhere: through a gateway, or (no `gw`) on-link. */
@@ -32,17 +40,23 @@ export interface Hop {
   readonly onlink?: boolean | undefined
 }
 
+/** What prevResult tells. */
+export interface Known {
+  readonly gateways?: Gateways
+  /** CHECK: the next hops ADD reported, by destination. They go before what our own routes show. */
+  readonly hops?: ReadonlyMap<string, Hop>
+}
+
 /**
  * What makes the routes of a pod those of the configuration: additions before deletions, so that at no moment a route is
  * missing that was there before and is wanted after.
- * @param hints next hops known from elsewhere (CHECK: from prevResult), by destination; they go before what our own routes show
  * @throws CniError 4 if the pod has no such interface
  */
 export function planAdd(
   config: Config,
   ifname: string,
   snapshot: Snapshot,
-  hints: ReadonlyMap<string, Hop> = new Map(),
+  { gateways: reported = {}, hops: hints = new Map() }: Known = {},
 ): Plan {
   const nic = snapshot.links.find((link) => link.ifname === ifname)
   if (!nic)
@@ -69,34 +83,46 @@ export function planAdd(
     // The same made by another plugin stays that plugin's.
     else if (!sameWay(old, route)) ops.push({ op: 'replace', route, why: configured.key })
   }
-  for (const route of snapshot.routes) {
-    if (!isMainDefault(route) || config.defaultRoute[route.family] !== 'remove' || !devicesOf(route).includes(ifname))
-      continue
-    const problem = removalProblem(route, ifname)
-    if (problem === undefined) ops.push({ op: 'del', route, why: 'defaultRoute' })
-    else problems.push(problem)
-  }
-  return { ops, routes, problems }
+  const defaults = planDefaults(config, ifname, snapshot, reported)
+  ops.push(...defaults.ops)
+  problems.push(...defaults.problems)
+  if (config.kubevirt && problems.length === 0) problems.push(...kubevirtProblems(afterwards(snapshot, ops), ifname))
+  const gateways = defaults.gateways.filter((route) => route.dev === ifname)
+  return { ops, routes, gateways, problems, warnings: config.gateway ? defaults.warnings : [] }
 }
 
 /**
  * What takes our routes off a NIC: those on it, and those this configuration put on another with `dev`.
- * @param routes the configured routes; asked for only if the pod has routes of ours on another NIC
+ * @param config asked for only if the pod has routes of ours on another NIC
  */
-export function planDel(routes: () => readonly ConfiguredRoute[], ifname: string, snapshot: Snapshot): RouteOp[] {
+export function planDel(
+  config: () => Pick<Config, 'routes' | 'gateway'>,
+  ifname: string,
+  snapshot: Snapshot,
+): RouteOp[] {
   const [here, elsewhere] = [[] as Route[], [] as Route[]]
+  let others = false
   for (const route of snapshot.routes) {
     if (route.protocol === PROTOCOL) (devicesOf(route).includes(ifname) ? here : elsewhere).push(route)
+    else others ||= (route.protocol === GATEWAY_PROTOCOL || route.protocol === DEMOTED_PROTOCOL) && route.dev !== ifname
   }
-  if (elsewhere.length > 0) {
-    const configured = routes().filter(({ dev }) => dev !== undefined)
-    here.push(
-      ...elsewhere.filter((route) =>
-        configured.some((one) => one.dev === route.dev && placeOf(one) === placeOf(route)),
-      ),
-    )
-  }
-  return here.map((route) => ({ op: 'del', route, why: 'DEL' }))
+  const { routes, gateway } = others || elsewhere.length > 0 ? config() : { routes: [] }
+  const configured = routes.filter(({ dev }) => dev !== undefined)
+  here.push(
+    ...elsewhere.filter((route) => configured.some((one) => one.dev === route.dev && placeOf(one) === placeOf(route))),
+  )
+  return [
+    ...planDefaultsDel(gateway, ifname, snapshot),
+    ...here.map((route): RouteOp => ({ op: 'del', route, why: 'DEL' })),
+  ]
+}
+
+/** The snapshot that the kernel will show after `ops`. */
+export function afterwards(snapshot: Snapshot, ops: readonly RouteOp[]): Snapshot {
+  const gone = (route: Route) =>
+    ops.some(({ op, route: other }) => (op === 'del' ? sameRoute(other, route) : samePlace(other, route)))
+  const come = ops.flatMap(({ op, route }) => (op === 'del' ? [] : route))
+  return { ...snapshot, routes: [...snapshot.routes.filter((route) => !gone(route)), ...come] }
 }
 
 /**
@@ -242,17 +268,6 @@ function routeProblem(
     return `${key}: the pod has another route to ${dst} already: ${routeText(taken)}; give this one another "priority"`
   if (old?.opaque !== undefined && !sameWay(old, route)) {
     return `${key}: ${routeText(old)} is in its place, with an attribute (${old.opaque}) that could not be restored; give this one another "priority"`
-  }
-  return undefined
-}
-
-function removalProblem(route: Route, ifname: string): string | undefined {
-  const keep = `set "defaultRoute": {"ipv${route.family}": "keep"} to leave it`
-  const others = devicesOf(route).filter((dev) => dev !== ifname)
-  if (others.length > 0)
-    return `defaultRoute: ${route.dst} is one multipath route over ${ifname} and ${others.join(', ')}; ${keep}`
-  if (route.opaque !== undefined) {
-    return `defaultRoute: ${routeText(route)} has an attribute (${route.opaque}) that could not be restored; ${keep}`
   }
   return undefined
 }

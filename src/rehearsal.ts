@@ -31,7 +31,7 @@ export function rehearse(): void {
   }
   const { ops, routes } = planAdd(config, 'eth0', snapshot)
   JSON.stringify([
-    buildResult('1.0.0', parsePrevResult(conf.prevResult), { removed: [4, 6], routes }),
+    buildResult('1.0.0', parsePrevResult(conf.prevResult), { removed: [4, 6], routes, gateways: [] }),
     ops.map(batchLine),
     unmet(ops, snapshot.routes),
   ])

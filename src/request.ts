@@ -89,9 +89,7 @@ export function parseDocument(bytes: Uint8Array): unknown {
   if (text.startsWith('\uFEFF'))
     throw new CniError(Code.decodingFailure, 'stdin: starts with a byte order mark; remove it')
   try {
-    return UNSAFE_NUMBER.test(text)
-      ? JSON.parse(text, keepNumber as (key: string, value: unknown) => unknown)
-      : JSON.parse(text)
+    return UNSAFE_NUMBER.test(text) ? parseKeeping(text) : JSON.parse(text)
   } catch (error) {
     throw new CniError(Code.decodingFailure, `stdin: not exactly one JSON document: ${messageOf(error)}`)
   }
@@ -99,6 +97,16 @@ export function parseDocument(bytes: Uint8Array): unknown {
 
 // A number that may lose digits as a double. Cheap rather than exact: the answer is only whether to look at each.
 const UNSAFE_NUMBER = /[\s:,[]-?\d*(?:\d{16}|[.eE])/
+
+function parseKeeping(text: string): unknown {
+  try {
+    return JSON.parse(text, keepNumber as (key: string, value: unknown) => unknown)
+  } catch (error) {
+    // Unlike plain parsing, this recurses. A DEL must not fail for it; an ADD will, when it sees that it cannot print that deep.
+    if (error instanceof RangeError) return JSON.parse(text)
+    throw error
+  }
+}
 
 /**
  * Numbers of fields we do not know go into the Result as they came, whatever their size.

@@ -90,6 +90,16 @@ export function parsePrevResult(value: unknown): PrevResult {
   return prev
 }
 
+/** The gateway of each family that the plugin before us reported. */
+export function gatewaysOf(prev: PrevResult): Partial<Record<Family, string>> {
+  const gateways: Partial<Record<Family, string>> = {}
+  for (const { gateway } of prev.ips ?? []) {
+    const address = typeof gateway === 'string' ? parseAddress(gateway) : undefined
+    if (address) gateways[address.family] ??= address.address
+  }
+  return gateways
+}
+
 /** A copy of `value` whose known keys are what they must be, or absent. */
 function checked(
   path: string,
@@ -118,6 +128,8 @@ export interface Changes {
   /** The families whose default routes were removed. */
   readonly removed: readonly Family[]
   readonly routes: readonly AppliedRoute[]
+  /** Default routes of this NIC that came or stayed. */
+  readonly gateways: readonly Route[]
 }
 
 /**
@@ -135,7 +147,10 @@ export function buildResult(version: CniVersion, prev: PrevResult, changes?: Cha
   const routes = (prev.routes ?? []).map((entry, i) => routeFor(version, entry, i))
   const { removed, added } = {
     removed: changes?.removed ?? [],
-    added: (changes?.routes ?? []).flatMap((one) => routeEntry(version, one)),
+    added: [
+      ...(changes?.routes ?? []).flatMap((one) => routeEntry(version, one)),
+      ...(changes?.gateways ?? []).map(({ dst, gw }) => ({ dst, ...(gw === undefined ? {} : { gw }) })),
+    ],
   }
   const places = new Set(added.map(placeOf))
   const kept = routes.filter(

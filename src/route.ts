@@ -7,6 +7,39 @@ import type { Family } from './address.ts'
  */
 export const PROTOCOL = 142
 
+/** The route protocol of a default route this plugin made for `ovnGateway`. */
+export const GATEWAY_PROTOCOL = 143
+
+/**
+ * The route protocol of a demoted default route: a copy with a metric that every other default goes before. The metric tells
+ * the one it had, so that whoever comes later can restore it.
+ */
+export const DEMOTED_PROTOCOL = 144
+const DEMOTED_PRIORITY = 0xf0000000
+
+/** The demoted copy of a default route. */
+export function demoted(route: Route): Route {
+  return { ...route, protocol: DEMOTED_PROTOCOL, priority: DEMOTED_PRIORITY + route.priority }
+}
+
+/**
+ * The route protocol of a default route that was demoted and is restored. It is not the one it had, so that a copy of the plugin that is
+ * just demoting it, and deletes the route it has seen, does not delete the restored one.
+ */
+export const RESTORED_PROTOCOL = 145
+
+/** What a demoted route was before. */
+export function restored(route: Route): Route {
+  return { ...route, protocol: RESTORED_PROTOCOL, priority: route.priority - DEMOTED_PRIORITY }
+}
+
+export function isDemoted(route: Route): boolean {
+  return isMainDefault(route) && route.protocol === DEMOTED_PROTOCOL && route.priority >= DEMOTED_PRIORITY
+}
+
+/** RTPROT_BOOT: what ip(8) and netlink libraries give a route that is added without a protocol. */
+export const BOOT_PROTOCOL = 3
+
 export const MAIN_TABLE = 254
 export const LOCAL_TABLE = 255
 

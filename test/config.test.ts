@@ -24,6 +24,7 @@ describe('a configuration', () => {
     expect(parseConfig({})).toEqual({
       defaultRoute: { 4: 'remove', 6: 'remove' },
       routes: [],
+      kubevirt: false,
       dryRun: false,
       logLevel: 'info',
     })
@@ -74,12 +75,27 @@ describe('a configuration', () => {
   })
 })
 
+describe('ovnGateway', () => {
+  it.each<[unknown, unknown]>([
+    ['auto', { ask: { 4: 'auto', 6: 'auto' }, either: true, onlink: false }],
+    ['10.0.1.1', { ask: { 4: { address: '10.0.1.1' } }, either: false, onlink: false }],
+    ['FD00:10:0:1::1', { ask: { 6: { address: 'fd00:10:0:1::1' } }, either: false, onlink: false }],
+    [{ dev: 'net1' }, { ask: { 4: 'auto', 6: 'auto' }, either: true, dev: 'net1', onlink: false }],
+    [
+      { ipv4: 'auto', ipv6: 'fd00::1', dev: 'net1', priority: 5, onlink: true },
+      { ask: { 4: 'auto', 6: { address: 'fd00::1' } }, either: false, dev: 'net1', priority: 5, onlink: true },
+    ],
+  ])('%j is read', (ovnGateway, expected) => {
+    expect(parseConfig({ ovnGateway }).gateway).toEqual(expected)
+  })
+})
+
 describe('a wrong configuration is refused with code 7, key path first', () => {
   const entry = (more: Record<string, unknown>) => ({ routes: [{ dst: '10.50.0.0/16', ...more }] })
   it.each<[string, Record<string, unknown>]>([
-    ['defaultRoute: must be remove or keep, is "removed"', { defaultRoute: 'removed' }],
-    ['defaultRoute: must be remove or keep, is 5', { defaultRoute: 5 }],
-    ['defaultRoute.ipv4: must be remove or keep, is "x"', { defaultRoute: { ipv4: 'x' } }],
+    ['defaultRoute: must be remove, demote or keep, is "removed"', { defaultRoute: 'removed' }],
+    ['defaultRoute: must be remove, demote or keep, is 5', { defaultRoute: 5 }],
+    ['defaultRoute.ipv4: must be remove, demote or keep, is "x"', { defaultRoute: { ipv4: 'x' } }],
     ['defaultRoute.ipv5: unknown key; did you mean "ipv4"?', { defaultRoute: { ipv5: 'keep' } }],
     ['routes: must be an array, is {}', { routes: {} }],
     ['routes[0]: must be an object, is "10.0.0.0/8"', { routes: ['10.0.0.0/8'] }],
@@ -154,7 +170,24 @@ describe('a wrong configuration is refused with code 7, key path first', () => {
       'logFile: must be the absolute path of a file, is "/var/log/../../etc/passwd"',
       { logFile: '/var/log/../../etc/passwd' },
     ],
-    ['ovnGateway: not supported by this version; remove the key', { ovnGateway: 'auto' }],
+    ['ovnGateway: must be "auto" or an IP address, is "10.0.1.1/24"', { ovnGateway: '10.0.1.1/24' }],
+    ['ovnGateway.ipv4: must be "auto" or an IP address, is "x"', { ovnGateway: { ipv4: 'x' } }],
+    [
+      'ovnGateway.ipv4: fd00::1 is no IPv4 address; write an IPv4 address or "auto"',
+      { ovnGateway: { ipv4: 'fd00::1' } },
+    ],
+    ['ovnGateway.device: unknown key; did you mean "dev"?', { ovnGateway: { device: 'net1' } }],
+    ['ovnGateway.priority: must be an integer from 0 to 4294967295, is -1', { ovnGateway: { priority: -1 } }],
+    ['kubevirt: must be a boolean, is "yes"', { kubevirt: 'yes' }],
+    ['overrides.alow: unknown key; did you mean "allow"?', { overrides: { alow: [] } }],
+    [
+      'overrides.allow[0]: must be defaultRoute, routes, ovnGateway, kubevirt, dryRun or logLevel, is "logFile"',
+      { overrides: { allow: ['logFile'] } },
+    ],
+    [
+      'overrides.within[0]: "10.50.0.1/16" has host bits set; write 10.50.0.0/16',
+      { overrides: { within: ['10.50.0.1/16'] } },
+    ],
   ])('%s', (message, conf) => {
     expect(refusal(conf)).toMatchObject({ code: 7, message })
   })

@@ -127,7 +127,7 @@ describe('whatever the pod and the configuration', () => {
       const after = carryOut(pod, plan.ops)
       const left = carryOut(
         after,
-        planDel(() => conf.routes, 'eth0', after),
+        planDel(() => conf, 'eth0', after),
       ).routes
       const expected = after.routes.filter((r) => !(r.dev === 'eth0' && r.protocol === 142))
       expect(sorted(left)).toEqual(sorted(expected))

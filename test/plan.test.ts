@@ -265,7 +265,7 @@ describe('CHECK goes by the next hops that ADD reported', () => {
       parseConfig({ routes: [{ dst: '10.50.0.0/16' }] }),
       'eth0',
       { ...calicoPod(), routes: [LINK4, found] },
-      new Map([['10.50.0.0/16', { gw: '169.254.1.1' }]]),
+      { hops: new Map([['10.50.0.0/16', { gw: '169.254.1.1' }]]) },
     )
     expect(ops.map(batchLine)).toEqual(['route replace 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142'])
   })
@@ -275,7 +275,7 @@ describe('DEL', () => {
   const ours = route(4, '10.50.0.0/16', { ...OURS, gw: '169.254.1.1' })
   const elsewhere = route(4, '10.60.0.0/16', { gw: '10.0.1.1', dev: 'net1', protocol: 142 })
   const lines = (conf: Record<string, unknown>, ...more: Route[]) =>
-    planDel(() => parseConfig(conf).routes, 'eth0', calicoPod(...more)).map(batchLine)
+    planDel(() => parseConfig(conf), 'eth0', calicoPod(...more)).map(batchLine)
 
   it('takes our routes off the interface, in whatever table, and nothing else', () => {
     const other = route(4, '10.70.0.0/16', { gw: '169.254.1.1', dev: 'eth0' })

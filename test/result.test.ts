@@ -81,6 +81,7 @@ describe('the Result', () => {
     }
     expect(
       buildResult(version, prev, {
+        gateways: [],
         removed: BOTH,
         routes: ours({ dst: '10.50.0.0/16' }, { dst: 'fd00:10:50::/48', scope: 'link' }),
       }).routes,
@@ -93,7 +94,9 @@ describe('the Result', () => {
 
   it('keeps the default of a family that keeps its own', () => {
     const prev = { routes: [{ dst: '0.0.0.0/0' }, { dst: '::/0' }] }
-    expect(buildResult('1.0.0', prev, { removed: [6], routes: NONE }).routes).toEqual([{ dst: '0.0.0.0/0' }])
+    expect(buildResult('1.0.0', prev, { gateways: [], removed: [6], routes: NONE }).routes).toEqual([
+      { dst: '0.0.0.0/0' },
+    ])
   })
 
   it('keeps a default of another table', () => {
@@ -103,7 +106,7 @@ describe('the Result', () => {
         { dst: '0.0.0.0/0', table: 254 },
       ],
     }
-    expect(buildResult('1.1.0', prev, { removed: BOTH, routes: NONE }).routes).toEqual([
+    expect(buildResult('1.1.0', prev, { gateways: [], removed: BOTH, routes: NONE }).routes).toEqual([
       { dst: '0.0.0.0/0', table: 100 },
     ])
   })
@@ -113,36 +116,39 @@ describe('the Result', () => {
       buildResult(
         '1.0.0',
         { routes: [{ dst: '10.199.3.153/26' }, { dst: 'fd00:10:199::153/122' }] },
-        { removed: BOTH, routes: NONE },
+        { gateways: [], removed: BOTH, routes: NONE },
       ).routes,
     ).toEqual([])
   })
 
   it('has each route once', () => {
     const prev = { routes: [{ dst: '10.50.0.0/16', gw: '10.0.0.9' }] }
-    expect(buildResult('1.0.0', prev, { removed: BOTH, routes: ours({ dst: '10.50.0.0/16' }) }).routes).toEqual([
-      { dst: '10.50.0.0/16', gw: '169.254.1.1' },
-    ])
+    expect(
+      buildResult('1.0.0', prev, { gateways: [], removed: BOTH, routes: ours({ dst: '10.50.0.0/16' }) }).routes,
+    ).toEqual([{ dst: '10.50.0.0/16', gw: '169.254.1.1' }])
   })
 
   it('has no routes where there were none and none came', () => {
-    expect(buildResult('1.0.0', { ips: [] }, { removed: BOTH, routes: NONE })).toEqual({ cniVersion: '1.0.0', ips: [] })
+    expect(buildResult('1.0.0', { ips: [] }, { gateways: [], removed: BOTH, routes: NONE })).toEqual({
+      cniVersion: '1.0.0',
+      ips: [],
+    })
   })
 
   it('says at 1.1.0 what was configured of a route, and before 1.1.0 what fits', () => {
     const route = { dst: '10.50.0.0/16', priority: 50, mtu: 1400, advmss: 1360, table: 0 }
-    expect(buildResult('1.1.0', {}, { removed: BOTH, routes: ours(route) }).routes).toEqual([
+    expect(buildResult('1.1.0', {}, { gateways: [], removed: BOTH, routes: ours(route) }).routes).toEqual([
       { dst: '10.50.0.0/16', gw: '169.254.1.1', mtu: 1400, advmss: 1360, priority: 50, table: 0 },
     ])
-    expect(buildResult('1.0.0', {}, { removed: BOTH, routes: ours(route) }).routes).toEqual([
+    expect(buildResult('1.0.0', {}, { gateways: [], removed: BOTH, routes: ours(route) }).routes).toEqual([
       { dst: '10.50.0.0/16', gw: '169.254.1.1' },
     ])
   })
 
   it('leaves out a route of another table, which the plugins before us would look for in the main one', () => {
     const route = { dst: '10.50.0.0/16', table: 100 }
-    expect(buildResult('1.1.0', {}, { removed: BOTH, routes: ours(route) }).routes).toBeUndefined()
-    expect(buildResult('1.0.0', {}, { removed: BOTH, routes: ours(route) }).routes).toBeUndefined()
+    expect(buildResult('1.1.0', {}, { gateways: [], removed: BOTH, routes: ours(route) }).routes).toBeUndefined()
+    expect(buildResult('1.0.0', {}, { gateways: [], removed: BOTH, routes: ours(route) }).routes).toBeUndefined()
   })
 
   it('without changes is prevResult in the shape of the version', () => {
@@ -167,7 +173,7 @@ describe('the Result', () => {
       routes: [{ dst: '10.1.0.0/16', c: 3 }],
       dns: { nameservers: ['10.0.0.2'] },
     }
-    expect(buildResult('1.0.0', prev, { removed: BOTH, routes: NONE })).toEqual(prev)
+    expect(buildResult('1.0.0', prev, { gateways: [], removed: BOTH, routes: NONE })).toEqual(prev)
   })
 })
 
@@ -180,7 +186,7 @@ describe('the shape of each version', () => {
   }
 
   it.each(['0.3.0', '0.3.1', '0.4.0'] as const)('%s: ips have a version, nothing of 1.1.0 is left', (version) => {
-    expect(buildResult(version, prev, { removed: BOTH, routes: NONE })).toEqual({
+    expect(buildResult(version, prev, { gateways: [], removed: BOTH, routes: NONE })).toEqual({
       cniVersion: version,
       interfaces: [{ name: 'eth0', mac: 'm' }],
       ips: [
@@ -192,7 +198,7 @@ describe('the shape of each version', () => {
   })
 
   it('1.0.0: ips have no version, nothing of 1.1.0 is left', () => {
-    expect(buildResult('1.0.0', prev, { removed: BOTH, routes: NONE })).toEqual({
+    expect(buildResult('1.0.0', prev, { gateways: [], removed: BOTH, routes: NONE })).toEqual({
       cniVersion: '1.0.0',
       interfaces: [{ name: 'eth0', mac: 'm' }],
       ips: [{ address: '10.0.0.1/32' }, { address: 'fd00::1/128' }],
@@ -201,7 +207,7 @@ describe('the shape of each version', () => {
   })
 
   it('1.1.0: everything stays, ips have no version', () => {
-    expect(buildResult('1.1.0', prev, { removed: BOTH, routes: NONE })).toEqual({
+    expect(buildResult('1.1.0', prev, { gateways: [], removed: BOTH, routes: NONE })).toEqual({
       ...prev,
       ips: [{ address: '10.0.0.1/32' }, { address: 'fd00::1/128' }],
     })
@@ -210,7 +216,11 @@ describe('the shape of each version', () => {
   it('a route of another table cannot be told in 0.x', () => {
     expect(
       refusal(() =>
-        buildResult('0.4.0', { routes: [{ dst: '10.1.0.0/16', table: 100 }] }, { removed: BOTH, routes: NONE }),
+        buildResult(
+          '0.4.0',
+          { routes: [{ dst: '10.1.0.0/16', table: 100 }] },
+          { gateways: [], removed: BOTH, routes: NONE },
+        ),
       ),
     ).toEqual({
       code: 7,

@@ -1,11 +1,11 @@
 import { changeRoutes, readRoutes } from '../change.ts'
-import { parseConfig } from '../config.ts'
 import type { Outcome } from '../dispatch.ts'
 import { batchLine } from '../iproute2.ts'
 import { withNetns } from '../netns.ts'
+import { effectiveConfig } from '../overrides.ts'
 import { planAdd } from '../plan.ts'
 import type { Request } from '../request.ts'
-import { buildResult, parsePrevResult } from '../result.ts'
+import { buildResult, gatewaysOf, parsePrevResult } from '../result.ts'
 import type { RouteOp, Snapshot } from '../route.ts'
 import { refuseOwn, refuseProblems, refuseUnwritable } from './checks.ts'
 
@@ -14,25 +14,27 @@ import { refuseOwn, refuseProblems, refuseUnwritable } from './checks.ts'
  * @see https://github.com/containernetworking/cni/blob/main/SPEC.md#add-add-container-to-network-or-apply-modifications
  */
 export async function add(request: Request & { verb: 'ADD' }): Promise<Outcome> {
-  const config = parseConfig(request.conf)
+  const config = effectiveConfig(request.conf)
   const prev = parsePrevResult(request.conf.prevResult)
   refuseUnwritable(request.ifname)
   return withNetns(request.netns, async (netns) => {
     refuseOwn(request, netns)
     let result: unknown
+    let warnings: readonly string[] = []
     const decide = (snapshot: Snapshot): readonly RouteOp[] => {
-      const { ops, routes, problems } = planAdd(config, request.ifname, snapshot)
-      refuseProblems(problems)
+      const plan = planAdd(config, request.ifname, snapshot, { gateways: gatewaysOf(prev) })
+      refuseProblems(plan.problems)
       const removed = ([4, 6] as const).filter((family) => config.defaultRoute[family] === 'remove')
       // Before anything is written: a Result that cannot be told is a reason not to start.
-      result = buildResult(request.cniVersion, prev, config.dryRun ? undefined : { removed, routes })
-      return ops
+      result = buildResult(request.cniVersion, prev, config.dryRun ? undefined : { ...plan, removed })
+      warnings = plan.warnings
+      return plan.ops
     }
     if (config.dryRun) {
       const ops = await readRoutes(netns, decide)
       return { result, routes: ops.map(batchLine), warning: 'dryRun: nothing was changed' }
     }
     const ops = await changeRoutes(netns, decide)
-    return { result, routes: ops.map(batchLine) }
+    return { result, routes: ops.map(batchLine), ...(warnings.length > 0 ? { warning: warnings.join('; ') } : {}) }
   })
 }

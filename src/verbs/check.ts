@@ -1,12 +1,13 @@
 import { readRoutes } from '../change.ts'
-import { type Config, parseConfig } from '../config.ts'
+import type { Config } from '../config.ts'
 import type { Outcome } from '../dispatch.ts'
 import { CniError, Code } from '../errors.ts'
 import { routeText } from '../iproute2.ts'
 import { withNetns } from '../netns.ts'
+import { effectiveConfig } from '../overrides.ts'
 import { type Hop, planAdd } from '../plan.ts'
 import type { Request } from '../request.ts'
-import { type PrevResult, parsePrevResult } from '../result.ts'
+import { gatewaysOf, type PrevResult, parsePrevResult } from '../result.ts'
 import type { RouteOp, Snapshot } from '../route.ts'
 import { refuseUnwritable } from './checks.ts'
 
@@ -17,7 +18,7 @@ import { refuseUnwritable } from './checks.ts'
  * @see https://github.com/containernetworking/cni/blob/main/SPEC.md#check-check-containers-networking-is-as-expected
  */
 export async function check(request: Request & { verb: 'CHECK' }): Promise<Outcome> {
-  const config = parseConfig(request.conf)
+  const config = effectiveConfig(request.conf)
   const prev = parsePrevResult(request.conf.prevResult)
   refuseUnwritable(request.ifname)
   return withNetns(request.netns, async (netns) => {
@@ -32,12 +33,12 @@ function differences(config: Config, ifname: string, prev: PrevResult, snapshot:
   if (!nic) return [`the pod has no interface ${ifname}`]
   // KubeVirt's bridge binding moves the NIC into a bridge, and leaves a dummy of its name that has addresses and no routes.
   if (nic.kind === 'dummy') return []
-  const { ops, problems } = planAdd(config, ifname, snapshot, reported(prev))
+  const { ops, problems } = planAdd(config, ifname, snapshot, { gateways: gatewaysOf(prev), hops: hopsOf(prev) })
   return [...problems, ...ops.map((op) => difference(op, snapshot))]
 }
 
 /** The next hops that ADD reported. */
-function reported(prev: PrevResult): Map<string, Hop> {
+function hopsOf(prev: PrevResult): Map<string, Hop> {
   return new Map((prev.routes ?? []).map(({ dst, gw }) => [dst, typeof gw === 'string' ? { gw } : {}]))
 }
 

@@ -1,9 +1,10 @@
 import { changeRoutes } from '../change.ts'
-import { type ConfiguredRoute, parseConfig } from '../config.ts'
+import type { Config } from '../config.ts'
 import type { Outcome } from '../dispatch.ts'
 import { CniError, Code, messageOf } from '../errors.ts'
 import { batchLine } from '../iproute2.ts'
 import { withNetns } from '../netns.ts'
+import { effectiveConfig } from '../overrides.ts'
 import { planDel } from '../plan.ts'
 import type { NetConf, Request } from '../request.ts'
 import type { Snapshot } from '../route.ts'
@@ -21,7 +22,7 @@ export async function del(request: Request & { verb: 'DEL' }): Promise<Outcome> 
     return await withNetns(request.netns, async (netns) => {
       refuseOwn(request, netns)
       const { ifname } = request
-      const decide = (snapshot: Snapshot) => planDel(() => configuredRoutes(request.conf), ifname, snapshot)
+      const decide = (snapshot: Snapshot) => planDel(() => configured(request.conf), ifname, snapshot)
       const ops = await changeRoutes(netns, decide, 'leave')
       return { routes: ops.map(batchLine) }
     })
@@ -33,11 +34,11 @@ export async function del(request: Request & { verb: 'DEL' }): Promise<Outcome> 
   }
 }
 
-/** The routes of the configuration; none if it is one that ADD would have refused: then no route of it was ever made. */
-function configuredRoutes(conf: NetConf): readonly ConfiguredRoute[] {
+/** What the configuration put on other NICs; nothing if it is one that ADD would have refused: then it never did. */
+function configured(conf: NetConf): Pick<Config, 'routes' | 'gateway'> {
   try {
-    return parseConfig(conf).routes
+    return effectiveConfig(conf)
   } catch {
-    return []
+    return { routes: [] }
   }
 }

@@ -1,0 +1,253 @@
+import { type Family, familyOf, isWithin } from './address.ts'
+import type { Config, Gateway } from './config.ts'
+import { routeText } from './iproute2.ts'
+import {
+  DEFAULT_DST,
+  DEFAULT_PRIORITY,
+  demoted,
+  devicesOf,
+  GATEWAY_PROTOCOL,
+  isDemoted,
+  isMainDefault,
+  MAIN_TABLE,
+  PROTOCOL,
+  RESTORED_PROTOCOL,
+  type Route,
+  type RouteOp,
+  restored,
+  Scope,
+  type Snapshot,
+  samePlace,
+  sameWay,
+  UNICAST,
+} from './route.ts'
+
+/** The gateways that the plugin before us reported for the NIC, `ips[].gateway` of prevResult. */
+export type Gateways = Readonly<Partial<Record<Family, string>>>
+
+/** What becomes of the pod's default routes. */
+export interface DefaultsPlan {
+  readonly ops: readonly RouteOp[]
+  /** The default routes that `ovnGateway` asks for, on whatever NIC. */
+  readonly gateways: readonly Route[]
+  readonly problems: readonly string[]
+  /** Other default routes that stay, which an operator who asked for one should know of. */
+  readonly warnings: readonly string[]
+}
+
+const FAMILIES = [4, 6] as const
+
+/**
+ * Decides on the default routes of the main table: `ovnGateway` on the one the pod is to have, `defaultRoute` on those of this NIC.
+ * The one to have comes before those that go, so that at no moment the pod has none.
+ */
+export function planDefaults(config: Config, ifname: string, snapshot: Snapshot, reported: Gateways): DefaultsPlan {
+  const plan = { ops: [] as RouteOp[], gateways: [] as Route[], problems: [] as string[], warnings: [] as string[] }
+  const defaults = snapshot.routes.filter(isMainDefault)
+  for (const family of FAMILIES) {
+    const ofFamily = defaults.filter((route) => route.family === family)
+    const gateway = config.gateway && gatewayOf(config.gateway, family, ifname, ofFamily, reported[family], snapshot)
+    if (typeof gateway === 'string') plan.problems.push(gateway)
+    else planFamily(config, family, ifname, ofFamily, gateway, snapshot, plan)
+  }
+  if (config.gateway?.either && plan.gateways.length === 0 && plan.problems.length === 0) {
+    plan.problems.push(noGateway(ifname, config.gateway))
+  }
+  return plan
+}
+
+function planFamily(
+  config: Config,
+  family: Family,
+  ifname: string,
+  defaults: readonly Route[],
+  gateway: Route | undefined,
+  snapshot: Snapshot,
+  plan: { ops: RouteOp[]; gateways: Route[]; problems: string[]; warnings: string[] },
+): void {
+  const disposition = config.defaultRoute[family]
+  const onNic = (route: Route) => devicesOf(route).includes(ifname)
+  const leaving = defaults.filter(
+    (route) => onNic(route) && disposition === 'remove' && !(gateway && isGateway(route, gateway)),
+  )
+  // The default that ovnGateway restores takes the place of its demoted copy.
+  const spent = gateway
+    ? defaults.filter((route) => isDemoted(route) && sameWay(route, gateway) && !leaving.includes(route))
+    : []
+
+  if (gateway) {
+    plan.gateways.push(gateway)
+    const holder = defaults.find((route) => samePlace(route, gateway))
+    if (!holder) plan.ops.push({ op: 'add', route: gateway, why: 'ovnGateway' })
+    else if (!isGateway(holder, gateway) || (spent.length > 0 && holder.protocol !== gateway.protocol)) {
+      // Also if it looks the same: another copy may just be demoting it, and delete it next.
+      const ours = isGateway(holder, gateway) || leaving.includes(holder) || holder.protocol === GATEWAY_PROTOCOL
+      if (ours) plan.ops.push({ op: 'replace', route: gateway, why: 'ovnGateway' })
+      else
+        plan.problems.push(
+          `ovnGateway: the pod has another default route with the same metric: ${routeText(holder)}; set "ovnGateway": {"priority": ...}`,
+        )
+    }
+    const stay = defaults.filter(
+      (route) => !leaving.includes(route) && !spent.includes(route) && !samePlace(route, gateway),
+    )
+    plan.warnings.push(...stay.map((route) => `the pod keeps another default route: ${routeText(route)}`))
+  }
+
+  if (disposition === 'demote') plan.ops.push(...demotion(ifname, defaults, gateway, snapshot))
+  for (const route of leaving) {
+    const problem = removalProblem(route, ifname)
+    if (problem !== undefined) plan.problems.push(problem)
+    // A replaced route is gone already.
+    else if (!gateway || !samePlace(route, gateway)) plan.ops.push({ op: 'del', route, why: 'defaultRoute' })
+  }
+  plan.ops.push(...spent.map((route): RouteOp => ({ op: 'del', route, why: 'ovnGateway' })))
+}
+
+/**
+ * The defaults of the NIC get a metric that lets Calico attach after it: its ADD fails where a default of its own metric is.
+ * That is for as long as Calico's NIC is not there: once another copy of this plugin has put its routes on another NIC, what was demoted is restored.
+ * @see https://github.com/projectcalico/calico/issues/5199
+ */
+function demotion(
+  ifname: string,
+  defaults: readonly Route[],
+  gateway: Route | undefined,
+  snapshot: Snapshot,
+): RouteOp[] {
+  const why = 'defaultRoute'
+  const here = defaults.filter((route) => devicesOf(route).join() === ifname && !(gateway && isGateway(route, gateway)))
+  const attached = snapshot.routes.some((route) => route.protocol === PROTOCOL && route.dev !== ifname)
+  const swap = (route: Route, other: Route): RouteOp[] => {
+    const taken = defaults.some((present) => samePlace(present, other))
+    return [...(taken ? [] : [{ op: 'add', route: other, why } as const]), { op: 'del', route, why }]
+  }
+  if (!attached)
+    return here
+      .filter((route) => !isDemoted(route) && route.protocol !== RESTORED_PROTOCOL)
+      .flatMap((route) => swap(route, demoted(route)))
+  return here
+    .filter(isDemoted)
+    .flatMap((route) =>
+      defaults.some((other) => samePlace(other, restored(route))) ? [] : swap(route, restored(route)),
+    )
+}
+
+/** The default route that `ovnGateway` asks for; undefined if it asks for none of this family; or the problem. */
+function gatewayOf(
+  { ask, either, dev, priority, onlink }: Gateway,
+  family: Family,
+  ifname: string,
+  defaults: readonly Route[],
+  reported: string | undefined,
+  snapshot: Snapshot,
+): Route | string | undefined {
+  const wanted = ask[family]
+  if (wanted === undefined) return undefined
+  const key = either ? 'ovnGateway' : `ovnGateway.ipv${family}`
+  const device = dev ?? ifname
+  const link = snapshot.links.find((candidate) => candidate.ifname === device)
+  if (dev !== undefined && !link)
+    return `ovnGateway.dev: the pod has no interface ${dev}; it has ${snapshot.links.map((one) => one.ifname).join(', ')}`
+  if (dev !== undefined && !link?.up)
+    return `ovnGateway.dev: interface ${dev} is down; the plugin that made it must set it up`
+  const made = (gw: string): Route => ({
+    family,
+    type: UNICAST,
+    dst: DEFAULT_DST[family],
+    gw,
+    dev: device,
+    table: MAIN_TABLE,
+    protocol: GATEWAY_PROTOCOL,
+    priority: priority || DEFAULT_PRIORITY[family],
+    ...(family === 4 ? { scope: Scope.global } : {}),
+    ...(onlink ? { onlink } : {}),
+  })
+  const at = (route: Route): Route =>
+    priority === undefined ? route : { ...route, priority: priority || DEFAULT_PRIORITY[family] }
+  const reachable = (gw: string) => onlink || isOnLink(gw, device, snapshot)
+  const refusal = (gw: string) =>
+    `${key}: ${gw} is not on-link on ${device}; give the gateway of the subnet of ${device}, name another NIC with "dev", or add "onlink": true`
+
+  if (wanted !== 'auto') return reachable(wanted.address) ? made(wanted.address) : refusal(wanted.address)
+
+  const byMetric = [...defaults].sort((a, b) => a.priority - b.priority)
+  const fits = (route: Route) => route.dev !== undefined && (dev === undefined || route.dev === dev)
+  const parked = byMetric.find((route) => isDemoted(route) && fits(route))
+  if (parked) return at(restored(parked))
+  if (reported !== undefined && device === ifname) {
+    // Where the subnet is also on the underlay (kube-ovn's u2o), the kernel's gateway is not the reported one, and it is right.
+    const standing = byMetric.find((route) => route.dev === ifname && route.gw !== undefined && !isDemoted(route))
+    if (standing) return at(standing)
+    return reachable(reported) ? made(reported) : refusal(reported)
+  }
+  const standing = byMetric.find((route) => fits(route) && route.dev !== ifname && !isDemoted(route))
+  if (standing) return standing // another NIC's own, and right as it is
+  return either
+    ? undefined
+    : noGateway(ifname, { ask: { [family]: 'auto' }, either, onlink, ...(dev === undefined ? {} : { dev }) })
+}
+
+function noGateway(ifname: string, { ask, dev }: Gateway): string {
+  const families = Object.keys(ask)
+    .map((family) => `IPv${family}`)
+    .join(' or ')
+  const where =
+    dev === undefined
+      ? `no other NIC has a default route, and the plugin before reported no gateway for ${ifname}`
+      : `there is no default route on ${dev}`
+  return `ovnGateway: no ${families} gateway is known: ${where}; write its address, such as "10.0.1.1"`
+}
+
+/** True if `route` is the default asked for, whoever made it. */
+function isGateway(route: Route, gateway: Route): boolean {
+  return samePlace(route, gateway) && route.dev === gateway.dev && route.gw === gateway.gw
+}
+
+function isOnLink(gw: string, dev: string, snapshot: Snapshot): boolean {
+  if (familyOf(gw) === 6 && isWithin(gw, 'fe80::/10')) return true
+  return snapshot.routes.some(
+    (route) =>
+      route.table === MAIN_TABLE &&
+      route.type === UNICAST &&
+      route.dev === dev &&
+      route.gw === undefined &&
+      route.family === familyOf(gw) &&
+      isWithin(gw, route.dst),
+  )
+}
+
+function removalProblem(route: Route, ifname: string): string | undefined {
+  const keep = `set "defaultRoute": {"ipv${route.family}": "keep"} to leave it`
+  const others = devicesOf(route).filter((dev) => dev !== ifname)
+  if (others.length > 0)
+    return `defaultRoute: ${route.dst} is one multipath route over ${ifname} and ${others.join(', ')}; ${keep}`
+  if (route.opaque !== undefined)
+    return `defaultRoute: ${routeText(route)} has an attribute (${route.opaque}) that could not be restored; ${keep}`
+  return undefined
+}
+
+/** What DEL does to default routes: those made for the NIC go; what was demoted is as it was before. */
+export function planDefaultsDel(gateway: Gateway | undefined, ifname: string, snapshot: Snapshot): RouteOp[] {
+  const defaults = snapshot.routes.filter(isMainDefault)
+  const made = defaults.filter(
+    (route) =>
+      route.protocol === GATEWAY_PROTOCOL &&
+      (route.dev === ifname || (gateway !== undefined && route.dev === gateway.dev)),
+  )
+  const parked = defaults.filter((route) => isDemoted(route) && (route.dev === ifname || gateway !== undefined))
+  return [
+    ...parked.flatMap((route): RouteOp[] => {
+      const taken = defaults.some((other) => samePlace(other, restored(route)) && !made.includes(other))
+      return taken
+        ? []
+        : [
+            { op: 'replace', route: restored(route), why: 'DEL' },
+            { op: 'del', route, why: 'DEL' },
+          ]
+    }),
+    ...made
+      .filter((route) => !parked.some((other) => samePlace(restored(other), route)))
+      .map((route): RouteOp => ({ op: 'del', route, why: 'DEL' })),
+  ]
+}

@@ -1,0 +1,81 @@
+import { isWithin, parsePrefix } from './address.ts'
+import { routeText } from './iproute2.ts'
+import { DEFAULT_DST, MAIN_TABLE, type Route, type Snapshot, UNICAST } from './route.ts'
+
+/**
+ * What KubeVirt's bridge binding makes of a pod's routes: it takes the NIC's addresses away and offers them, with what it
+ * finds of the NIC's routes, to the VM by DHCP.
+ * @see https://github.com/kubevirt/kubevirt/blob/main/pkg/network/driver/netlink.go and pkg/network/dhcp/server/server.go
+ */
+export interface DhcpOffer {
+  /** Option 3, router: the next hop of the first route. Absent: that route has none, and the VM gets no default route. */
+  readonly router?: string
+  /** Option 121, classless static routes, in this order, which many clients apply them in. Next hop 0.0.0.0 is on-link. */
+  readonly classlessRoutes: readonly { readonly dst: string; readonly gw: string }[]
+}
+
+/**
+ * The offer to the VM behind `ifname`, from the routes in the order of the kernel's dump. Only IPv4, and only what leaves by
+ * the NIC and the main table; sources, metrics and MTUs of routes do not reach the VM.
+ * @param address the NIC's own, with prefix length: its subnet is no route of the offer
+ * @returns undefined if the NIC has no IPv4 route: then KubeVirt fails the VM ("no gateway address found")
+ */
+export function dhcpOffer(routes: readonly Route[], ifname: string, address: string): DhcpOffer | undefined {
+  const onNic = routes.filter((route) => isMain4(route) && route.dev === ifname)
+  const [first] = onNic
+  if (!first) return undefined
+  const own = parsePrefix(address)?.network
+  const rest = onNic.filter(({ dst }) => dst !== own && dst !== DEFAULT_DST[4])
+  return {
+    ...(first.gw === undefined ? {} : { router: first.gw }),
+    classlessRoutes: rest.map(({ dst, gw = '0.0.0.0' }) => ({ dst, gw })),
+  }
+}
+
+/** Why KubeVirt's bridge binding would fail in a pod with these routes, or lead its VM astray; key path first. */
+export function kubevirtProblems({ routes, links }: Snapshot, ifname: string): string[] {
+  const main = routes.filter((route) => route.table === MAIN_TABLE)
+  const problems = main
+    // KubeVirt looks up the interface of every route, and these have none.
+    .filter((route) => route.dev === undefined)
+    .map((route) => {
+      const what = route.nexthops ? 'the multipath route' : 'a route that leads nowhere,'
+      return `kubevirt: KubeVirt cannot read ${what} ${routeText(route)}; remove it, or use another binding than bridge`
+    })
+  const addressed = links.find((link) => link.ifname === ifname)?.addresses.some((address) => address.includes('.'))
+  if (addressed && !main.some((route) => isMain4(route) && route.dev === ifname)) {
+    problems.push(
+      `kubevirt: no IPv4 route would be left on ${ifname}, and KubeVirt fails a VM whose NIC has an address and no route; add one to "routes"`,
+    )
+  }
+  return problems
+}
+
+function isMain4(route: Route): boolean {
+  return route.family === 4 && route.table === MAIN_TABLE && route.type === UNICAST
+}
+
+/** Routes in the order of the kernel's dump of a table: by prefix ascending, the wider first, then by metric. */
+export function inDumpOrder(routes: readonly Route[]): Route[] {
+  const key = ({ dst, priority }: Route) => {
+    const [address = '', length = ''] = dst.split('/')
+    return [...address.split('.'), length, String(priority)].map((part) => part.padStart(10, '0')).join('.')
+  }
+  return [...routes].sort((a, b) => (key(a) < key(b) ? -1 : 1))
+}
+
+/** The destinations of an offer whose next hop a client that applies them in order does not know yet: it refuses them. */
+export function unreachableInOrder({ classlessRoutes }: DhcpOffer, address: string): string[] {
+  return classlessRoutes
+    .filter(({ gw }, i) => {
+      const known = [
+        address,
+        ...classlessRoutes
+          .slice(0, i)
+          .filter((one) => one.gw === '0.0.0.0')
+          .map((one) => one.dst),
+      ]
+      return gw !== '0.0.0.0' && !known.some((prefix) => isWithin(gw, parsePrefix(prefix)?.network ?? prefix))
+    })
+    .map(({ dst }) => dst)
+}

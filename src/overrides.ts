@@ -1,0 +1,39 @@
+import { isWithin } from './address.ts'
+import { type Config, OVERRIDABLE, parseConfig } from './config.ts'
+import { CniError, Code } from './errors.ts'
+import { isObject, type NetConf } from './request.ts'
+
+const NEVER = ['overrides', 'logFile'] as const
+
+/**
+ * The configuration with what `args.cni` changes of it (Multus: the cni-args of a pod's annotation), as far as the operator's
+ * `overrides` allow. Multus hands the same `args.cni` to every plugin of a chain: keys that are not ours are none of our business.
+ * @throws CniError 120 naming what is not allowed, 7 for a key that is wrong in itself
+ */
+export function effectiveConfig(conf: NetConf): Config {
+  const own = parseConfig(conf)
+  const args = isObject(conf.args) && isObject(conf.args.cni) ? conf.args.cni : {}
+  const wanted = [...OVERRIDABLE, ...NEVER].filter((key) => args[key] !== undefined)
+  if (wanted.length === 0) return own
+
+  const { allow = [], within = [] } = (conf.overrides ?? {}) as { allow?: string[]; within?: string[] }
+  const problems = wanted
+    .filter((key) => !allow.includes(key))
+    .map((key) => `args.cni.${key}: not in "overrides.allow" of the network configuration`)
+  if (problems.length === 0) {
+    const theirs = parseConfig(args, ['args', 'cni'])
+    const inside = (inner: string) => within.some((outer) => isWithin(inner, outer))
+    const outside = `outside of "overrides.within" (${within.join(', ') || 'none'})`
+    for (const { key, dst } of theirs.routes) if (!inside(dst)) problems.push(`${key}.dst: ${dst} is ${outside}`)
+    for (const asked of Object.values(theirs.gateway?.ask ?? {})) {
+      if (asked !== 'auto' && !inside(asked.address))
+        problems.push(`args.cni.ovnGateway: ${asked.address} is ${outside}`)
+    }
+    if (problems.length === 0) {
+      // Parsed once more as a whole: what was fine by itself may contradict the rest.
+      return parseConfig({ ...conf, ...Object.fromEntries(wanted.map((key) => [key, args[key]])) })
+    }
+  }
+  const [first = '', ...others] = problems
+  throw new CniError(Code.overrideNotAllowed, first, others.join('; '))
+}

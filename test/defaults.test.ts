@@ -1,0 +1,236 @@
+import { describe, expect, it } from 'vitest'
+import { parseConfig } from '../src/config.ts'
+import type { Gateways } from '../src/defaults.ts'
+import { batchLine, routeText } from '../src/iproute2.ts'
+import { planAdd, planDel } from '../src/plan.ts'
+import { isMainDefault, type Route, type Snapshot } from '../src/route.ts'
+import { carryOut } from './support/kernel.ts'
+import { DEFAULT4, DEFAULT6, LINK4, link, route } from './support/snapshots.ts'
+
+// A pod with Calico's eth0 and Kube-OVN's net1, as it is after both, whatever defaults a test puts in.
+const OVN4 = route(4, '0.0.0.0/0', { gw: '10.0.1.1', dev: 'net1' })
+const OVN6 = route(6, '::/0', { gw: 'fd00:10:0:1::1', dev: 'net1' })
+const SUBNETS = [
+  route(4, '10.0.1.0/24', { dev: 'net1', protocol: 2, src: '10.0.1.10' }),
+  route(6, 'fd00:10:0:1::/64', { dev: 'net1', protocol: 2, priority: 256 }),
+]
+const UNDERLAY4 = route(4, '10.50.0.0/16', { gw: '169.254.1.1', dev: 'eth0', protocol: 142 })
+const PARKED4 = route(4, '0.0.0.0/0', { gw: '10.0.1.1', dev: 'net1', protocol: 144, priority: 0xf0000000 })
+const PARKED6 = route(6, '::/0', { gw: 'fd00:10:0:1::1', dev: 'net1', protocol: 144, priority: 0xf0000400 })
+
+const pod = (...routes: Route[]): Snapshot => ({
+  routes: [LINK4, ...SUBNETS, ...routes],
+  links: [
+    link('lo', '127.0.0.1'),
+    link('eth0', '10.199.3.153'),
+    link('net1', '10.0.1.10'),
+    link('net2', '172.16.3.101'),
+  ],
+})
+
+function add(conf: Record<string, unknown>, ifname: string, before: Snapshot, gateways: Gateways = {}) {
+  const plan = planAdd(parseConfig(conf), ifname, before, { gateways })
+  if (plan.problems.length > 0) return { problems: plan.problems }
+  const after = carryOut(before, plan.ops)
+  // Whatever it is, it is done then.
+  expect(planAdd(parseConfig(conf), ifname, after, { gateways }).ops).toEqual([])
+  return {
+    lines: plan.ops.map(batchLine),
+    defaults: after.routes.filter(isMainDefault).map(routeText),
+    warnings: plan.warnings,
+  }
+}
+
+describe('demote', () => {
+  const conf = { defaultRoute: 'demote' }
+
+  it('gives the defaults of the NIC a metric behind all others, adding before deleting', () => {
+    expect(add(conf, 'net1', pod(OVN4, OVN6)).lines).toEqual([
+      'route add 0.0.0.0/0 via 10.0.1.1 dev net1 proto 144 metric 4026531840',
+      'route del 0.0.0.0/0 via 10.0.1.1 dev net1 proto 3',
+      'route add ::/0 via fd00:10:0:1::1 dev net1 proto 144 metric 4026532864',
+      'route del ::/0 via fd00:10:0:1::1 dev net1 proto 3',
+    ])
+  })
+
+  it('keeps what else the default has', () => {
+    const special = { ...OVN4, priority: 7, mtu: 1400, src: '10.0.1.10' }
+    expect(add(conf, 'net1', pod(special)).lines).toEqual([
+      'route add 0.0.0.0/0 via 10.0.1.1 dev net1 proto 144 metric 4026531847 src 10.0.1.10 mtu 1400',
+      'route del 0.0.0.0/0 via 10.0.1.1 dev net1 proto 3 metric 7 src 10.0.1.10 mtu 1400',
+    ])
+  })
+
+  it.each<[string, Snapshot]>([
+    ['the NIC has no default', pod()],
+    ['it is done already', pod(PARKED4, PARKED6)],
+    ['the default is of another NIC', pod(DEFAULT4, DEFAULT6)],
+    ["Calico's NIC is there already, and nothing needs to make way", pod(OVN4, OVN6, UNDERLAY4)],
+  ])('does nothing where %s', (_, before) => {
+    expect(add(conf, 'net1', before).lines).toEqual([])
+  })
+
+  it("restores what it demoted when Calico's NIC turns out to be there", () => {
+    expect(add(conf, 'net1', pod(PARKED4, PARKED6, UNDERLAY4)).defaults).toEqual([
+      '0.0.0.0/0 via 10.0.1.1 dev net1 proto 145',
+      '::/0 via fd00:10:0:1::1 dev net1 proto 145',
+    ])
+  })
+})
+
+describe('ovnGateway: auto on the NIC of Calico', () => {
+  const conf = { ovnGateway: 'auto', routes: [{ dst: '10.50.0.0/16' }] }
+
+  it('restores the demoted default of the other NIC, in place of the one of Calico', () => {
+    expect(add(conf, 'eth0', pod(DEFAULT4, DEFAULT6, PARKED4, PARKED6))).toEqual({
+      lines: [
+        'route add 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142',
+        'route replace 0.0.0.0/0 via 10.0.1.1 dev net1 proto 145',
+        'route del 0.0.0.0/0 via 10.0.1.1 dev net1 proto 144 metric 4026531840',
+        'route replace ::/0 via fd00:10:0:1::1 dev net1 proto 145',
+        'route del ::/0 via fd00:10:0:1::1 dev net1 proto 144 metric 4026532864',
+      ],
+      defaults: ['0.0.0.0/0 via 10.0.1.1 dev net1 proto 145', '::/0 via fd00:10:0:1::1 dev net1 proto 145'],
+      warnings: [],
+    })
+  })
+
+  it('is content with a default that the other NIC has', () => {
+    expect(add(conf, 'eth0', pod(OVN4, DEFAULT6)).defaults).toEqual(['0.0.0.0/0 via 10.0.1.1 dev net1 proto 3'])
+  })
+
+  it('needs one of the families only', () => {
+    expect(add(conf, 'eth0', pod(DEFAULT4, DEFAULT6, PARKED4)).defaults).toEqual([
+      '0.0.0.0/0 via 10.0.1.1 dev net1 proto 145',
+    ])
+  })
+
+  it('without any other gateway is a problem, and says what to write', () => {
+    expect(add(conf, 'eth0', pod(DEFAULT4, DEFAULT6))).toEqual({
+      problems: [
+        'ovnGateway: no IPv4 or IPv6 gateway is known: no other NIC has a default route, and the plugin before reported no gateway for eth0; write its address, such as "10.0.1.1"',
+      ],
+    })
+  })
+
+  it('for a family by name needs that family', () => {
+    expect(add({ ovnGateway: { ipv6: 'auto' } }, 'eth0', pod(DEFAULT4, PARKED4))).toEqual({
+      problems: [
+        'ovnGateway: no IPv6 gateway is known: no other NIC has a default route, and the plugin before reported no gateway for eth0; write its address, such as "10.0.1.1"',
+      ],
+    })
+  })
+
+  it('reports the default of a third NIC and leaves it', () => {
+    const foreign = route(4, '0.0.0.0/0', { gw: '172.16.3.2', dev: 'net2', priority: 50 })
+    expect(add(conf, 'eth0', pod(DEFAULT4, PARKED4, foreign))).toMatchObject({
+      defaults: ['0.0.0.0/0 via 172.16.3.2 dev net2 proto 3 metric 50', '0.0.0.0/0 via 10.0.1.1 dev net1 proto 145'],
+      warnings: ['the pod keeps another default route: 0.0.0.0/0 via 172.16.3.2 dev net2 proto 3 metric 50'],
+    })
+  })
+
+  it('does not take the place of the default of a third NIC', () => {
+    const foreign = route(4, '0.0.0.0/0', { gw: '172.16.3.2', dev: 'net2' })
+    expect(add(conf, 'eth0', pod(PARKED4, foreign))).toEqual({
+      problems: [
+        'ovnGateway: the pod has another default route with the same metric: 0.0.0.0/0 via 172.16.3.2 dev net2 proto 3; set "ovnGateway": {"priority": ...}',
+      ],
+    })
+  })
+})
+
+describe('ovnGateway on the NIC of Kube-OVN', () => {
+  it.each<[string, Gateways, Route[], string]>([
+    [
+      'makes the default that was reported and is not there',
+      { 4: '10.0.1.1' },
+      [],
+      '0.0.0.0/0 via 10.0.1.1 dev net1 proto 143',
+    ],
+    ['keeps the default that is there', { 4: '10.0.1.1' }, [OVN4], '0.0.0.0/0 via 10.0.1.1 dev net1 proto 3'],
+    [
+      "trusts the kernel's gateway more than the reported one",
+      { 4: '10.0.1.1' },
+      [{ ...OVN4, gw: '10.0.1.254' }],
+      '0.0.0.0/0 via 10.0.1.254 dev net1 proto 3',
+    ],
+  ])('auto %s', (_, gateways, routes, expected) => {
+    expect(add({ ovnGateway: 'auto' }, 'net1', pod(...routes), gateways).defaults).toEqual([expected])
+  })
+
+  it('takes an address, a priority and another NIC', () => {
+    expect(add({ ovnGateway: '10.0.1.1' }, 'net1', pod()).defaults).toEqual([
+      '0.0.0.0/0 via 10.0.1.1 dev net1 proto 143',
+    ])
+    expect(add({ ovnGateway: { ipv4: '10.0.1.1', dev: 'net1', priority: 5 } }, 'eth0', pod(DEFAULT4)).defaults).toEqual(
+      ['0.0.0.0/0 via 10.0.1.1 dev net1 proto 143 metric 5'],
+    )
+  })
+
+  it.each<[string, unknown, string]>([
+    [
+      'a gateway that is not on-link',
+      '10.0.9.1',
+      'ovnGateway.ipv4: 10.0.9.1 is not on-link on net1; give the gateway of the subnet of net1, name another NIC with "dev", or add "onlink": true',
+    ],
+    [
+      'a NIC that is not there',
+      { ipv4: '10.0.1.1', dev: 'net9' },
+      'ovnGateway.dev: the pod has no interface net9; it has lo, eth0, net1, net2',
+    ],
+    [
+      'auto on a NIC without default',
+      { ipv4: 'auto', dev: 'net2' },
+      'ovnGateway: no IPv4 gateway is known: there is no default route on net2; write its address, such as "10.0.1.1"',
+    ],
+  ])('refuses %s', (_, ovnGateway, problem) => {
+    expect(add({ ovnGateway }, 'net1', pod())).toEqual({ problems: [problem] })
+  })
+
+  it('takes a gateway that is not on-link with onlink', () => {
+    expect(add({ ovnGateway: { ipv4: '10.0.9.1', onlink: true } }, 'net1', pod()).defaults).toEqual([
+      '0.0.0.0/0 via 10.0.9.1 dev net1 onlink proto 143',
+    ])
+  })
+
+  it('refuses a NIC that is down', () => {
+    const down = { ...pod(), links: [{ ...link('net1'), up: false }] }
+    expect(add({ ovnGateway: { ipv4: '10.0.1.1', dev: 'net1' } }, 'net1', down)).toEqual({
+      problems: ['ovnGateway.dev: interface net1 is down; the plugin that made it must set it up'],
+    })
+  })
+})
+
+describe('DEL', () => {
+  const del = (conf: Record<string, unknown>, ifname: string, before: Snapshot) => {
+    const after = carryOut(
+      before,
+      planDel(() => parseConfig(conf), ifname, before),
+    )
+    return after.routes.filter(isMainDefault).map(routeText)
+  }
+
+  it('takes the default that was made for the NIC', () => {
+    expect(del({ ovnGateway: 'auto' }, 'net1', pod(route(4, '0.0.0.0/0', { ...OVN4, protocol: 143 })))).toEqual([])
+  })
+
+  it('takes the default that was made on another NIC for it', () => {
+    const made = route(4, '0.0.0.0/0', { ...OVN4, protocol: 143 })
+    expect(del({ ovnGateway: { ipv4: '10.0.1.1', dev: 'net1' } }, 'eth0', pod(made))).toEqual([])
+    expect(del({}, 'eth0', pod(made))).toHaveLength(1)
+  })
+
+  it('leaves a default that was restored: it is the NIC its own', () => {
+    expect(del({ ovnGateway: 'auto' }, 'eth0', pod(OVN4))).toEqual(['0.0.0.0/0 via 10.0.1.1 dev net1 proto 3'])
+  })
+
+  it.each([
+    ['of the NIC that demoted it', {}, 'net1'],
+    ['of the NIC that was to restore it', { ovnGateway: 'auto' }, 'eth0'],
+  ])('%s restores what is demoted', (_, conf, ifname) => {
+    expect(del(conf, ifname, pod(PARKED4, PARKED6))).toEqual([
+      '0.0.0.0/0 via 10.0.1.1 dev net1 proto 145',
+      '::/0 via fd00:10:0:1::1 dev net1 proto 145',
+    ])
+  })
+})
