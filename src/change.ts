@@ -39,7 +39,7 @@ export async function changeRoutes(
       ops = [] // known what became of them
       if (failure) {
         if (attempt < ATTEMPTS && somebodyWasFaster(failure)) continue
-        throw failedBatch(planned, failure)
+        throw failedBatch(planned, failure, done.length === 0)
       }
       if (planned.length === 0) return done
       // Done is what leaves nothing to do: this sees as well what another copy of the plugin did to our decision meanwhile.
@@ -57,6 +57,8 @@ export async function changeRoutes(
     throw await rolledBack(netns, origin, touched, error)
   }
 }
+
+const UNTOUCHED = "the pod's routes are as they were"
 
 /** Looks at a namespace and changes nothing. */
 export async function readRoutes<T>(netns: Netns, look: (snapshot: Snapshot) => T): Promise<T> {
@@ -83,12 +85,7 @@ async function rolledBack(netns: Netns, before: Snapshot, ops: readonly RouteOp[
     const left = failure ? [failure.stderr] : unmet(undo, parseAnswer(parseRoutes, after[0]))
     if (left.length === 0) {
       const lines = undo.map(batchLine)
-      return tell(
-        cause.code,
-        lines.length > 0
-          ? `restored by: ${lines.join(', ')}; the pod's routes are as they were`
-          : "the pod's routes are as they were",
-      )
+      return tell(cause.code, lines.length > 0 ? `restored by: ${lines.join(', ')}; ${UNTOUCHED}` : UNTOUCHED)
     }
     return tell(
       Code.rollbackFailed,
@@ -108,7 +105,7 @@ function somebodyWasFaster({ stderr }: Failure): boolean {
   return /File exists|No such process|Cannot find device|No such device/.test(stderr)
 }
 
-function failedBatch(ops: readonly RouteOp[], { carriedOut, stderr }: Failure): CniError {
+function failedBatch(ops: readonly RouteOp[], { carriedOut, stderr }: Failure, untouched: boolean): CniError {
   const said = stderr.replace(/\.$/, '')
   const op = carriedOut === undefined ? undefined : ops[carriedOut]
   if (!op) return new CniError(Code.commandFailed, `ip: stopped before the end: ${said}`)
@@ -117,7 +114,11 @@ function failedBatch(ops: readonly RouteOp[], { carriedOut, stderr }: Failure): 
   const advice = unreachable
     ? `; ${gw} is not reached directly through ${dev}: leave out "gw" for the next hop of ${dev} itself, or add "onlink": true`
     : ''
-  return new CniError(Code.commandFailed, `${op.why}: ip refused "${batchLine(op)}": ${said}${advice}`)
+  return new CniError(
+    Code.commandFailed,
+    `${op.why}: ip refused "${batchLine(op)}": ${said}${advice}`,
+    untouched ? UNTOUCHED : undefined,
+  )
 }
 
 function snapshotOf(answers: readonly string[]): Snapshot {

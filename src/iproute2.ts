@@ -36,6 +36,7 @@ interface RouteJson {
   metric?: number
   flags?: string[]
   pref?: string
+  expires?: number
   metrics?: Record<string, unknown>[]
   nexthops?: HopJson[]
   nhid?: number
@@ -94,6 +95,7 @@ function parseRoute(json: RouteJson): Route {
   if (json.flags?.includes('onlink')) route.onlink = true
   if (json.nexthops) route.nexthops = json.nexthops.map(parseHop)
   if (json.nhid !== undefined) route.nhid = json.nhid
+  if (json.expires !== undefined) route.expires = json.expires
   if (json.encap !== undefined) route.opaque = 'encap'
 
   const extra: string[] = []
@@ -159,6 +161,7 @@ export function batchLine({ op, route }: RouteOp): string {
   if (route.src !== undefined) words.push('src', route.src)
   if (route.mtu !== undefined) words.push('mtu', String(route.mtu))
   if (route.advmss !== undefined) words.push('advmss', String(route.advmss))
+  if (route.expires !== undefined && op !== 'del') words.push('expires', String(route.expires))
   if (route.extra) words.push(...route.extra)
   // ip(8) takes everything after the first `nexthop` for part of it.
   for (const hop of route.nexthops ?? [])

@@ -86,6 +86,8 @@ export interface Route {
   readonly nexthops?: readonly NextHop[]
   /** Number of the nexthop object (ip-nexthop(8)) the route uses; then `gw` and `dev` are only a copy. */
   readonly nhid?: number
+  /** Seconds after which the kernel takes the route away, as one from a router advertisement. */
+  readonly expires?: number
   /** Further attributes, as ip-route(8) takes them: `['window', '1000', 'pref', 'high']`. */
   readonly extra?: readonly string[]
   /** An attribute we cannot write back (`encap`): the route must not be removed or replaced. */
@@ -130,6 +132,7 @@ export function sameWay(a: Route, b: Route): boolean {
     (a.onlink ?? false) === (b.onlink ?? false) &&
     a.nhid === b.nhid &&
     a.opaque === b.opaque &&
+    (a.expires === undefined) === (b.expires === undefined) &&
     String(a.extra ?? '') === String(b.extra ?? '') &&
     JSON.stringify(a.nexthops) === JSON.stringify(b.nexthops)
   )

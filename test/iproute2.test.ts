@@ -65,6 +65,8 @@ describe('an answer to route show', () => {
       { extra: ['window', '1000', 'initcwnd', '10'] },
     ],
     ['onlink', { flags: ['onlink'] }, { onlink: true }],
+    ['the seconds it has to live', { expires: 599 }, { expires: 599 }],
+    ['metrics that cannot be written as they are read, as such', { metrics: [{ rtt: 37 }] }, { opaque: 'rtt' }],
     ['tos', { tos: '0x10' }, { extra: ['tos', '0x10'] }],
     ['a nexthop object', { nhid: 7 }, { nhid: 7 }],
     ['an encapsulation, which cannot be written back', { encap: 'mpls' }, { opaque: 'encap' }],
@@ -98,6 +100,12 @@ describe('an answer to route show', () => {
 
   it.each(['', 'Usage: ip route', '{', '[{"dst":'])('throws at %j', (answer) => {
     expect(() => parseRoutes(answer)).toThrow(SyntaxError)
+  })
+})
+
+describe('a control character in the name of an interface, which ip prints as it is', () => {
+  it('is no reason not to understand the answer', () => {
+    expect(parseRoutes('[{"dst":"default","dev":"a\u0001b","flags":[]}]')[0]?.dev).toBe('a\u0001b')
   })
 })
 
@@ -184,6 +192,12 @@ describe('a batch line', () => {
     ],
   ])('%s', (line, op, subject) => {
     expect(batchLine({ op, route: subject, why: 'test' })).toBe(line)
+  })
+
+  it('has the seconds to live, but not to delete it', () => {
+    const mortal = route(6, 'fd00::/48', { dev: 'eth0', expires: 600 })
+    expect(batchLine({ op: 'add', route: mortal, why: '' })).toBe('route add fd00::/48 dev eth0 proto 3 expires 600')
+    expect(batchLine({ op: 'del', route: mortal, why: '' })).toBe('route del fd00::/48 dev eth0 proto 3')
   })
 
   it('without its verb is the text of a route', () => {

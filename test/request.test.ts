@@ -82,6 +82,20 @@ describe('stdin', () => {
   })
 })
 
+describe('a number that a double cannot hold', () => {
+  it.each(['9007199254740993', '-123456789012345678901234567890', '0.1234567890123456789', '1e400'])(
+    '%s keeps its digits',
+    (number) => {
+      const document = parseDocument(bytes(`{"x":{"y":[${number}]},"n":5}`))
+      expect(JSON.stringify(document)).toBe(`{"x":{"y":[${number}]},"n":5}`)
+    },
+  )
+
+  it('deep inside is no reason to fail', () => {
+    expect(() => parseDocument(bytes(`{"n": 1.5, "x":${'['.repeat(50_000)}${']'.repeat(50_000)}}`))).not.toThrow()
+  })
+})
+
 describe('a call', () => {
   it('of ADD becomes a request', () => {
     expect(parseRequest(ENV, CONF)).toEqual({
