@@ -1,7 +1,7 @@
+import { planRestore, unmet } from './effects.ts'
 import { CniError, Code, messageOf } from './errors.ts'
 import { batchLine, parseLinks, parseRoutes, SHOW_LINKS, SHOW_ROUTES } from './iproute2.ts'
 import { converse, type Failure, type Netns } from './netns.ts'
-import { planRestore, unmet } from './plan.ts'
 import type { RouteOp, Snapshot } from './route.ts'
 
 const QUESTIONS = [SHOW_ROUTES, SHOW_LINKS] as const

@@ -1,11 +1,9 @@
-import * as z from 'zod/mini'
+import type * as z from 'zod/mini'
 import { type Family, familyOf, parseAddress, parsePrefix } from './address.ts'
-import { CniError, Code, quote } from './errors.ts'
-import { explain, list } from './explain.ts'
+import { CniError, Code } from './errors.ts'
+import { explain } from './explain.ts'
 import { DEFAULT_DST, DEFAULT_PRIORITY, LOCAL_TABLE, MAIN_TABLE, Scope } from './route.ts'
-
-// zod otherwise compiles each schema to a function by eval on first use: time lost in a process that parses once.
-z.config({ jitless: true })
+import { CONF, keysAt, type LOG_LEVELS, ROUTE, SCOPES } from './schema.ts'
 
 /** What happens to the main-table default routes of the interface. */
 export type DefaultRoute = 'remove' | 'demote' | 'keep'
@@ -44,7 +42,6 @@ export interface ConfiguredRoute {
 }
 
 export type LogLevel = (typeof LOG_LEVELS)[number]
-export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const
 
 /** The plugin's part of the network configuration, defaults filled in. */
 export interface Config {
@@ -59,114 +56,9 @@ export interface Config {
   readonly logFile?: string
 }
 
-const UINT32 = 4294967295
-const SCOPES: Readonly<Record<string, number>> = { ...Scope, universe: Scope.global }
-
-/** A schema for strings; `problem` says what is wrong with a value, or undefined. */
-const text = (problem: (value: string) => string | undefined) =>
-  z.string().check((ctx) => {
-    const message = problem(ctx.value)
-    if (message !== undefined) ctx.issues.push({ code: 'custom', input: ctx.value, message })
-  })
-
-const integer = (min: number, max: number) =>
-  z.number().check((ctx) => {
-    const { value } = ctx
-    if (Number.isInteger(value) && value >= min && value <= max) return
-    ctx.issues.push({ code: 'custom', input: value, message: `must be an integer from ${min} to ${max}, is ${value}` })
-  })
-
-const address = text((value) =>
-  parseAddress(value)
-    ? undefined
-    : `${quote(value)} is no IP address; write one without prefix length, such as 10.50.0.1`,
-)
-
-const dst = text((value) => {
-  const prefix = parsePrefix(value)
-  if (prefix) {
-    const { length, network } = prefix
-    return `${prefix.address}/${length}` === network ? undefined : `${quote(value)} has host bits set; write ${network}`
-  }
-  if (parseAddress(value)) {
-    return `${quote(value)} has no prefix length; write ${value}/${familyOf(value) === 4 ? 32 : 128} for this one host`
-  }
-  return `${quote(value)} is no IP prefix; write one such as 10.50.0.0/16 or fd00:10:50::/48`
-})
-
-const ifname = text((value) => {
-  const problem = ifnameProblem(value) ?? batchProblem(value)
-  return problem && `${quote(value)} ${problem}`
-})
-
-const scope = z.union([
-  integer(0, 255),
-  text((value) =>
-    Object.hasOwn(SCOPES, value)
-      ? undefined
-      : `must be ${list(Object.keys(Scope))} or a number from 0 to 255, is ${quote(value)}`,
-  ),
-])
-
-const ROUTE_KEYS = {
-  dst,
-  gw: z.optional(address),
-  dev: z.optional(ifname),
-  src: z.optional(address),
-  priority: z.optional(integer(0, UINT32)),
-  table: z.optional(integer(0, UINT32)),
-  scope: z.optional(scope),
-  mtu: z.optional(integer(68, 65535)),
-  advmss: z.optional(integer(1, 65535)),
-  onlink: z.optional(z.boolean()),
-}
-const DISPOSITION = z.enum(['remove', 'demote', 'keep'])
-const DISPOSITION_KEYS = { ipv4: z.optional(DISPOSITION), ipv6: z.optional(DISPOSITION) }
-
-const ROUTE = z.strictObject(ROUTE_KEYS)
-
-const autoOrAddress = text((value) =>
-  value === 'auto' || parseAddress(value) ? undefined : `must be "auto" or an IP address, is ${quote(value)}`,
-)
-const GATEWAY_KEYS = {
-  ipv4: z.optional(autoOrAddress),
-  ipv6: z.optional(autoOrAddress),
-  dev: z.optional(ifname),
-  priority: z.optional(integer(0, UINT32)),
-  onlink: z.optional(z.boolean()),
-}
-
-export const OVERRIDABLE = ['defaultRoute', 'routes', 'ovnGateway', 'kubevirt', 'dryRun', 'logLevel'] as const
-const OVERRIDES_KEYS = { allow: z.optional(z.array(z.enum(OVERRIDABLE))), within: z.optional(z.array(dst)) }
-
-const SCHEMA = z.looseObject({
-  defaultRoute: z.optional(z.union([DISPOSITION, z.strictObject(DISPOSITION_KEYS)])),
-  routes: z.optional(z.array(z.unknown())),
-  ovnGateway: z.optional(z.union([autoOrAddress, z.strictObject(GATEWAY_KEYS)])),
-  overrides: z.optional(z.strictObject(OVERRIDES_KEYS)),
-  kubevirt: z.optional(z.boolean()),
-  dryRun: z.optional(z.boolean()),
-  logLevel: z.optional(z.enum(LOG_LEVELS)),
-  logFile: z.optional(
-    text((value) =>
-      value.startsWith('/') && !value.endsWith('/') && !value.split('/').includes('..')
-        ? undefined
-        : `must be the absolute path of a file, is ${quote(value)}`,
-    ),
-  ),
-})
-
-const KEYS: Readonly<Record<string, object>> = {
-  routes: ROUTE_KEYS,
-  defaultRoute: DISPOSITION_KEYS,
-  ovnGateway: GATEWAY_KEYS,
-  overrides: OVERRIDES_KEYS,
-}
-const keysAt = (path: readonly PropertyKey[]) => Object.keys(path.map((part) => KEYS[String(part)]).find(Boolean) ?? {})
-
 type WrittenRoute = z.infer<typeof ROUTE>
 
-type Written = z.infer<typeof SCHEMA>
+type Written = z.infer<typeof CONF>
 
 /**
  * The plugin's keys of a network configuration. Keys of others are ignored: runtimes and libcni add some.
@@ -185,7 +77,7 @@ export function parseConfig(conf: Readonly<Record<string, unknown>>, base: reado
   }
   problems.push(...routeProblems(routes))
 
-  const parsed = SCHEMA.safeParse(conf, { reportInput: true })
+  const parsed = CONF.safeParse(conf, { reportInput: true })
   if (!parsed.success) problems.push(...parsed.error.issues.flatMap((issue) => explain(issue, base, keysAt)))
   const gateway =
     parsed.data?.ovnGateway === undefined ? undefined : gatewayOf(parsed.data.ovnGateway, at('ovnGateway'), problems)
@@ -295,17 +187,4 @@ function routeProblems(routes: readonly ConfiguredRoute[]): string[] {
       )
   }
   return problems
-}
-
-/** What keeps a name, legal for the kernel, out of a batch of ip(8), which has comments and quotes; or undefined. */
-export function batchProblem(name: string): string | undefined {
-  return /[#"'\\]/.test(name) ? 'has a quote, "#" or backslash, which ip -batch cannot take' : undefined
-}
-
-/** What is wrong with an interface name, or undefined. */
-export function ifnameProblem(name: string): string | undefined {
-  if (name === '' || name === '.' || name === '..') return 'is no interface name'
-  if (new TextEncoder().encode(name).length > 15) return 'is longer than the 15 bytes of an interface name'
-  if (/[/:\s]/.test(name)) return 'has a slash, colon or white space, which no interface name may have'
-  return undefined
 }

@@ -1,4 +1,3 @@
-import { LOG_LEVELS } from './config.ts'
 import { CniError, Code, messageOf } from './errors.ts'
 import { type LogTarget, log } from './log.ts'
 import {
@@ -11,6 +10,7 @@ import {
   versionAnswer,
   versionOf,
 } from './request.ts'
+import { LOG_LEVELS } from './schema.ts'
 import { peekStdin, readStdin } from './stdio.ts'
 import { add } from './verbs/add.ts'
 import { check } from './verbs/check.ts'

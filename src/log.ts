@@ -1,6 +1,7 @@
 import { closeSync, constants, fstatSync, openSync } from 'node:fs'
-import { LOG_LEVELS, type LogLevel } from './config.ts'
+import type { LogLevel } from './config.ts'
 import { messageOf } from './errors.ts'
+import { LOG_LEVELS } from './schema.ts'
 import { writeAll } from './stdio.ts'
 
 /** What is known of one call when it ends. Written as one JSON object on one line. */

@@ -1,7 +1,8 @@
 import { isWithin } from './address.ts'
-import { type Config, OVERRIDABLE, parseConfig } from './config.ts'
+import { type Config, parseConfig } from './config.ts'
 import { CniError, Code } from './errors.ts'
 import { isObject, type NetConf } from './request.ts'
+import { OVERRIDABLE } from './schema.ts'
 
 const NEVER = ['overrides', 'logFile'] as const
 

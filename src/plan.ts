@@ -1,22 +1,24 @@
 import { type Family, familyOf } from './address.ts'
 import type { Config, ConfiguredRoute } from './config.ts'
 import { type Gateways, planDefaults, planDefaultsDel } from './defaults.ts'
+import { afterwards } from './effects.ts'
 import { CniError, Code } from './errors.ts'
 import { routeText } from './iproute2.ts'
 import { kubevirtProblems } from './kubevirt.ts'
+import { type Hop, isExplicit, nextHops, noHop } from './next-hop.ts'
 import type { AppliedRoute } from './result.ts'
 import {
+  byDestination,
   DEMOTED_PROTOCOL,
   devicesOf,
   GATEWAY_PROTOCOL,
-  isMainDefault,
   PROTOCOL,
+  placeOf,
   type Route,
   type RouteOp,
   Scope,
   type Snapshot,
   samePlace,
-  sameRoute,
   sameWay,
   UNICAST,
 } from './route.ts'
@@ -32,12 +34,6 @@ export interface Plan {
   readonly problems: readonly string[]
   /** What an operator should know of although it keeps nothing from being done. */
   readonly warnings: readonly string[]
-}
-
-/** How packets leave a NIC for elsewhere: through a gateway, or (no `gw`) on-link. */
-export interface Hop {
-  readonly gw?: string | undefined
-  readonly onlink?: boolean | undefined
 }
 
 /** What prevResult tells. */
@@ -117,54 +113,6 @@ export function planDel(
   ]
 }
 
-/** The snapshot that the kernel will show after `ops`. */
-export function afterwards(snapshot: Snapshot, ops: readonly RouteOp[]): Snapshot {
-  const gone = (route: Route) =>
-    ops.some(({ op, route: other }) => (op === 'del' ? sameRoute(other, route) : samePlace(other, route)))
-  const come = ops.flatMap(({ op, route }) => (op === 'del' ? [] : route))
-  return { ...snapshot, routes: [...snapshot.routes.filter((route) => !gone(route)), ...come] }
-}
-
-/**
- * What undoes `ops`: brings what they removed or replaced back to what `before` shows, and takes away what they added, as far as `now` shows
- * that it is gone or there. What others changed meanwhile stays.
- */
-export function planRestore(before: Snapshot, now: Snapshot, ops: readonly RouteOp[]): RouteOp[] {
-  const there = (snapshot: Snapshot, route: Route) => snapshot.routes.some((other) => sameRoute(other, route))
-  const added = (route: Route) => ops.some((op) => op.op !== 'del' && sameRoute(op.route, route))
-  const taken = (route: Route) =>
-    ops.some(({ op, route: other }) =>
-      op === 'del' ? sameRoute(other, route) : op === 'replace' && samePlace(other, route),
-    )
-  // With an interface the kernel takes its routes away, for good.
-  const possible = (route: Route) => devicesOf(route).every((dev) => now.links.some((link) => link.ifname === dev))
-  const surplus = now.routes.filter((route) => added(route) && !there(before, route))
-  const lost = before.routes.filter((route) => taken(route) && possible(route) && !there(now, route))
-  // Deletions first: a lost route may need the place that one of ours has taken. Additions in the order of the kernel's
-  // dump reversed, since there a gateway route comes before the link route it resolves through.
-  return [
-    ...surplus.map((route): RouteOp => ({ op: 'del', route, why: 'rollback' })),
-    ...lost.reverse().map((route): RouteOp => ({ op: 'add', route, why: 'rollback' })),
-  ]
-}
-
-/** The effects of `ops` that `now` does not show, each as a sentence. */
-export function unmet(ops: readonly RouteOp[], now: readonly Route[]): string[] {
-  const present = byDestination(now, new Set(ops.map(({ route }) => route.dst)))
-  return ops.flatMap(({ op, route, why }) => {
-    const there = present.get(route.dst)?.some((other) => sameRoute(other, route))
-    switch (op) {
-      case 'add':
-      case 'replace':
-        return there ? [] : [`${why}: no route ${routeText(route)}`]
-      case 'del':
-        return there ? [`${why}: still there: ${routeText(route)}`] : []
-      default:
-        throw op satisfies never
-    }
-  })
-}
-
 /** A configured route as it will be in the kernel, or the problem that stands against it. */
 function planRoute(
   configured: ConfiguredRoute,
@@ -203,46 +151,6 @@ function routeVia(hop: Hop, configured: ConfiguredRoute, dev: string): Route {
   }
 }
 
-/** True if the entry itself says where its route leads. */
-function isExplicit({ gw, scope }: ConfiguredRoute): boolean {
-  return gw !== undefined || scope === Scope.link
-}
-
-/**
- * Finds the next hop that a NIC itself has, as far as the kernel still shows it: its default route; on a repeated ADD, when
- * that is gone, our own routes, except those whose entry said where they lead; else Calico's link route.
- */
-function nextHops(
-  config: Config,
-  snapshot: Snapshot,
-  hints: ReadonlyMap<string, Hop>,
-): (configured: ConfiguredRoute, dev: string) => Hop | undefined {
-  const explicit = new Set(config.routes.filter(isExplicit).map(placeOf))
-  const unicast = snapshot.routes.filter((route) => route.type === UNICAST)
-  const defaults = unicast.filter(isMainDefault).sort((a, b) => a.priority - b.priority)
-  const ours = unicast.filter((route) => route.protocol === PROTOCOL && !explicit.has(placeOf(route)))
-  const oursByPlace = new Map(ours.map((route) => [placeOf(route), route]))
-
-  return (configured, dev) => {
-    const { family, dst } = configured
-    const onNic = (route: Route) => route.family === family && route.dev === dev
-    const standing = defaults.find((route) => route.family === family && devicesOf(route).includes(dev))
-    if (standing) return standing.nexthops?.find((hop) => hop.dev === dev) ?? standing
-    const hop = hints.get(dst) ?? oursByPlace.get(placeOf(configured)) ?? ours.find(onNic)
-    if (hop) return hop
-    return unicast.some((route) => onNic(route) && route.dst === `${CALICO_GATEWAY}/32`)
-      ? { gw: CALICO_GATEWAY }
-      : undefined
-  }
-}
-
-function noHop({ key, family }: ConfiguredRoute, dev: string): string {
-  return `${key}: no IPv${family} next hop is known on ${dev}, which has no IPv${family} default route; add "gw" or "scope": "link"`
-}
-
-/** @see https://docs.tigera.io/calico/latest/reference/faq#why-cant-i-see-the-16925411-address-mentioned-above-on-my-host */
-const CALICO_GATEWAY = '169.254.1.1'
-
 function linkProblem({ key, dev: given }: ConfiguredRoute, dev: string, snapshot: Snapshot): string | undefined {
   const at = given === undefined ? key : `${key}.dev`
   const link = snapshot.links.find((candidate) => candidate.ifname === dev)
@@ -280,20 +188,4 @@ function nicNames(snapshot: Snapshot): string {
 function addressesOf(family: Family, snapshot: Snapshot): string {
   const all = snapshot.links.flatMap(({ ifname, addresses }) => (ifname === 'lo' ? [] : addresses))
   return all.filter((address) => familyOf(address) === family && !address.startsWith('fe80:')).join(', ') || 'none'
-}
-
-/** The same for two routes of one family exactly if they compete for one place in the kernel. */
-function placeOf({ dst, table, priority }: Pick<Route, 'dst' | 'table' | 'priority'>): string {
-  return `${dst} ${table} ${priority}`
-}
-
-function byDestination(routes: readonly Route[], wanted: ReadonlySet<string>): Map<string, Route[]> {
-  const found = new Map<string, Route[]>()
-  for (const route of routes) {
-    if (!wanted.has(route.dst)) continue
-    const same = found.get(route.dst)
-    if (same) same.push(route)
-    else found.set(route.dst, [route])
-  }
-  return found
 }

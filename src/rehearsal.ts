@@ -1,6 +1,7 @@
 import { parseConfig } from './config.ts'
+import { unmet } from './effects.ts'
 import { batchLine, parseLinks, parseRoutes } from './iproute2.ts'
-import { planAdd, unmet } from './plan.ts'
+import { planAdd } from './plan.ts'
 import { parseDocument, parseRequest } from './request.ts'
 import { buildResult, parsePrevResult } from './result.ts'
 

@@ -153,3 +153,20 @@ export function devicesOf(route: Route): string[] {
 export function isMainDefault(route: Route): boolean {
   return route.table === MAIN_TABLE && route.type === UNICAST && route.dst === DEFAULT_DST[route.family]
 }
+
+/** The same for two routes of one family exactly if they compete for one place in the kernel. */
+export function placeOf({ dst, table, priority }: Pick<Route, 'dst' | 'table' | 'priority'>): string {
+  return `${dst} ${table} ${priority}`
+}
+
+/** The routes to each of the destinations in `wanted`. */
+export function byDestination(routes: readonly Route[], wanted: ReadonlySet<string>): Map<string, Route[]> {
+  const found = new Map<string, Route[]>()
+  for (const route of routes) {
+    if (!wanted.has(route.dst)) continue
+    const same = found.get(route.dst)
+    if (same) same.push(route)
+    else found.set(route.dst, [route])
+  }
+  return found
+}

@@ -1,5 +1,5 @@
-import { batchProblem } from '../config.ts'
 import { CniError, Code, quote } from '../errors.ts'
+import { batchProblem } from '../ifname.ts'
 import type { Netns } from '../netns.ts'
 
 /**

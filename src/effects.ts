@@ -1,0 +1,52 @@
+import { routeText } from './iproute2.ts'
+import { byDestination, devicesOf, type Route, type RouteOp, type Snapshot, samePlace, sameRoute } from './route.ts'
+
+/** What operations do to a namespace: foreseen, looked for, undone. */
+
+/** The snapshot that the kernel will show after `ops`. */
+export function afterwards(snapshot: Snapshot, ops: readonly RouteOp[]): Snapshot {
+  const gone = (route: Route) =>
+    ops.some(({ op, route: other }) => (op === 'del' ? sameRoute(other, route) : samePlace(other, route)))
+  const come = ops.flatMap(({ op, route }) => (op === 'del' ? [] : route))
+  return { ...snapshot, routes: [...snapshot.routes.filter((route) => !gone(route)), ...come] }
+}
+
+/**
+ * What undoes `ops`: brings what they removed or replaced back to what `before` shows, and takes away what they added, as far as `now` shows
+ * that it is gone or there. What others changed meanwhile stays.
+ */
+export function planRestore(before: Snapshot, now: Snapshot, ops: readonly RouteOp[]): RouteOp[] {
+  const there = (snapshot: Snapshot, route: Route) => snapshot.routes.some((other) => sameRoute(other, route))
+  const added = (route: Route) => ops.some((op) => op.op !== 'del' && sameRoute(op.route, route))
+  const taken = (route: Route) =>
+    ops.some(({ op, route: other }) =>
+      op === 'del' ? sameRoute(other, route) : op === 'replace' && samePlace(other, route),
+    )
+  // With an interface the kernel takes its routes away, for good.
+  const possible = (route: Route) => devicesOf(route).every((dev) => now.links.some((link) => link.ifname === dev))
+  const surplus = now.routes.filter((route) => added(route) && !there(before, route))
+  const lost = before.routes.filter((route) => taken(route) && possible(route) && !there(now, route))
+  // Deletions first: a lost route may need the place that one of ours has taken. Additions in the order of the kernel's
+  // dump reversed, since there a gateway route comes before the link route it resolves through.
+  return [
+    ...surplus.map((route): RouteOp => ({ op: 'del', route, why: 'rollback' })),
+    ...lost.reverse().map((route): RouteOp => ({ op: 'add', route, why: 'rollback' })),
+  ]
+}
+
+/** The effects of `ops` that `now` does not show, each as a sentence. */
+export function unmet(ops: readonly RouteOp[], now: readonly Route[]): string[] {
+  const present = byDestination(now, new Set(ops.map(({ route }) => route.dst)))
+  return ops.flatMap(({ op, route, why }) => {
+    const there = present.get(route.dst)?.some((other) => sameRoute(other, route))
+    switch (op) {
+      case 'add':
+      case 'replace':
+        return there ? [] : [`${why}: no route ${routeText(route)}`]
+      case 'del':
+        return there ? [`${why}: still there: ${routeText(route)}`] : []
+      default:
+        throw op satisfies never
+    }
+  })
+}

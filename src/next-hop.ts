@@ -1,0 +1,48 @@
+import type { Config, ConfiguredRoute } from './config.ts'
+import { devicesOf, isMainDefault, PROTOCOL, placeOf, type Route, Scope, type Snapshot, UNICAST } from './route.ts'
+
+/** How packets leave a NIC for elsewhere: through a gateway, or (no `gw`) on-link. */
+export interface Hop {
+  readonly gw?: string | undefined
+  readonly onlink?: boolean | undefined
+}
+
+/**
+ * Finds the next hop that a NIC itself has, as far as the kernel still shows it: its default route; on a repeated ADD, when
+ * that is gone, our own routes, except those whose entry said where they lead; else Calico's link route.
+ */
+export function nextHops(
+  config: Config,
+  snapshot: Snapshot,
+  hints: ReadonlyMap<string, Hop>,
+): (configured: ConfiguredRoute, dev: string) => Hop | undefined {
+  const explicit = new Set(config.routes.filter(isExplicit).map(placeOf))
+  const unicast = snapshot.routes.filter((route) => route.type === UNICAST)
+  const defaults = unicast.filter(isMainDefault).sort((a, b) => a.priority - b.priority)
+  const ours = unicast.filter((route) => route.protocol === PROTOCOL && !explicit.has(placeOf(route)))
+  const oursByPlace = new Map(ours.map((route) => [placeOf(route), route]))
+
+  return (configured, dev) => {
+    const { family, dst } = configured
+    const onNic = (route: Route) => route.family === family && route.dev === dev
+    const standing = defaults.find((route) => route.family === family && devicesOf(route).includes(dev))
+    if (standing) return standing.nexthops?.find((hop) => hop.dev === dev) ?? standing
+    const hop = hints.get(dst) ?? oursByPlace.get(placeOf(configured)) ?? ours.find(onNic)
+    if (hop) return hop
+    return unicast.some((route) => onNic(route) && route.dst === `${CALICO_GATEWAY}/32`)
+      ? { gw: CALICO_GATEWAY }
+      : undefined
+  }
+}
+
+export function noHop({ key, family }: ConfiguredRoute, dev: string): string {
+  return `${key}: no IPv${family} next hop is known on ${dev}, which has no IPv${family} default route; add "gw" or "scope": "link"`
+}
+
+/** @see https://docs.tigera.io/calico/latest/reference/faq#why-cant-i-see-the-16925411-address-mentioned-above-on-my-host */
+const CALICO_GATEWAY = '169.254.1.1'
+
+/** True if the entry itself says where its route leads. */
+export function isExplicit({ gw, scope }: ConfiguredRoute): boolean {
+  return gw !== undefined || scope === Scope.link
+}
