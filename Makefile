@@ -1,0 +1,92 @@
+# make, or make help: what there is to do here.
+
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+# The pinned Node from npm, not the one on PATH, runs everything.
+MACHINE := $(shell uname -m)
+ARCH := $(MACHINE:x86_64=x64)
+ARCH := $(ARCH:aarch64=arm64)
+NODE := node_modules/node-linux-$(ARCH)/bin/node
+BIOME = $(NODE) node_modules/@biomejs/biome/bin/biome
+SETUP := node_modules/.installed-lock.json
+PRODUCT := dist/x-calico-route
+SOURCES := $(shell find src scripts/build scripts/build.ts -name '*.ts')
+SHELL_SCRIPTS = $(shell grep -rlE '^\#!.*\b(ba)?sh\b' --exclude-dir=node_modules .ci kind scripts test)
+
+# $(call vitest,TIER): the report is for .ci/run to add up.
+vitest = $(NODE) node_modules/vitest/vitest.mjs run --project $(1) --reporter=dot --reporter=json --outputFile.json=.reports/$(1).json
+# Namespaces made in there end with it, whatever happens.
+SANDBOX := scripts/sandbox.sh
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: setup
+setup: $(SETUP) ## install the locked dependencies, the pinned Node among them
+
+# The lock's content decides, not its date: a checkout changes dates. flock: another make may be at it.
+# Not `npm ci`: it refuses a lock without the packages of other platforms, which npm leaves out where its registry has none.
+# Versions and hashes are the lock's all the same.
+$(SETUP): package-lock.json
+	@case $(ARCH) in x64 | arm64) ;; *) echo 'There is no pinned Node for $(MACHINE), only for x86_64 and aarch64.' >&2; exit 1 ;; esac
+	@command -v npm >/dev/null || { echo 'npm is missing; it is needed to install, no more: apt-get install npm' >&2; exit 1; }
+	@flock package-lock.json sh -c 'cmp -s package-lock.json $@ && test -x $(NODE) || \
+	  { npm install --no-save --loglevel=error && cp package-lock.json $@; }'
+	@test -x $(NODE) || { rm -f $@; echo '$(NODE) is missing: npm leaves an optional dependency out when' \
+	  'its download or its hash is wrong, or when told so (--omit=optional).' >&2; exit 1; }
+	@touch $@
+
+.PHONY: build
+build: $(PRODUCT) ## build dist/x-calico-route, one executable that needs no Node
+
+$(PRODUCT): $(SOURCES) package.json $(SETUP)
+	@flock package.json $(NODE) scripts/build.ts
+
+.PHONY: demo
+demo: build ## show the main job on a pod of this machine's own kernel
+	@$(SANDBOX) $(NODE) scripts/demo.ts
+
+.PHONY: test
+test: lint test-unit test-executable test-netns test-conformance ## everything that needs no container runtime
+
+.PHONY: test-unit
+test-unit: setup ## what the plugin decides; no root, milliseconds
+	@$(call vitest,unit)
+
+.PHONY: test-executable
+test-executable: build ## what the executable is made of and needs
+	@$(SANDBOX) $(call vitest,executable)
+
+.PHONY: test-netns
+test-netns: build ## every verb on the real kernel
+	@$(SANDBOX) $(call vitest,netns)
+
+.PHONY: test-conformance
+test-conformance: build ## the CNI specification, vector by vector
+	@$(SANDBOX) $(call vitest,conformance)
+
+.PHONY: e2e
+e2e: build ## real runtimes: cnitool, containerd, podman; installs them; root
+	@scripts/e2e-deps.sh
+	@$(call vitest,e2e)
+
+.PHONY: bench
+bench: build ## time and memory of a call, against bare Node and the shell script it replaces
+	@$(SANDBOX) $(NODE) scripts/bench.ts
+
+.PHONY: lint
+lint: setup ## style, layering, types, shell scripts
+	@$(BIOME) check --error-on-warnings
+	@$(NODE) node_modules/typescript/bin/tsc
+	@if command -v shellcheck >/dev/null; then shellcheck $(SHELL_SCRIPTS); else echo 'shellcheck is not installed: shell scripts unchecked'; fi
+
+.PHONY: format
+format: setup ## let biome rewrite what it can
+	@$(BIOME) check --write
+
+.PHONY: clean
+clean: ## remove what was built and downloaded
+	@rm -rf dist .reports .cache node_modules

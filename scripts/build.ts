@@ -1,0 +1,83 @@
+/**
+ * Builds dist/x-calico-route: bundle → pkg (SEA) → start-up snapshot → smoke test.
+ *
+ *   node scripts/build.ts [--outdir DIR] [--entry FILE] [--plain]
+ *
+ * --plain leaves the start-up snapshot out. Needs no network: Node's binary comes from node_modules.
+ */
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { parseArgs } from 'node:util'
+import { bundle } from './build/bundle.ts'
+import { makeExecutable } from './build/executable.ts'
+
+const NAME = 'x-calico-route'
+const ROOT = path.dirname(import.meta.dirname)
+
+const { values: options } = parseArgs({
+  options: {
+    outdir: { type: 'string', default: path.join(ROOT, 'dist') },
+    entry: { type: 'string', default: path.join(ROOT, 'src', 'main.ts') },
+    plain: { type: 'boolean', default: false },
+  },
+})
+
+try {
+  await build()
+} catch (error) {
+  console.error(`build: ${error instanceof Error ? error.message : error}`)
+  process.exitCode = 1
+}
+
+async function build(): Promise<void> {
+  const nodePackage = path.join(ROOT, 'node_modules', `node-linux-${process.arch}`)
+  const node = path.join(nodePackage, 'bin', 'node')
+  if (!existsSync(node)) throw new Error(`${path.relative(ROOT, node)} is missing: run make setup`)
+  const nodeVersion = versionOf(nodePackage)
+  const outdir = path.resolve(options.outdir)
+  const workdir = temporaryBeside(outdir)
+  const made = (suffix: string) => path.join(workdir, `${NAME}${suffix}`)
+
+  const metafile = await bundle(ROOT, path.resolve(options.entry), made('.cjs'), {
+    version: versionOf(ROOT),
+    node: nodeVersion,
+    arch: process.arch,
+  })
+  const blob = await makeExecutable({
+    node,
+    nodeVersion,
+    bundle: made('.cjs'),
+    output: made(''),
+    workdir,
+    blob: options.plain ? 'plain' : 'snapshot',
+    warn: (text) => console.error(`build: WARNING: ${text}`),
+  })
+
+  const sha256 = createHash('sha256')
+    .update(readFileSync(made('')))
+    .digest('hex')
+  writeFileSync(made('.sha256'), `${sha256}  ${NAME}\n`)
+  writeFileSync(path.join(workdir, 'meta.json'), JSON.stringify({ blob, ...metafile }))
+  // Renamed, never copied: who reads dist/ while a build runs sees the old file or the new one.
+  for (const file of ['meta.json', `${NAME}.cjs`, `${NAME}.sha256`, NAME]) {
+    renameSync(path.join(workdir, file), path.join(outdir, file))
+  }
+  const megabytes = (statSync(path.join(outdir, NAME)).size / 1e6).toFixed(1)
+  console.log(
+    `${path.relative(process.cwd(), path.join(outdir, NAME))}: ${megabytes} MB, ${blob} start, node ${nodeVersion}`,
+  )
+}
+
+function versionOf(folder: string): string {
+  return (JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8')) as { version: string }).version
+}
+
+/** A directory of this run alone, on the file system of the results, gone when the run ends. */
+function temporaryBeside(outdir: string): string {
+  mkdirSync(outdir, { recursive: true })
+  const workdir = mkdtempSync(path.join(outdir, '.build-'))
+  process.on('exit', () => rmSync(workdir, { recursive: true, force: true }))
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => process.exit(1))
+  return workdir
+}

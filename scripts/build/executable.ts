@@ -1,0 +1,112 @@
+import { chmod, copyFile, mkdir, rename, writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { exec as pkg } from '@yao-pkg/pkg'
+import { execa } from 'execa'
+import { buildPlainBlob, buildSnapshotBlob } from './sea-blob.ts'
+import { smokeTest } from './smoke.ts'
+
+/** Node looks for this text in itself to know whether it is an application; postject flips the bit behind it. */
+const SENTINEL_FUSE = 'NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2'
+
+/** snapshot: starts from a V8 start-up snapshot. plain: the same program as source text, about 0.4 times slower to start. */
+export type BlobKind = 'snapshot' | 'plain'
+
+export type Job = {
+  /** Node's own binary, as it came from npm. */
+  node: string
+  nodeVersion: string
+  bundle: string
+  output: string
+  workdir: string
+  blob: BlobKind
+  warn: (text: string) => void
+}
+
+/** Packages the bundle with Node's binary as one executable that has passed the smoke test. */
+export async function makeExecutable(job: Job): Promise<BlobKind> {
+  const home = path.join(job.workdir, 'home')
+  const base = await plantBase(job, home)
+  let made = job.blob
+
+  await quietly(home, () =>
+    pkg({
+      // A bare .cjs selects pkg's simple SEA mode; a package.json would select the one with a virtual file system, slower by half.
+      input: job.bundle,
+      output: job.output,
+      sea: true,
+      targets: [`node${job.nodeVersion}-linux-${process.arch}`],
+      // pkg's own blob lets NODE_OPTIONS in, and pkg has no way to say otherwise; so both kinds replace it.
+      postBuild: async (output) => {
+        if (made === 'snapshot') {
+          try {
+            await inject(await buildSnapshotBlob(base, job.bundle, job.workdir), output, job.node)
+            return
+          } catch (error) {
+            made = 'plain'
+            job.warn(
+              'the start-up snapshot cannot be used; the executable will start from source, about 40 % slower: ' +
+                (error instanceof Error ? error.message : error),
+            )
+          }
+        }
+        await inject(await buildPlainBlob(base, job.bundle, job.workdir), output, job.node)
+      },
+    }),
+  )
+  return made
+}
+
+/**
+ * pkg downloads Node's binary unless its cache below HOME holds one, with the marks of a finished download. The npm package
+ * holds the same binary, pinned by the lock file's hash, so it is put there: no network, no version but ours.
+ * It is stripped on the way (125 → 107 MB), now, because strip would cut off what is injected later.
+ */
+async function plantBase({ node, nodeVersion }: Job, home: string): Promise<string> {
+  const cache = path.join(home, '.pkg-cache', 'sea')
+  const name = `node-v${nodeVersion}-linux-${process.arch}`
+  const base = path.join(cache, name, 'bin', 'node')
+  await mkdir(path.dirname(base), { recursive: true })
+  await strip(node, base)
+  for (const mark of [`${base}.ok`, path.join(cache, `${name}.tar.gz`), path.join(cache, `${name}.tar.gz.ok`)]) {
+    await writeFile(mark, '')
+  }
+  return base
+}
+
+async function strip(from: string, to: string): Promise<void> {
+  const { failed, code, message } = await execa('strip', ['-o', to, from], { reject: false })
+  // Going on without would make another product, 18 MB over its budget, that nobody has tested.
+  if (code === 'ENOENT') throw new Error('strip is missing; it is in binutils: apt-get install binutils')
+  if (failed) throw new Error(message)
+}
+
+/** Puts the blob into a copy of the executable, and the copy in its place once it has answered as it should. */
+async function inject(blob: string, executable: string, node: string): Promise<void> {
+  const candidate = `${executable}.candidate`
+  const postject = fileURLToPath(import.meta.resolve('postject/dist/cli.js'))
+  await copyFile(executable, candidate)
+  await execa(node, [postject, candidate, 'NODE_SEA_BLOB', blob, '--sentinel-fuse', SENTINEL_FUSE, '--overwrite'])
+  await chmod(candidate, 0o755)
+  await smokeTest(candidate)
+  await rename(candidate, executable)
+}
+
+/** Runs pkg with HOME where its cache was planted; what it tells of its progress is shown only when it fails. */
+async function quietly(home: string, run: () => Promise<void>): Promise<void> {
+  const { HOME } = process.env
+  const { log } = console
+  const lines: string[] = []
+  console.log = (...parts: unknown[]) => void lines.push(parts.join(' '))
+  process.env.HOME = home
+  try {
+    await run()
+  } catch (error) {
+    console.error(lines.join('\n'))
+    throw error
+  } finally {
+    console.log = log
+    if (HOME === undefined) delete process.env.HOME
+    else process.env.HOME = HOME
+  }
+}

@@ -1,0 +1,26 @@
+import { availableParallelism } from 'node:os'
+import { defineConfig } from 'vitest/config'
+
+const seconds = (n: number) => n * 1000
+
+/** A tier is a project of its own, so that `--project netns` runs it alone. */
+const tier = (name: string, include: string, timeout: number) => ({
+  test: { name, include: [include], testTimeout: timeout, hookTimeout: timeout, passWithNoTests: false },
+})
+
+export default defineConfig({
+  test: {
+    passWithNoTests: false,
+    // Most of a test's time goes into waiting for the kernel to make and unmake namespaces.
+    maxWorkers: 2 * availableParallelism(),
+    projects: [
+      tier('unit', 'test/*.test.ts', seconds(5)),
+      // Builds whole executables.
+      tier('executable', 'test/executable/*.test.ts', seconds(120)),
+      tier('netns', 'test/netns/*.netns.test.ts', seconds(30)),
+      // One vector hands over 64 MiB.
+      tier('conformance', 'test/conformance/*.test.ts', seconds(60)),
+      tier('e2e', 'test/e2e/*.e2e.test.ts', seconds(300)),
+    ],
+  },
+})
