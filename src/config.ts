@@ -13,6 +13,8 @@ export interface Gateway {
   readonly ask: Readonly<Partial<Record<Family, 'auto' | { readonly address: string }>>>
   /** Plain "auto": a gateway of one family is enough. */
   readonly either: boolean
+  /** The keys `ipv4` and `ipv6` were written, not only a word or an address. */
+  readonly named: boolean
   /** Absent: CNI_IFNAME, or with "auto" whichever NIC has the gateway. */
   readonly dev?: string
   readonly priority?: number
@@ -99,8 +101,9 @@ export function parseConfig(conf: Readonly<Record<string, unknown>>, base: reado
 }
 
 function gatewayOf(written: NonNullable<Written['ovnGateway']>, at: string, problems: string[]): Gateway {
-  if (written === 'auto') return { ask: { 4: 'auto', 6: 'auto' }, either: true, onlink: false }
-  if (typeof written === 'string') return { ask: { [familyOf(written)]: asked(written) }, either: false, onlink: false }
+  if (written === 'auto') return { ask: { 4: 'auto', 6: 'auto' }, either: true, named: false, onlink: false }
+  if (typeof written === 'string')
+    return { ask: { [familyOf(written)]: asked(written) }, either: false, named: false, onlink: false }
   const { ipv4, ipv6, dev, priority, onlink = false } = written
   const ask: Partial<Record<Family, 'auto' | { address: string }>> = {}
   for (const [family, value] of [
@@ -118,6 +121,7 @@ function gatewayOf(written: NonNullable<Written['ovnGateway']>, at: string, prob
   return {
     ask: either ? { 4: 'auto', 6: 'auto' } : ask,
     either,
+    named: !either,
     ...(dev === undefined ? {} : { dev }),
     ...(priority === undefined ? {} : { priority }),
     onlink,

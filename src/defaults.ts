@@ -135,7 +135,7 @@ function demotion(
 
 /** The default route that `ovnGateway` asks for; undefined if it asks for none of this family; or the problem. */
 function gatewayOf(
-  { ask, either, dev, priority, onlink }: Gateway,
+  { ask, either, named, dev, priority, onlink }: Gateway,
   family: Family,
   ifname: string,
   defaults: readonly Route[],
@@ -144,7 +144,7 @@ function gatewayOf(
 ): Route | string | undefined {
   const wanted = ask[family]
   if (wanted === undefined) return undefined
-  const key = either ? 'ovnGateway' : `ovnGateway.ipv${family}`
+  const key = named ? `ovnGateway.ipv${family}` : 'ovnGateway'
   const device = dev ?? ifname
   const link = snapshot.links.find((candidate) => candidate.ifname === device)
   if (dev !== undefined && !link)
@@ -183,12 +183,10 @@ function gatewayOf(
   }
   const standing = byMetric.find((route) => fits(route) && route.dev !== ifname && !isDemoted(route))
   if (standing) return standing // another NIC's own, and right as it is
-  return either
-    ? undefined
-    : noGateway(ifname, { ask: { [family]: 'auto' }, either, onlink, ...(dev === undefined ? {} : { dev }) })
+  return either ? undefined : noGateway(ifname, { ask: { [family]: 'auto' }, ...(dev === undefined ? {} : { dev }) })
 }
 
-function noGateway(ifname: string, { ask, dev }: Gateway): string {
+function noGateway(ifname: string, { ask, dev }: Pick<Gateway, 'ask' | 'dev'>): string {
   const families = Object.keys(ask)
     .map((family) => `IPv${family}`)
     .join(' or ')

@@ -77,13 +77,20 @@ describe('a configuration', () => {
 
 describe('ovnGateway', () => {
   it.each<[unknown, unknown]>([
-    ['auto', { ask: { 4: 'auto', 6: 'auto' }, either: true, onlink: false }],
-    ['10.0.1.1', { ask: { 4: { address: '10.0.1.1' } }, either: false, onlink: false }],
-    ['FD00:10:0:1::1', { ask: { 6: { address: 'fd00:10:0:1::1' } }, either: false, onlink: false }],
-    [{ dev: 'net1' }, { ask: { 4: 'auto', 6: 'auto' }, either: true, dev: 'net1', onlink: false }],
+    ['auto', { ask: { 4: 'auto', 6: 'auto' }, either: true, named: false, onlink: false }],
+    ['10.0.1.1', { ask: { 4: { address: '10.0.1.1' } }, either: false, named: false, onlink: false }],
+    ['FD00:10:0:1::1', { ask: { 6: { address: 'fd00:10:0:1::1' } }, either: false, named: false, onlink: false }],
+    [{ dev: 'net1' }, { ask: { 4: 'auto', 6: 'auto' }, either: true, named: false, dev: 'net1', onlink: false }],
     [
       { ipv4: 'auto', ipv6: 'fd00::1', dev: 'net1', priority: 5, onlink: true },
-      { ask: { 4: 'auto', 6: { address: 'fd00::1' } }, either: false, dev: 'net1', priority: 5, onlink: true },
+      {
+        ask: { 4: 'auto', 6: { address: 'fd00::1' } },
+        either: false,
+        named: true,
+        dev: 'net1',
+        priority: 5,
+        onlink: true,
+      },
     ],
   ])('%j is read', (ovnGateway, expected) => {
     expect(parseConfig({ ovnGateway }).gateway).toEqual(expected)

@@ -171,7 +171,7 @@ describe('ovnGateway on the NIC of Kube-OVN', () => {
     [
       'a gateway that is not on-link',
       '10.0.9.1',
-      'ovnGateway.ipv4: 10.0.9.1 is not on-link on net1; give the gateway of the subnet of net1, name another NIC with "dev", or add "onlink": true',
+      'ovnGateway: 10.0.9.1 is not on-link on net1; give the gateway of the subnet of net1, name another NIC with "dev", or add "onlink": true',
     ],
     [
       'a NIC that is not there',

@@ -6,7 +6,8 @@ import { calicoPod } from '../support/calico.ts'
 import { configurations, EXAMPLES } from '../support/examples.ts'
 import { removeNamespaces, routes } from '../support/netns.ts'
 import { calicoResult } from '../support/results.ts'
-import { add, type CniVersion, check, del } from '../support/runtime.ts'
+import type { CniVersion } from '../support/runtime.ts'
+import { add, check, del } from '../support/verbs.ts'
 
 const scratch = mkdtempSync(join(tmpdir(), 'xcr-examples-'))
 afterEach(removeNamespaces)

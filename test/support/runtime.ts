@@ -1,7 +1,6 @@
 /** The plugin as a runtime calls it: the environment is CNI_* and nothing else, the configuration comes on stdin. */
 import { fileURLToPath } from 'node:url'
 import { execa } from 'execa'
-import { expect } from 'vitest'
 import type { Pod } from './calico.ts'
 
 export const PLUGIN = process.env.XCR_PLUGIN ?? fileURLToPath(new URL('../../dist/x-calico-route', import.meta.url))
@@ -30,7 +29,7 @@ export type Config = { prevResult?: unknown; cniVersion?: CniVersion; [key: stri
 export interface Answer {
   stdout: string
   stderr: string
-  exitCode: number | undefined
+  exitCode: number
 }
 
 export const environment = (verb: Verb, pod: Pod): Record<string, string> => ({
@@ -49,37 +48,14 @@ export async function run(env: Record<string, string>, config: Config, via: read
     typeof config === 'string'
       ? config
       : JSON.stringify({ cniVersion: '1.0.0', name: 'k8s-pod-network', type: 'x-calico-route', ...config })
-  const { stdout, stderr, exitCode } = await execa(command, args, {
+  const result = await execa(command, args, {
     input,
     env,
     extendEnv: false,
     reject: false,
     stripFinalNewline: false,
   })
+  const { stdout, stderr, exitCode } = result
+  if (exitCode === undefined) throw new Error(result.shortMessage) // not started, or ended by a signal
   return { stdout, stderr, exitCode }
-}
-
-/** ADD that must succeed: the Result, and nothing else on either stream. */
-export async function add(pod: Pod, config: Config): Promise<CniResult> {
-  const answer = await run(environment('ADD', pod), config)
-  expect(answer).toEqual({ exitCode: 0, stderr: '', stdout: expect.stringMatching(/^\{.*\}\n$/) })
-  return JSON.parse(answer.stdout)
-}
-
-/** CHECK, DEL, … that must succeed: they print nothing at all. */
-export async function succeeds(verb: Exclude<Verb, 'ADD'>, pod: Pod, config: Config): Promise<void> {
-  expect(await run(environment(verb, pod), config)).toEqual({ exitCode: 0, stderr: '', stdout: '' })
-}
-
-export const check = (pod: Pod, config: Config): Promise<void> => succeeds('CHECK', pod, config)
-export const del = (pod: Pod, config: Config): Promise<void> => succeeds('DEL', pod, config)
-
-/** The error object of a call that must fail: exit status 1, and exactly one JSON document on stdout. */
-export function failure(answer: Answer): CniFailure {
-  expect(answer).toMatchObject({ exitCode: 1, stdout: expect.stringMatching(/^\{[^\n]*\}\n$/) })
-  return JSON.parse(answer.stdout) // a second document on stdout would not parse
-}
-
-export async function fails(verb: Verb, pod: Pod, config: Config): Promise<CniFailure> {
-  return failure(await run(environment(verb, pod), config))
 }
