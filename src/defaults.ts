@@ -75,15 +75,20 @@ function planFamily(
     ? defaults.filter((route) => isDemoted(route) && sameWay(route, gateway) && !leaving.includes(route))
     : []
 
+  let replaced: Route | undefined
   if (gateway) {
     plan.gateways.push(gateway)
-    const holder = defaults.find((route) => samePlace(route, gateway))
+    // IPv4 can have several routes in one place, where somebody has appended one.
+    const inPlace = defaults.filter((route) => samePlace(route, gateway))
+    const holder = inPlace.find((route) => isGateway(route, gateway)) ?? inPlace[0]
     if (!holder) plan.ops.push({ op: 'add', route: gateway, why: 'ovnGateway' })
     else if (!isGateway(holder, gateway) || (spent.length > 0 && holder.protocol !== gateway.protocol)) {
       // Also if it looks the same: another copy may just be demoting it, and delete it next.
       const ours = isGateway(holder, gateway) || leaving.includes(holder) || holder.protocol === GATEWAY_PROTOCOL
-      if (ours) plan.ops.push({ op: 'replace', route: gateway, why: 'ovnGateway' })
-      else
+      if (ours) {
+        plan.ops.push({ op: 'replace', route: gateway, why: 'ovnGateway' })
+        replaced = holder
+      } else
         plan.problems.push(
           `ovnGateway: the pod has another default route with the same metric: ${routeText(holder)}; set "ovnGateway": {"priority": ...}`,
         )
@@ -98,8 +103,7 @@ function planFamily(
   for (const route of leaving) {
     const problem = removalProblem(route, ifname)
     if (problem !== undefined) plan.problems.push(problem)
-    // A replaced route is gone already.
-    else if (!gateway || !samePlace(route, gateway)) plan.ops.push({ op: 'del', route, why: 'defaultRoute' })
+    else if (route !== replaced) plan.ops.push({ op: 'del', route, why: 'defaultRoute' })
   }
   plan.ops.push(...spent.map((route): RouteOp => ({ op: 'del', route, why: 'ovnGateway' })))
 }
@@ -115,22 +119,20 @@ function demotion(
   gateway: Route | undefined,
   snapshot: Snapshot,
 ): RouteOp[] {
-  const why = 'defaultRoute'
   const here = defaults.filter((route) => devicesOf(route).join() === ifname && !(gateway && isGateway(route, gateway)))
   const attached = snapshot.routes.some((route) => route.protocol === PROTOCOL && route.dev !== ifname)
-  const swap = (route: Route, other: Route): RouteOp[] => {
-    const taken = defaults.some((present) => samePlace(present, other))
-    return [...(taken ? [] : [{ op: 'add', route: other, why } as const]), { op: 'del', route, why }]
-  }
-  if (!attached)
-    return here
-      .filter((route) => !isDemoted(route) && route.protocol !== RESTORED_PROTOCOL)
-      .flatMap((route) => swap(route, demoted(route)))
-  return here
-    .filter(isDemoted)
-    .flatMap((route) =>
-      defaults.some((other) => samePlace(other, restored(route))) ? [] : swap(route, restored(route)),
-    )
+  return attached
+    ? here.filter(isDemoted).flatMap((route) => swap(route, restored(route), defaults, 'defaultRoute'))
+    : here
+        .filter((route) => !isDemoted(route) && route.protocol !== RESTORED_PROTOCOL)
+        .flatMap((route) => swap(route, demoted(route, defaults), defaults, 'defaultRoute'))
+}
+
+/** Puts `other` in the place of `route`, first the one, then off with the other; nothing if the place of `other` is another NIC's. */
+function swap(route: Route, other: Route | undefined, defaults: readonly Route[], why: string): RouteOp[] {
+  const holder = other && defaults.find((present) => samePlace(present, other))
+  if (!other || (holder && holder.dev !== other.dev)) return []
+  return [...(holder ? [] : [{ op: 'add', route: other, why } as const]), { op: 'del', route, why }]
 }
 
 /** The default route that `ovnGateway` asks for; undefined if it asks for none of this family; or the problem. */
@@ -225,27 +227,21 @@ function removalProblem(route: Route, ifname: string): string | undefined {
   return undefined
 }
 
-/** What DEL does to default routes: those made for the NIC go; what was demoted is as it was before. */
+/**
+ * What DEL does to default routes: those made for the NIC go. What was demoted on it is restored. What `ovnGateway` had restored on another NIC is demoted again, as ADD found it: the pod
+ * keeps its default, and Calico can come back.
+ */
 export function planDefaultsDel(gateway: Gateway | undefined, ifname: string, snapshot: Snapshot): RouteOp[] {
   const defaults = snapshot.routes.filter(isMainDefault)
-  const made = defaults.filter(
-    (route) =>
-      route.protocol === GATEWAY_PROTOCOL &&
-      (route.dev === ifname || (gateway !== undefined && route.dev === gateway.dev)),
-  )
-  const parked = defaults.filter((route) => isDemoted(route) && (route.dev === ifname || gateway !== undefined))
-  return [
-    ...parked.flatMap((route): RouteOp[] => {
-      const taken = defaults.some((other) => samePlace(other, restored(route)) && !made.includes(other))
-      return taken
-        ? []
-        : [
-            { op: 'replace', route: restored(route), why: 'DEL' },
-            { op: 'del', route, why: 'DEL' },
-          ]
-    }),
-    ...made
-      .filter((route) => !parked.some((other) => samePlace(restored(other), route)))
-      .map((route): RouteOp => ({ op: 'del', route, why: 'DEL' })),
-  ]
+  return defaults.flatMap((route): RouteOp[] => {
+    const here = route.dev === ifname
+    if (route.protocol === GATEWAY_PROTOCOL && (here || (gateway !== undefined && route.dev === gateway.dev))) {
+      return [{ op: 'del', route, why: 'DEL' }]
+    }
+    if (isDemoted(route) && here) return swap(route, restored(route), defaults, 'DEL')
+    if (route.protocol === RESTORED_PROTOCOL && !here && gateway !== undefined) {
+      return swap(route, demoted(route, defaults), defaults, 'DEL')
+    }
+    return []
+  })
 }

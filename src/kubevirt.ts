@@ -5,31 +5,39 @@ import { DEFAULT_DST, MAIN_TABLE, type Route, type Snapshot, UNICAST } from './r
 /**
  * What KubeVirt's bridge binding makes of a pod's routes: it takes the NIC's addresses away and offers them, with what it
  * finds of the NIC's routes, to the VM by DHCP.
- * @see https://github.com/kubevirt/kubevirt/blob/main/pkg/network/driver/netlink.go and pkg/network/dhcp/server/server.go
+ * @see https://github.com/kubevirt/kubevirt pkg/network/setup/netpod (which routes), pkg/network/dhcp/server/server.go (their order)
  */
 export interface DhcpOffer {
-  /** Option 3, router: the next hop of the first route. Absent: that route has none, and the VM gets no default route. */
+  /** Option 3, router: the next hop of the first route. Absent: that route has none. */
   readonly router?: string
-  /** Option 121, classless static routes, in this order, which many clients apply them in. Next hop 0.0.0.0 is on-link. */
+  /**
+   * Option 121, classless static routes, in this order, which many clients apply them in; they ignore option 3 then. Next hop
+   * 0.0.0.0 is on-link.
+   */
   readonly classlessRoutes: readonly { readonly dst: string; readonly gw: string }[]
 }
 
 /**
  * The offer to the VM behind `ifname`, from the routes in the order of the kernel's dump. Only IPv4, and only what leaves by
- * the NIC and the main table; sources, metrics and MTUs of routes do not reach the VM.
- * @param address the NIC's own, with prefix length: its subnet is no route of the offer
+ * the NIC and the main table; sources, metrics and MTUs of routes do not reach the VM, nor do routes to where the VM itself is.
+ * @param address the NIC's own, with prefix length
  * @returns undefined if the NIC has no IPv4 route: then KubeVirt fails the VM ("no gateway address found")
  */
 export function dhcpOffer(routes: readonly Route[], ifname: string, address: string): DhcpOffer | undefined {
   const onNic = routes.filter((route) => isMain4(route) && route.dev === ifname)
   const [first] = onNic
   if (!first) return undefined
-  const own = parsePrefix(address)?.network
-  const rest = onNic.filter(({ dst }) => dst !== own && dst !== DEFAULT_DST[4])
+  const isDefault = ({ dst }: Route) => dst === DEFAULT_DST[4]
+  const kept = onNic.filter((route) => isDefault(route) || !isAround(route, address))
+  const inOrder = [...kept.filter((route) => !isDefault(route)), ...kept.filter(isDefault)]
   return {
     ...(first.gw === undefined ? {} : { router: first.gw }),
-    classlessRoutes: rest.map(({ dst, gw = '0.0.0.0' }) => ({ dst, gw })),
+    classlessRoutes: inOrder.map(({ dst, gw = '0.0.0.0' }) => ({ dst, gw })),
   }
+}
+
+function isAround({ dst }: Route, address: string): boolean {
+  return isWithin(address.split('/')[0] ?? address, dst)
 }
 
 /** Why KubeVirt's bridge binding would fail in a pod with these routes, or lead its VM astray; key path first. */

@@ -9,11 +9,11 @@ import { type Hop, isExplicit, nextHops, noHop } from './next-hop.ts'
 import type { AppliedRoute } from './result.ts'
 import {
   byDestination,
-  DEMOTED_PROTOCOL,
   devicesOf,
   GATEWAY_PROTOCOL,
   PROTOCOL,
   placeOf,
+  RESTORED_PROTOCOL,
   type Route,
   type RouteOp,
   Scope,
@@ -84,7 +84,7 @@ export function planAdd(
   problems.push(...defaults.problems)
   if (config.kubevirt && problems.length === 0) problems.push(...kubevirtProblems(afterwards(snapshot, ops), ifname))
   const gateways = defaults.gateways.filter((route) => route.dev === ifname)
-  return { ops, routes, gateways, problems, warnings: config.gateway ? defaults.warnings : [] }
+  return { ops, routes, gateways, problems, warnings: defaults.warnings }
 }
 
 /**
@@ -100,7 +100,8 @@ export function planDel(
   let others = false
   for (const route of snapshot.routes) {
     if (route.protocol === PROTOCOL) (devicesOf(route).includes(ifname) ? here : elsewhere).push(route)
-    else others ||= (route.protocol === GATEWAY_PROTOCOL || route.protocol === DEMOTED_PROTOCOL) && route.dev !== ifname
+    else
+      others ||= (route.protocol === GATEWAY_PROTOCOL || route.protocol === RESTORED_PROTOCOL) && route.dev !== ifname
   }
   const { routes, gateway } = others || elsewhere.length > 0 ? config() : { routes: [] }
   const configured = routes.filter(({ dev }) => dev !== undefined)

@@ -16,10 +16,20 @@ export const GATEWAY_PROTOCOL = 143
  */
 export const DEMOTED_PROTOCOL = 144
 const DEMOTED_PRIORITY = 0xf0000000
+/** Metrics below this can be demoted: there is room for as many defaults of one metric as there are NICs with one. */
+const SLOT = 0x1000000
 
-/** The demoted copy of a default route. */
-export function demoted(route: Route): Route {
-  return { ...route, protocol: DEMOTED_PROTOCOL, priority: DEMOTED_PRIORITY + route.priority }
+/** The demoted copy of a default route, in the first place that none of `defaults` on another NIC has; undefined if there is none. */
+export function demoted(route: Route, defaults: readonly Route[]): Route | undefined {
+  for (
+    let priority = DEMOTED_PRIORITY + route.priority;
+    route.priority < SLOT && priority < 2 ** 32;
+    priority += SLOT
+  ) {
+    const copy = { ...route, protocol: DEMOTED_PROTOCOL, priority }
+    if (!defaults.some((other) => samePlace(other, copy) && other.dev !== route.dev)) return copy
+  }
+  return undefined
 }
 
 /**
@@ -30,7 +40,7 @@ export const RESTORED_PROTOCOL = 145
 
 /** What a demoted route was before. */
 export function restored(route: Route): Route {
-  return { ...route, protocol: RESTORED_PROTOCOL, priority: route.priority - DEMOTED_PRIORITY }
+  return { ...route, protocol: RESTORED_PROTOCOL, priority: (route.priority - DEMOTED_PRIORITY) % SLOT }
 }
 
 export function isDemoted(route: Route): boolean {

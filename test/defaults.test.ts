@@ -220,17 +220,57 @@ describe('DEL', () => {
     expect(del({}, 'eth0', pod(made))).toHaveLength(1)
   })
 
-  it('leaves a default that was restored: it is the NIC its own', () => {
+  it("of Calico's NIC demotes again what it had restored, so that it can come back", () => {
+    const restored = [
+      { ...OVN4, protocol: 145 },
+      { ...OVN6, protocol: 145 },
+    ]
+    const demoted = [
+      '0.0.0.0/0 via 10.0.1.1 dev net1 proto 144 metric 4026531840',
+      '::/0 via fd00:10:0:1::1 dev net1 proto 144 metric 4026532864',
+    ]
+    expect(del({ ovnGateway: 'auto' }, 'eth0', pod(...restored))).toEqual(demoted)
+    // What ADD did not come to restore, and what never was demoted, stays as it is.
+    expect(del({ ovnGateway: 'auto' }, 'eth0', pod(PARKED4, PARKED6))).toEqual(demoted)
     expect(del({ ovnGateway: 'auto' }, 'eth0', pod(OVN4))).toEqual(['0.0.0.0/0 via 10.0.1.1 dev net1 proto 3'])
   })
 
-  it.each([
-    ['of the NIC that demoted it', {}, 'net1'],
-    ['of the NIC that was to restore it', { ovnGateway: 'auto' }, 'eth0'],
-  ])('%s restores what is demoted', (_, conf, ifname) => {
-    expect(del(conf, ifname, pod(PARKED4, PARKED6))).toEqual([
+  it('of the NIC that was demoted restores it', () => {
+    expect(del({}, 'net1', pod(PARKED4, PARKED6))).toEqual([
       '0.0.0.0/0 via 10.0.1.1 dev net1 proto 145',
       '::/0 via fd00:10:0:1::1 dev net1 proto 145',
     ])
+  })
+})
+
+describe('several demoted defaults', () => {
+  const second = route(4, '0.0.0.0/0', { gw: '172.16.3.2', dev: 'net2' })
+
+  it('each have a metric of their own, which tells the old one', () => {
+    const { defaults } = add({ defaultRoute: 'demote' }, 'net2', pod(PARKED4, second))
+    expect(defaults).toEqual([
+      '0.0.0.0/0 via 10.0.1.1 dev net1 proto 144 metric 4026531840',
+      '0.0.0.0/0 via 172.16.3.2 dev net2 proto 144 metric 4043309056',
+    ])
+    const both = pod(PARKED4, { ...second, protocol: 144, priority: 4043309056 })
+    expect(add({ ovnGateway: { ipv4: 'auto', dev: 'net2' } }, 'eth0', both).defaults).toContain(
+      '0.0.0.0/0 via 172.16.3.2 dev net2 proto 145',
+    )
+  })
+})
+
+describe('several defaults in one place, as `ip route append` makes them', () => {
+  it('the one asked for stays, the one of the NIC goes', () => {
+    const mine = route(4, '0.0.0.0/0', { gw: '10.0.1.1', dev: 'eth0' })
+    const theirs = route(4, '0.0.0.0/0', { gw: '172.16.3.2', dev: 'net2' })
+    const conf = { ovnGateway: { ipv4: '172.16.3.2', dev: 'net2', onlink: true } }
+    for (const pair of [
+      [mine, theirs],
+      [theirs, mine],
+    ]) {
+      expect(planAdd(parseConfig(conf), 'eth0', pod(...pair)).ops.map(batchLine)).toEqual([
+        'route del 0.0.0.0/0 via 10.0.1.1 dev eth0 proto 3',
+      ])
+    }
   })
 })

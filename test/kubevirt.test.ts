@@ -17,22 +17,24 @@ describe("KubeVirt's DHCP offer", () => {
   it('in a pod of Calico alone is the default route', () => {
     expect(dhcpOffer([DEFAULT4, LINK4], 'eth0', ADDRESS)).toEqual({
       router: '169.254.1.1',
-      classlessRoutes: [{ dst: '169.254.1.1/32', gw: '0.0.0.0' }],
+      classlessRoutes: [
+        { dst: '169.254.1.1/32', gw: '0.0.0.0' },
+        { dst: '0.0.0.0/0', gw: '169.254.1.1' },
+      ],
     })
   })
 
-  it('with routes through a gateway makes the first of them the router', () => {
+  it('with routes through a gateway makes the first of them the router, and leaves out the one around the VM', () => {
     const offer = dhcpOffer(parseRoutes(DUMP), 'eth0', ADDRESS)
     expect(offer).toEqual({
       router: '169.254.1.1',
       classlessRoutes: [
         { dst: '10.50.0.0/16', gw: '169.254.1.1' },
-        { dst: '10.199.0.0/16', gw: '169.254.1.1' },
         { dst: '169.254.1.1/32', gw: '0.0.0.0' },
       ],
     })
     // The gateway comes after the routes through it, which a client that goes by the order refuses.
-    expect(offer && unreachableInOrder(offer, ADDRESS)).toEqual(['10.50.0.0/16', '10.199.0.0/16'])
+    expect(offer && unreachableInOrder(offer, ADDRESS)).toEqual(['10.50.0.0/16'])
   })
 
   it('with on-link routes has no router, and suits every client', () => {
