@@ -131,7 +131,7 @@ function parseAnswer<T>(parse: (answer: string) => T, answer: string | undefined
   } catch (error) {
     throw new CniError(
       Code.toolMissing,
-      'ip: answered something else than JSON; iproute2 5.2 or newer is needed',
+      'ip: answered something else than JSON; iproute2 5.3 or newer is needed',
       `${messageOf(error)}: ${(answer ?? '').slice(0, 200)}`,
       error,
     )

@@ -14,7 +14,7 @@ import {
 
 /**
  * How the plugin calls ip(8), what it asks, and how it reads the answers. JSON, so that nothing is guessed from columns;
- * numeric, so that no file below /etc/iproute2 renames a table or a protocol; details, for the kind of an interface; a batch
+ * numeric, so that no file below /etc/iproute2 renames a table or a protocol (iproute2 5.3 and newer); details, for the kind of an interface; a batch
  * on stdin, so that one process does all and no word of ours is ever an option.
  * @see ip(8), ip-route(8), ip-address(8)
  */

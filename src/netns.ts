@@ -193,7 +193,7 @@ function noAnswer(netns: Netns, status: number | null, signal: string | null, st
   const text = oneLine(stderr)
   if (/failed to execute ip/.test(text)) return missing('ip', 'iproute2', text)
   if (/Option "-(?:json|Numeric|details)" is unknown/.test(text)) {
-    return new CniError(Code.toolMissing, 'ip: too old on this node; iproute2 5.2 or newer is needed', text)
+    return new CniError(Code.toolMissing, 'ip: too old on this node; iproute2 5.3 or newer is needed', text)
   }
   if (/reassociate to namespace.*Invalid argument/.test(text)) return notANetns(netns.path)
   if (/Operation not permitted/.test(text)) {
