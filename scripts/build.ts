@@ -39,11 +39,8 @@ async function build(): Promise<void> {
   const workdir = temporaryBeside(outdir)
   const made = (suffix: string) => path.join(workdir, `${NAME}${suffix}`)
 
-  const metafile = await bundle(ROOT, path.resolve(options.entry), made('.cjs'), {
-    version: versionOf(ROOT),
-    node: nodeVersion,
-    arch: process.arch,
-  })
+  const source = { root: ROOT, entry: path.resolve(options.entry), version: versionOf(ROOT), node: nodeVersion }
+  const metafile = await bundle(source, made('.cjs'))
   const blob = await makeExecutable({
     node,
     nodeVersion,

@@ -1,18 +1,20 @@
 import { createHash } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
+import path from 'node:path'
 import { build, type Metafile } from 'esbuild'
 
-/** Stands where the digest of the bundle goes; of the digest's own length, so that byte counts in the metafile stay true. */
-const DIGEST_MARK = 'bundle-mark.'
+/** Stands where the digest goes; as long as the digest, so that the byte counts in the metafile stay true. */
+const DIGEST_MARK = 'digest-here-'
 
-/** What the source sees: `declare const __VERSION__: string`, `declare const __BUILD__: string`. */
-export type Identity = { version: string; node: string; arch: string }
+export type Source = { root: string; entry: string; version: string; node: string }
 
 /**
- * Bundles `entry` with everything it imports into one CommonJS file; only node: builtins stay outside.
- * `__BUILD__` names the source by its content, not by a commit or a date: the same source gives the same bytes.
+ * Bundles the entry with everything it imports into one CommonJS file; only node: builtins stay outside.
+ *
+ * `__VERSION__` in the source becomes the version with the build's identity as semver's build metadata, `0.1.0+1f0e9d8c7b6a`:
+ * a digest of the code and of the Node below it, so it is the same wherever and whenever the same source is built.
  */
-export async function bundle(root: string, entry: string, outfile: string, identity: Identity): Promise<Metafile> {
+export async function bundle({ root, entry, version, node }: Source, outfile: string): Promise<Metafile> {
   const { outputFiles, metafile } = await build({
     absWorkingDir: root,
     entryPoints: [entry],
@@ -25,17 +27,16 @@ export async function bundle(root: string, entry: string, outfile: string, ident
     target: 'node24',
     charset: 'utf8',
     legalComments: 'none',
-    // Names stay as they are written: a stack trace from a node must be readable, and the snapshot holds the code parsed.
+    // Names stay: a stack trace that an operator sends must be readable, and in a snapshot their length costs nothing.
     minifySyntax: true,
     minifyWhitespace: true,
+    // In stack traces; otherwise the path of the machine that built it would stand there.
+    footer: { js: `//# sourceURL=${path.basename(outfile)}` },
     logLevel: 'warning',
-    define: {
-      __VERSION__: JSON.stringify(identity.version),
-      __BUILD__: JSON.stringify(`${DIGEST_MARK} node-${identity.node} linux-${identity.arch}`),
-    },
+    define: { __VERSION__: JSON.stringify(`${version}+${DIGEST_MARK}`) },
   })
   const code = outputFiles[0]?.text ?? ''
-  const digest = createHash('sha256').update(code).digest('hex').slice(0, DIGEST_MARK.length)
-  await writeFile(outfile, code.replaceAll(DIGEST_MARK, digest))
+  const digest = createHash('sha256').update(`${node} linux-${process.arch}\n${code}`).digest('hex')
+  await writeFile(outfile, code.replaceAll(DIGEST_MARK, digest.slice(0, DIGEST_MARK.length)))
   return metafile
 }
