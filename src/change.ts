@@ -28,12 +28,17 @@ export async function changeRoutes(
   let ops: readonly RouteOp[] = []
   try {
     for (let attempt = 1; ; attempt++) {
-      const { after, failure } = await converse(netns, QUESTIONS, (answers) => {
-        seen = snapshotOf(answers)
-        origin ??= seen
-        ops = decide(seen)
-        return ops.length > 0 ? [...ops.map(batchLine), SHOW_ROUTES] : []
-      })
+      const { after, failure } = await converse(
+        netns,
+        QUESTIONS,
+        (answers) => {
+          seen = snapshotOf(answers)
+          origin ??= seen
+          ops = decide(seen)
+          return ops.length > 0 ? [...ops.map(batchLine), SHOW_ROUTES] : []
+        },
+        onFailure === 'leave' ? 'go on' : 'stop',
+      )
       const planned = ops
       done.push(...planned.slice(0, failure?.carriedOut))
       ops = [] // known what became of them
@@ -43,11 +48,15 @@ export async function changeRoutes(
       }
       if (planned.length === 0) return done
       // Done is what leaves nothing to do: this sees as well what another copy of the plugin did to our decision meanwhile.
+      // The interfaces are those from before: no operation of ours changes them.
       const now: Snapshot = { routes: parseAnswer(parseRoutes, after[0]), links: seen?.links ?? [] }
       const left = decide(now)
       if (left.length === 0) return done
       if (attempt < ATTEMPTS) continue
-      const [first, ...others] = unmet([...planned, ...left], now.routes)
+      const [first, ...others] = [
+        ...unmet(planned, now.routes),
+        ...left.map((op) => `${op.why}: still to do: ${batchLine(op)}`),
+      ]
       throw new CniError(Code.notApplied, `ip: the kernel does not show what was applied: ${first}`, others.join('; '))
     }
   } catch (error) {
@@ -78,11 +87,17 @@ async function rolledBack(netns: Netns, before: Snapshot, ops: readonly RouteOp[
     new CniError(code, cause.message, [cause.details, ...more].filter(Boolean).join('; '), cause)
   let undo: readonly RouteOp[] = []
   try {
-    const { after, failure } = await converse(netns, QUESTIONS, (answers) => {
-      undo = planRestore(before, snapshotOf(answers), ops)
-      return [...undo.map(batchLine), SHOW_ROUTES]
-    })
-    const left = failure ? [failure.stderr] : unmet(undo, parseAnswer(parseRoutes, after[0]))
+    const { after, failure } = await converse(
+      netns,
+      QUESTIONS,
+      (answers) => {
+        undo = planRestore(before, snapshotOf(answers), ops)
+        return [...undo.map(batchLine), SHOW_ROUTES]
+      },
+      'go on',
+    )
+    const left = unmet(undo, parseAnswer(parseRoutes, after[0]))
+    if (failure && left.length > 0) left.push(failure.stderr)
     if (left.length === 0) {
       const lines = undo.map(batchLine)
       return tell(cause.code, lines.length > 0 ? `restored by: ${lines.join(', ')}; ${UNTOUCHED}` : UNTOUCHED)
@@ -110,7 +125,10 @@ function failedBatch(ops: readonly RouteOp[], { carriedOut, stderr }: Failure, u
   const op = carriedOut === undefined ? undefined : ops[carriedOut]
   if (!op) return new CniError(Code.commandFailed, `ip: stopped before the end: ${said}`)
   const { gw, dev } = op.route
-  const unreachable = gw !== undefined && /invalid gateway|Network is unreachable|No route to host/.test(said)
+  const unreachable =
+    op.why.startsWith('routes') &&
+    gw !== undefined &&
+    /invalid gateway|Network is unreachable|No route to host/.test(said)
   const advice = unreachable
     ? `; ${gw} is not reached directly through ${dev}: leave out "gw" for the next hop of ${dev} itself, or add "onlink": true`
     : ''

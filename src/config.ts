@@ -3,7 +3,7 @@ import { type Family, familyOf, parseAddress, parsePrefix } from './address.ts'
 import { CniError, Code } from './errors.ts'
 import { explain } from './explain.ts'
 import { DEFAULT_DST, DEFAULT_PRIORITY, LOCAL_TABLE, MAIN_TABLE, Scope } from './route.ts'
-import { CONF, keysAt, type LOG_LEVELS, ROUTE, SCOPES } from './schema.ts'
+import { CONF, keysAt, ROUTE, SCOPES } from './schema.ts'
 
 /** What happens to the main-table default routes of the interface. */
 export type DefaultRoute = 'remove' | 'demote' | 'keep'
@@ -43,8 +43,6 @@ export interface ConfiguredRoute {
   readonly given: Readonly<Partial<Record<'mtu' | 'advmss' | 'priority' | 'table' | 'scope', number>>>
 }
 
-export type LogLevel = (typeof LOG_LEVELS)[number]
-
 /** The plugin's part of the network configuration, defaults filled in. */
 export interface Config {
   readonly defaultRoute: Readonly<Record<Family, DefaultRoute>>
@@ -53,9 +51,6 @@ export interface Config {
   /** Refuse what KubeVirt's bridge binding cannot hand to a VM. */
   readonly kubevirt: boolean
   readonly dryRun: boolean
-  readonly logLevel: LogLevel
-  /** An absolute path. */
-  readonly logFile?: string
 }
 
 type WrittenRoute = z.infer<typeof ROUTE>
@@ -87,7 +82,7 @@ export function parseConfig(conf: Readonly<Record<string, unknown>>, base: reado
   if (!parsed.success || first !== undefined) {
     throw new CniError(Code.invalidConfig, first ?? 'invalid network configuration', others.join('; '))
   }
-  const { defaultRoute = 'remove', kubevirt = false, dryRun = false, logLevel = 'info', logFile } = parsed.data
+  const { defaultRoute = 'remove', kubevirt = false, dryRun = false } = parsed.data
   const perFamily = typeof defaultRoute === 'string' ? { ipv4: defaultRoute, ipv6: defaultRoute } : defaultRoute
   return {
     defaultRoute: { 4: perFamily.ipv4 ?? 'remove', 6: perFamily.ipv6 ?? 'remove' },
@@ -95,8 +90,6 @@ export function parseConfig(conf: Readonly<Record<string, unknown>>, base: reado
     ...(gateway === undefined ? {} : { gateway }),
     kubevirt,
     dryRun,
-    logLevel,
-    ...(logFile === undefined ? {} : { logFile }),
   }
 }
 

@@ -9,6 +9,7 @@ import {
   GATEWAY_PROTOCOL,
   isDemoted,
   isMainDefault,
+  isPlainDefault,
   MAIN_TABLE,
   PROTOCOL,
   RESTORED_PROTOCOL,
@@ -78,30 +79,33 @@ function planFamily(
   let replaced: Route | undefined
   if (gateway) {
     plan.gateways.push(gateway)
-    // IPv4 can have several routes in one place, where somebody has appended one.
     const inPlace = defaults.filter((route) => samePlace(route, gateway))
-    const holder = inPlace.find((route) => isGateway(route, gateway)) ?? inPlace[0]
-    if (!holder) plan.ops.push({ op: 'add', route: gateway, why: 'ovnGateway' })
-    else if (!isGateway(holder, gateway) || (spent.length > 0 && holder.protocol !== gateway.protocol)) {
-      // Also if it looks the same: another copy may just be demoting it, and delete it next.
-      const ours = isGateway(holder, gateway) || leaving.includes(holder) || holder.protocol === GATEWAY_PROTOCOL
-      if (ours) {
-        plan.ops.push({ op: 'replace', route: gateway, why: 'ovnGateway' })
-        replaced = holder
-      } else
-        plan.problems.push(
-          `ovnGateway: the pod has another default route with the same metric: ${routeText(holder)}; set "ovnGateway": {"priority": ...}`,
-        )
+    // If there is a demoted copy as well, another copy of the plugin may just be demoting it, and delete it next: then it is replaced by
+    // one that looks the same but for its protocol.
+    const standing = inPlace.some(
+      (route) => isGateway(route, gateway) && (spent.length === 0 || route.protocol === gateway.protocol),
+    )
+    const foreign = inPlace.find(
+      (route) => !leaving.includes(route) && route.protocol !== GATEWAY_PROTOCOL && !isGateway(route, gateway),
+    )
+    if (!standing && foreign) {
+      plan.problems.push(
+        `ovnGateway: the pod has another default route with the same metric: ${routeText(foreign)}; set "ovnGateway": {"priority": ...}`,
+      )
+    } else if (!standing) {
+      replaced = inPlace[0]
+      plan.ops.push({ op: replaced ? 'replace' : 'add', route: gateway, why: 'ovnGateway' })
     }
     const stay = defaults.filter(
-      (route) => !leaving.includes(route) && !spent.includes(route) && !samePlace(route, gateway),
+      (route) =>
+        isPlainDefault(route) && !leaving.includes(route) && !spent.includes(route) && !inPlace.includes(route),
     )
     plan.warnings.push(...stay.map((route) => `the pod keeps another default route: ${routeText(route)}`))
   }
 
-  if (disposition === 'demote') plan.ops.push(...demotion(ifname, defaults, gateway, snapshot))
+  if (disposition === 'demote') planDemotion(ifname, defaults.filter(isPlainDefault), gateway, snapshot, plan)
   for (const route of leaving) {
-    const problem = removalProblem(route, ifname)
+    const problem = lossProblem(route, ifname)
     if (problem !== undefined) plan.problems.push(problem)
     else if (route !== replaced) plan.ops.push({ op: 'del', route, why: 'defaultRoute' })
   }
@@ -110,22 +114,35 @@ function planFamily(
 
 /**
  * The defaults of the NIC get a metric that lets Calico attach after it: its ADD fails where a default of its own metric is.
- * That is for as long as Calico's NIC is not there: once another copy of this plugin has put its routes on another NIC, what was demoted is restored.
+ * That is for as long as Calico's NIC is not there. Once it is, with our routes and without its default, what was demoted is restored.
  * @see https://github.com/projectcalico/calico/issues/5199
  */
-function demotion(
+function planDemotion(
   ifname: string,
   defaults: readonly Route[],
   gateway: Route | undefined,
-  snapshot: Snapshot,
-): RouteOp[] {
-  const here = defaults.filter((route) => devicesOf(route).join() === ifname && !(gateway && isGateway(route, gateway)))
-  const attached = snapshot.routes.some((route) => route.protocol === PROTOCOL && route.dev !== ifname)
-  return attached
-    ? here.filter(isDemoted).flatMap((route) => swap(route, restored(route), defaults, 'defaultRoute'))
-    : here
-        .filter((route) => !isDemoted(route) && route.protocol !== RESTORED_PROTOCOL)
-        .flatMap((route) => swap(route, demoted(route, defaults), defaults, 'defaultRoute'))
+  { routes }: Snapshot,
+  plan: { ops: RouteOp[]; problems: string[] },
+): void {
+  const here = defaults.filter((route) => devicesOf(route).includes(ifname) && !(gateway && isGateway(route, gateway)))
+  const withDefault = new Set(routes.filter(isPlainDefault).flatMap(devicesOf))
+  const attached = routes.some(
+    ({ protocol, dev = ifname }) => protocol === PROTOCOL && dev !== ifname && !withDefault.has(dev),
+  )
+  for (const route of here) {
+    if (attached || isDemoted(route) || route.protocol === RESTORED_PROTOCOL) {
+      if (attached && isDemoted(route)) plan.ops.push(...swap(route, restored(route), defaults, 'defaultRoute'))
+      continue
+    }
+    const copy = demoted(route, defaults)
+    const problem =
+      lossProblem(route, ifname) ??
+      (copy
+        ? undefined
+        : `defaultRoute: the metric of ${routeText(route)} is too large to be demoted; ${keepAdvice(route)}`)
+    if (problem === undefined) plan.ops.push(...swap(route, copy, defaults, 'defaultRoute'))
+    else plan.problems.push(problem)
+  }
 }
 
 /** Puts `other` in the place of `route`, first the one, then off with the other; nothing if the place of `other` is another NIC's. */
@@ -173,7 +190,7 @@ function gatewayOf(
 
   if (wanted !== 'auto') return reachable(wanted.address) ? made(wanted.address) : refusal(wanted.address)
 
-  const byMetric = [...defaults].sort((a, b) => a.priority - b.priority)
+  const byMetric = defaults.filter(isPlainDefault).sort((a, b) => a.priority - b.priority)
   const fits = (route: Route) => route.dev !== undefined && (dev === undefined || route.dev === dev)
   const parked = byMetric.find((route) => isDemoted(route) && fits(route))
   if (parked) return at(restored(parked))
@@ -217,14 +234,20 @@ function isOnLink(gw: string, dev: string, snapshot: Snapshot): boolean {
   )
 }
 
-function removalProblem(route: Route, ifname: string): string | undefined {
-  const keep = `set "defaultRoute": {"ipv${route.family}": "keep"} to leave it`
+/** Why a default route of the NIC cannot be taken away: it could not be put back, or not be taken apart. */
+function lossProblem(route: Route, ifname: string): string | undefined {
   const others = devicesOf(route).filter((dev) => dev !== ifname)
-  if (others.length > 0)
-    return `defaultRoute: ${route.dst} is one multipath route over ${ifname} and ${others.join(', ')}; ${keep}`
-  if (route.opaque !== undefined)
-    return `defaultRoute: ${routeText(route)} has an attribute (${route.opaque}) that could not be restored; ${keep}`
+  if (others.length > 0) {
+    return `defaultRoute: ${route.dst} is one multipath route over ${ifname} and ${others.join(', ')}; ${keepAdvice(route)}`
+  }
+  if (route.opaque !== undefined) {
+    return `defaultRoute: ${routeText(route)} has an attribute (${route.opaque}) that could not be restored; ${keepAdvice(route)}`
+  }
   return undefined
+}
+
+function keepAdvice({ family }: Route): string {
+  return `set "defaultRoute": {"ipv${family}": "keep"} to leave it`
 }
 
 /**
@@ -235,8 +258,9 @@ export function planDefaultsDel(gateway: Gateway | undefined, ifname: string, sn
   const defaults = snapshot.routes.filter(isMainDefault)
   return defaults.flatMap((route): RouteOp[] => {
     const here = route.dev === ifname
-    if (route.protocol === GATEWAY_PROTOCOL && (here || (gateway !== undefined && route.dev === gateway.dev))) {
-      return [{ op: 'del', route, why: 'DEL' }]
+    if (route.protocol === GATEWAY_PROTOCOL) {
+      const ours = here || (gateway !== undefined && route.dev === gateway.dev)
+      return ours ? [{ op: 'del', route, why: 'DEL' }] : []
     }
     if (isDemoted(route) && here) return swap(route, restored(route), defaults, 'DEL')
     if (route.protocol === RESTORED_PROTOCOL && !here && gateway !== undefined) {

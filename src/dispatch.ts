@@ -10,7 +10,7 @@ import {
   versionAnswer,
   versionOf,
 } from './request.ts'
-import { LOG_LEVELS } from './schema.ts'
+import { isLogPath, LOG_LEVELS } from './schema.ts'
 import { peekStdin, readStdin } from './stdio.ts'
 import { add } from './verbs/add.ts'
 import { check } from './verbs/check.ts'
@@ -92,7 +92,7 @@ function printed(value: unknown): Reply {
 function subject(env: Env, document: unknown, started: number): Record<string, unknown> {
   return {
     verb: env.CNI_COMMAND,
-    network: isObject(document) ? document.name : undefined,
+    network: isObject(document) && typeof document.name === 'string' ? document.name : undefined,
     container: env.CNI_CONTAINERID,
     netns: env.CNI_NETNS,
     ifname: env.CNI_IFNAME,
@@ -105,6 +105,6 @@ function logTarget(document: unknown): LogTarget {
   const { logLevel, logFile } = isObject(document) ? document : {}
   return {
     logLevel: LOG_LEVELS.find((level) => level === logLevel) ?? 'info',
-    ...(typeof logFile === 'string' && logFile.startsWith('/') ? { logFile } : {}),
+    ...(typeof logFile === 'string' && isLogPath(logFile) ? { logFile } : {}),
   }
 }

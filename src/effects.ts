@@ -27,10 +27,11 @@ export function planRestore(before: Snapshot, now: Snapshot, ops: readonly Route
   const surplus = now.routes.filter((route) => added(route) && !there(before, route))
   const lost = before.routes.filter((route) => taken(route) && possible(route) && !there(now, route))
   // Deletions first: a lost route may need the place that one of ours has taken. Additions in the order of the kernel's
-  // dump reversed, since there a gateway route comes before the link route it resolves through.
+  // dump reversed, since there a gateway route comes before the link route it resolves through; appended, since there may have
+  // been several in one place.
   return [
     ...surplus.map((route): RouteOp => ({ op: 'del', route, why: 'rollback' })),
-    ...lost.reverse().map((route): RouteOp => ({ op: 'add', route, why: 'rollback' })),
+    ...lost.reverse().map((route): RouteOp => ({ op: 'append', route, why: 'rollback' })),
   ]
 }
 
@@ -41,6 +42,7 @@ export function unmet(ops: readonly RouteOp[], now: readonly Route[]): string[] 
     const there = present.get(route.dst)?.some((other) => sameRoute(other, route))
     switch (op) {
       case 'add':
+      case 'append':
       case 'replace':
         return there ? [] : [`${why}: no route ${routeText(route)}`]
       case 'del':

@@ -51,6 +51,11 @@ export function oneLine(text: string): string {
 
 /** A value as it was written, in JSON, on one line, and cut to a length that leaves a message readable. */
 export function quote(value: unknown): string {
-  const json = (JSON.stringify(value) ?? String(value)).replace(/[\u2028\u2029\u0085]/g, ' ')
+  let json: string
+  try {
+    json = (JSON.stringify(value) ?? String(value)).replace(/[\u2028\u2029\u0085]/g, ' ')
+  } catch {
+    json = `an ${typeof value} nested too deeply`
+  }
   return json.length > 80 ? `${json.slice(0, 77)}...` : json
 }

@@ -2,7 +2,6 @@ import { type Family, familyOf } from './address.ts'
 import {
   BOOT_PROTOCOL,
   DEFAULT_DST,
-  DEFAULT_PRIORITY,
   type Link,
   MAIN_TABLE,
   type NextHop,
@@ -26,6 +25,7 @@ export const SHOW_LINKS = 'address show'
 interface RouteJson {
   type?: string
   dst: string
+  prefix?: string
   gateway?: string
   via?: { family: string; host: string }
   dev?: string
@@ -40,7 +40,8 @@ interface RouteJson {
   metrics?: Record<string, unknown>[]
   nexthops?: HopJson[]
   nhid?: number
-  encap?: unknown
+  tos?: string
+  from?: string
   [key: string]: unknown
 }
 
@@ -48,12 +49,13 @@ interface HopJson {
   gateway?: string
   via?: { family: string; host: string }
   dev?: string
+  encap?: unknown
   weight?: number
   flags?: string[]
 }
 
-// Keys of the answer that are words of the command too.
-const EXTRA = ['from', 'tos', 'ttl-propagate'] as const
+// Attributes that ip(8) does not print as it takes them: a route with one cannot be put back.
+const OPAQUE = ['encap', 'flow', 'ttl-propogate'] as const
 // Metrics that ip(8) takes as it prints them. The others it prints scaled (rtt), by another name (congestion) or without value (features).
 const METRICS = ['window', 'cwnd', 'initcwnd', 'initrwnd', 'hoplimit', 'reordering', 'ssthresh', 'rto_min', 'quickack']
 
@@ -68,21 +70,25 @@ export function parseRoutes(answer: string): Route[] {
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these it is about
 const CONTROL = /[\x00-\x1f]/g
 
+// The keys of an encapsulation stand in the object of the route, a second `dst` among them.
+const ENCAPSULATED = /"dst":("[^"]*"(?:,"(?:from|nhid)":[^,]*)*,"encap":)/g
+
 function parseAnswer<T>(answer: string): T[] {
   try {
-    return JSON.parse(answer)
+    return JSON.parse(answer.includes('"encap"') ? answer.replace(ENCAPSULATED, '"prefix":$1') : answer)
   } catch {
     return JSON.parse(answer.replace(CONTROL, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`))
   }
 }
 
 function parseRoute(json: RouteJson): Route {
+  const dst = json.prefix ?? json.dst
   // IPv6 routes always carry a router preference, IPv4 routes never: the only difference between `default dev eth0` of each.
-  const family: Family = json.pref !== undefined || json.dst.includes(':') ? 6 : 4
+  const family: Family = json.pref !== undefined || dst.includes(':') ? 6 : 4
   const route: Writable<Route> = {
     family,
     type: Number(json.type ?? UNICAST),
-    dst: prefixOf(json.dst, family),
+    dst: prefixOf(dst, family),
     table: Number(json.table ?? MAIN_TABLE),
     protocol: Number(json.protocol ?? BOOT_PROTOCOL),
     priority: json.metric ?? 0,
@@ -96,10 +102,12 @@ function parseRoute(json: RouteJson): Route {
   if (json.nexthops) route.nexthops = json.nexthops.map(parseHop)
   if (json.nhid !== undefined) route.nhid = json.nhid
   if (json.expires !== undefined) route.expires = json.expires
-  if (json.encap !== undefined) route.opaque = 'encap'
+  if (json.tos !== undefined) route.tos = json.tos
+  if (json.from !== undefined) route.from = json.from
+  const opaque = OPAQUE.find((key) => json[key] !== undefined)
+  if (opaque !== undefined || json.nexthops?.some((hop) => hop.encap !== undefined)) route.opaque = opaque ?? 'encap'
 
   const extra: string[] = []
-  for (const key of EXTRA) if (json[key] !== undefined) extra.push(key, String(json[key]))
   for (const [key, value] of Object.entries(json.metrics?.[0] ?? {})) {
     if (key === 'mtu' && typeof value === 'number') route.mtu = value
     else if (key === 'advmss' && typeof value === 'number') route.advmss = value
@@ -150,10 +158,12 @@ export function parseLinks(answer: string): Link[] {
 
 /** The batch line of a change: `route add 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142`. */
 export function batchLine({ op, route }: RouteOp): string {
-  const words = ['route', op, route.dst, ...hopWords(route)]
+  const words = ['route', op, route.dst, ...(route.from === undefined ? [] : ['from', route.from]), ...hopWords(route)]
   if (route.table !== MAIN_TABLE) words.push('table', String(route.table))
   words.push('proto', String(route.protocol))
-  if (route.priority !== DEFAULT_PRIORITY[route.family]) words.push('metric', String(route.priority))
+  // To delete an IPv6 route without metric is to delete whichever is first.
+  if (route.family === 6 || route.priority !== 0) words.push('metric', String(route.priority))
+  if (route.tos !== undefined) words.push('tos', route.tos)
   // A deletion without scope matches any; the next hop already tells which route is meant.
   if (route.scope !== undefined && op !== 'del' && route.scope !== impliedScope(route)) {
     words.push('scope', String(route.scope))
@@ -164,7 +174,7 @@ export function batchLine({ op, route }: RouteOp): string {
   if (route.expires !== undefined && op !== 'del') words.push('expires', String(route.expires))
   if (route.extra) words.push(...route.extra)
   // ip(8) takes everything after the first `nexthop` for part of it.
-  for (const hop of route.nexthops ?? [])
+  for (const hop of route.nhid === undefined ? (route.nexthops ?? []) : [])
     words.push(
       'nexthop',
       ...viaWords(hop.gw, route.family),
@@ -179,7 +189,20 @@ export function batchLine({ op, route }: RouteOp): string {
 
 /** A route as `ip route show` would print it, for messages and the log. */
 export function routeText(route: Route): string {
-  return batchLine({ op: 'add', route, why: '' }).replace('route add ', '')
+  const type = TYPES[route.type]
+  return `${type === undefined ? '' : `${type} `}${batchLine({ op: 'add', route, why: '' }).replace('route add ', '')}`
+}
+
+/** @see rtnetlink(7): `rtm_type`, those that a routing table may hold besides unicast */
+const TYPES: Readonly<Record<number, string>> = {
+  2: 'local',
+  3: 'broadcast',
+  4: 'anycast',
+  5: 'multicast',
+  6: 'blackhole',
+  7: 'unreachable',
+  8: 'prohibit',
+  9: 'throw',
 }
 
 /** The scope ip(8) gives an IPv4 route that is written without one. */

@@ -1,7 +1,6 @@
 import { closeSync, constants, fstatSync, openSync } from 'node:fs'
-import type { LogLevel } from './config.ts'
 import { messageOf } from './errors.ts'
-import { LOG_LEVELS } from './schema.ts'
+import { LOG_LEVELS, type LogLevel } from './schema.ts'
 import { writeAll } from './stdio.ts'
 
 /** What is known of one call when it ends. Written as one JSON object on one line. */

@@ -58,6 +58,10 @@ function notANetns(path: string): CniError {
 
 type Piped = ChildProcess & { stdin: Writable; stdout: Readable; stderr: Readable }
 
+function isPiped(child: ChildProcess): child is Piped {
+  return child.stdin !== null && child.stdin !== undefined
+}
+
 /** @see capabilities(7), linux/capability.h */
 const NEEDED_CAPABILITIES = { CAP_NET_ADMIN: 12n, CAP_SYS_ADMIN: 21n } as const
 
@@ -92,6 +96,7 @@ export interface Conversation {
  *
  * ip(8) answers each line of a batch as it comes, so that one process gives a true snapshot, makes the changes, and shows
  * what they did. When `reply` throws, nothing has been changed, and what it threw is thrown.
+ * @param onError what follows on a line that fails: nothing more, or the other lines all the same
  * @throws CniError 4, 100, 103, 104 when it comes to no answer
  * @see ip(8) -batch, nsenter(1)
  */
@@ -99,15 +104,19 @@ export function converse(
   netns: Netns,
   questions: readonly string[],
   reply: (answers: readonly string[]) => readonly string[],
+  onError: 'stop' | 'go on' = 'stop',
 ): Promise<Conversation> {
   return new Promise((resolve, reject) => {
-    const child = spawn('nsenter', ['--net=/proc/self/fd/3', ...IP], {
+    const child = spawn('nsenter', ['--net=/proc/self/fd/3', ...IP, ...(onError === 'stop' ? [] : ['-force'])], {
       env: CHILD_ENV,
       stdio: ['pipe', 'pipe', 'pipe', netns.fd],
       // Not the runtime's directory, which we would keep from being unmounted.
       cwd: '/',
     })
-    const { stdin, stdout, stderr } = child as Piped
+    child.on('error', (error: NodeJS.ErrnoException) => reject(spawnError(error)))
+    // Short of descriptors, there is an error and no pipes.
+    if (!isPiped(child)) return
+    const { stdin, stdout, stderr } = child
     const sent = [...questions]
     const lines: string[] = []
     let partial = ''
@@ -147,7 +156,6 @@ export function converse(
     })
     // A child that ends early breaks the pipe; how it ended says more than that.
     stdin.on('error', () => {})
-    child.on('error', (error: NodeJS.ErrnoException) => fail(spawnError(error)))
     child.on('close', (status, signal) => {
       clearTimeout(timer)
       if (timedOut) return fail(timeoutError(sent))

@@ -1,5 +1,15 @@
 import type { Config, ConfiguredRoute } from './config.ts'
-import { devicesOf, isMainDefault, PROTOCOL, placeOf, type Route, Scope, type Snapshot, UNICAST } from './route.ts'
+import {
+  devicesOf,
+  GATEWAY_PROTOCOL,
+  isPlainDefault,
+  PROTOCOL,
+  placeOf,
+  type Route,
+  Scope,
+  type Snapshot,
+  UNICAST,
+} from './route.ts'
 
 /** How packets leave a NIC for elsewhere: through a gateway, or (no `gw`) on-link. */
 export interface Hop {
@@ -8,26 +18,31 @@ export interface Hop {
 }
 
 /**
- * Finds the next hop that a NIC itself has, as far as the kernel still shows it: its default route; on a repeated ADD, when
- * that is gone, our own routes, except those whose entry said where they lead; else Calico's link route.
+ * Finds the next hop that a NIC itself has, as far as the kernel still shows it: its default route, unless we made it; on a repeated
+ * ADD, when that is gone, our own routes, except those whose entry said where they lead; the default we made or are to make; Calico's link route.
+ * @param hints what ADD reported, by destination
+ * @param gateways the default routes that `ovnGateway` asks for
  */
 export function nextHops(
   config: Config,
   snapshot: Snapshot,
   hints: ReadonlyMap<string, Hop>,
+  gateways: readonly Route[],
 ): (configured: ConfiguredRoute, dev: string) => Hop | undefined {
   const explicit = new Set(config.routes.filter(isExplicit).map(placeOf))
   const unicast = snapshot.routes.filter((route) => route.type === UNICAST)
-  const defaults = unicast.filter(isMainDefault).sort((a, b) => a.priority - b.priority)
+  const defaults = unicast
+    .filter((route) => isPlainDefault(route) && route.protocol !== GATEWAY_PROTOCOL)
+    .sort((a, b) => a.priority - b.priority)
   const ours = unicast.filter((route) => route.protocol === PROTOCOL && !explicit.has(placeOf(route)))
   const oursByPlace = new Map(ours.map((route) => [placeOf(route), route]))
 
   return (configured, dev) => {
     const { family, dst } = configured
-    const onNic = (route: Route) => route.family === family && route.dev === dev
-    const standing = defaults.find((route) => route.family === family && devicesOf(route).includes(dev))
+    const onNic = (route: Route) => route.family === family && devicesOf(route).includes(dev)
+    const standing = defaults.find(onNic)
     if (standing) return standing.nexthops?.find((hop) => hop.dev === dev) ?? standing
-    const hop = hints.get(dst) ?? oursByPlace.get(placeOf(configured)) ?? ours.find(onNic)
+    const hop = hints.get(dst) ?? oursByPlace.get(placeOf(configured)) ?? ours.find(onNic) ?? gateways.find(onNic)
     if (hop) return hop
     return unicast.some((route) => onNic(route) && route.dst === `${CALICO_GATEWAY}/32`)
       ? { gw: CALICO_GATEWAY }

@@ -25,14 +25,23 @@ export function effectiveConfig(conf: NetConf): Config {
     const theirs = parseConfig(args, ['args', 'cni'])
     const inside = (inner: string) => within.some((outer) => isWithin(inner, outer))
     const outside = `outside of "overrides.within" (${within.join(', ') || 'none'})`
-    for (const { key, dst } of theirs.routes) if (!inside(dst)) problems.push(`${key}.dst: ${dst} is ${outside}`)
+    for (const { key, dst, gw, dev, given } of theirs.routes) {
+      if (!inside(dst)) problems.push(`${key}.dst: ${dst} is ${outside}`)
+      if (gw !== undefined && !inside(gw)) problems.push(`${key}.gw: ${gw} is ${outside}`)
+      if (dev !== undefined) problems.push(`${key}.dev: not for a pod to choose; routes are those of the NIC`)
+      if (given.table !== undefined)
+        problems.push(`${key}.table: not for a pod to choose; routes are those of the main table`)
+    }
+    if (theirs.gateway?.dev !== undefined)
+      problems.push('args.cni.ovnGateway.dev: not for a pod to choose; routes are those of the NIC')
     for (const asked of Object.values(theirs.gateway?.ask ?? {})) {
       if (asked !== 'auto' && !inside(asked.address))
         problems.push(`args.cni.ovnGateway: ${asked.address} is ${outside}`)
     }
     if (problems.length === 0) {
-      // Parsed once more as a whole: what was fine by itself may contradict the rest.
-      return parseConfig({ ...conf, ...Object.fromEntries(wanted.map((key) => [key, args[key]])) })
+      // Parsed once more as a whole: what was fine by itself may contradict the rest. Their routes keep the path they have.
+      const merged = parseConfig({ ...conf, ...Object.fromEntries(wanted.map((key) => [key, args[key]])) })
+      return args.routes === undefined ? merged : { ...merged, routes: theirs.routes }
     }
   }
   const [first = '', ...others] = problems

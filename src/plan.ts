@@ -62,7 +62,8 @@ export function planAdd(
     )
 
   const present = byDestination(snapshot.routes, new Set(config.routes.map((route) => route.dst)))
-  const learn = nextHops(config, snapshot, hints)
+  const defaults = planDefaults(config, ifname, snapshot, reported)
+  const learn = nextHops(config, snapshot, hints, defaults.gateways)
   const ops: RouteOp[] = []
   const routes: AppliedRoute[] = []
   const problems: string[] = []
@@ -74,12 +75,11 @@ export function planAdd(
       continue
     }
     routes.push({ configured, route })
-    const old = sameDst.find((other) => samePlace(other, route))
-    if (!old) ops.push({ op: 'add', route, why: configured.key })
+    const inPlace = sameDst.filter((other) => samePlace(other, route))
+    if (inPlace.length === 0) ops.push({ op: 'add', route, why: configured.key })
     // The same made by another plugin stays that plugin's.
-    else if (!sameWay(old, route)) ops.push({ op: 'replace', route, why: configured.key })
+    else if (!inPlace.some((old) => sameWay(old, route))) ops.push({ op: 'replace', route, why: configured.key })
   }
-  const defaults = planDefaults(config, ifname, snapshot, reported)
   ops.push(...defaults.ops)
   problems.push(...defaults.problems)
   if (config.kubevirt && problems.length === 0) problems.push(...kubevirtProblems(afterwards(snapshot, ops), ifname))
@@ -128,7 +128,7 @@ function planRoute(
   const hop = isExplicit(configured) ? configured : learn(configured, dev)
   if (!hop) return noHop(configured, dev)
   const route = routeVia(hop, configured, dev)
-  return routeProblem(configured, route, snapshot, sameDst) ?? route
+  return routeProblem(configured, route, ifname, snapshot, sameDst) ?? route
 }
 
 /** A configured route with everything filled in that the kernel knows. */
@@ -164,6 +164,7 @@ function linkProblem({ key, dev: given }: ConfiguredRoute, dev: string, snapshot
 function routeProblem(
   { key }: ConfiguredRoute,
   route: Route,
+  ifname: string,
   snapshot: Snapshot,
   sameDst: readonly Route[],
 ): string | undefined {
@@ -171,10 +172,17 @@ function routeProblem(
   if (src !== undefined && !snapshot.links.some(({ addresses }) => addresses.includes(src))) {
     return `${key}.src: ${src} is no address of the pod; its IPv${family} addresses are ${addressesOf(family, snapshot)}`
   }
-  const old = sameDst.find((other) => samePlace(other, route))
-  const taken = sameDst.find((other) => samePlace(other, route) && (other.type !== UNICAST || other.dev !== dev))
-  if (taken)
+  const inPlace = sameDst.filter((other) => samePlace(other, route))
+  const old = inPlace.find((other) => sameWay(other, route)) ?? inPlace[0]
+  // On the NIC itself a route may be replaced; on another one only if it is ours or just so.
+  const mayGo = (other: Route) =>
+    other.type === UNICAST &&
+    other.dev === dev &&
+    (dev === ifname || other.protocol === PROTOCOL || sameWay(other, route))
+  const taken = inPlace.find((other) => !mayGo(other))
+  if (taken) {
     return `${key}: the pod has another route to ${dst} already: ${routeText(taken)}; give this one another "priority"`
+  }
   if (old?.opaque !== undefined && !sameWay(old, route)) {
     return `${key}: ${routeText(old)} is in its place, with an attribute (${old.opaque}) that could not be restored; give this one another "priority"`
   }

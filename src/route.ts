@@ -43,8 +43,13 @@ export function restored(route: Route): Route {
   return { ...route, protocol: RESTORED_PROTOCOL, priority: (route.priority - DEMOTED_PRIORITY) % SLOT }
 }
 
+/** A default route for all packets: one by type of service or source is for some only. */
+export function isPlainDefault(route: Route): boolean {
+  return isMainDefault(route) && route.tos === undefined && route.from === undefined
+}
+
 export function isDemoted(route: Route): boolean {
-  return isMainDefault(route) && route.protocol === DEMOTED_PROTOCOL && route.priority >= DEMOTED_PRIORITY
+  return isPlainDefault(route) && route.protocol === DEMOTED_PROTOCOL && route.priority >= DEMOTED_PRIORITY
 }
 
 /** RTPROT_BOOT: what ip(8) and netlink libraries give a route that is added without a protocol. */
@@ -87,6 +92,10 @@ export interface Route {
   readonly protocol: number
   /** The metric. */
   readonly priority: number
+  /** Only for packets with this type of service (IPv4). */
+  readonly tos?: string
+  /** Only for packets from this prefix (IPv6). */
+  readonly from?: string
   /** IPv4 only: IPv6 routes have no scope. */
   readonly scope?: number
   readonly src?: string
@@ -106,7 +115,7 @@ export interface Route {
 
 /** A change to the pod's routes, with the configuration key it comes from (`routes[0]`, `defaultRoute`). */
 export type RouteOp =
-  | { readonly op: 'add' | 'replace'; readonly route: Route; readonly why: string }
+  | { readonly op: 'add' | 'append' | 'replace'; readonly route: Route; readonly why: string }
   | { readonly op: 'del'; readonly route: Route; readonly why: string }
 
 export interface Link {
@@ -124,9 +133,19 @@ export interface Snapshot {
   readonly links: readonly Link[]
 }
 
-/** True if two routes compete for one place: the kernel has room for one of each family, table, prefix and metric. */
+/**
+ * True if two routes are in one place: the kernel then lets nobody add the second, and `replace` puts one for the other. Still there can be
+ * several in a place: who appends one (IPv4), or what the kernel learns from a router (IPv6), asks not.
+ */
 export function samePlace(a: Route, b: Route): boolean {
-  return a.dst === b.dst && a.table === b.table && a.priority === b.priority && a.family === b.family
+  return (
+    a.dst === b.dst &&
+    a.table === b.table &&
+    a.priority === b.priority &&
+    a.family === b.family &&
+    a.tos === b.tos &&
+    a.from === b.from
+  )
 }
 
 /** True if two routes send packets the same way, whoever made them. */
@@ -164,9 +183,15 @@ export function isMainDefault(route: Route): boolean {
   return route.table === MAIN_TABLE && route.type === UNICAST && route.dst === DEFAULT_DST[route.family]
 }
 
-/** The same for two routes of one family exactly if they compete for one place in the kernel. */
-export function placeOf({ dst, table, priority }: Pick<Route, 'dst' | 'table' | 'priority'>): string {
-  return `${dst} ${table} ${priority}`
+/** A key that is the same for two routes of one family exactly if they are in one place. */
+export function placeOf({
+  dst,
+  table,
+  priority,
+  tos,
+  from,
+}: Pick<Route, 'dst' | 'table' | 'priority' | 'tos' | 'from'>): string {
+  return `${dst} ${table} ${priority} ${tos ?? ''} ${from ?? ''}`
 }
 
 /** The routes to each of the destinations in `wanted`. */

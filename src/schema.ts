@@ -72,6 +72,11 @@ const ROUTE_KEYS = {
 const DISPOSITION = z.enum(['remove', 'demote', 'keep'])
 const DISPOSITION_KEYS = { ipv4: z.optional(DISPOSITION), ipv6: z.optional(DISPOSITION) }
 
+/** An absolute path of a file that leads nowhere else. */
+export function isLogPath(path: string): boolean {
+  return path.startsWith('/') && !path.endsWith('/') && !path.split('/').includes('..')
+}
+
 /** One entry of `routes`, by itself. */
 export const ROUTE = z.strictObject(ROUTE_KEYS)
 
@@ -87,10 +92,11 @@ const GATEWAY_KEYS = {
 }
 
 /** What `overrides.allow` may list: nothing that decides where root writes, or who decides. */
-export const OVERRIDABLE = ['defaultRoute', 'routes', 'ovnGateway', 'kubevirt', 'dryRun', 'logLevel'] as const
+export const OVERRIDABLE = ['defaultRoute', 'routes', 'ovnGateway', 'kubevirt', 'dryRun'] as const
 const OVERRIDES_KEYS = { allow: z.optional(z.array(z.enum(OVERRIDABLE))), within: z.optional(z.array(dst)) }
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const
+export type LogLevel = (typeof LOG_LEVELS)[number]
 
 /** Our keys of a network configuration, the entries of `routes` unread. */
 export const CONF = z.looseObject({
@@ -102,11 +108,7 @@ export const CONF = z.looseObject({
   dryRun: z.optional(z.boolean()),
   logLevel: z.optional(z.enum(LOG_LEVELS)),
   logFile: z.optional(
-    text((value) =>
-      value.startsWith('/') && !value.endsWith('/') && !value.split('/').includes('..')
-        ? undefined
-        : `must be the absolute path of a file, is ${quote(value)}`,
-    ),
+    text((value) => (isLogPath(value) ? undefined : `must be the absolute path of a file, is ${quote(value)}`)),
   ),
 })
 

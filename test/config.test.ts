@@ -26,7 +26,6 @@ describe('a configuration', () => {
       routes: [],
       kubevirt: false,
       dryRun: false,
-      logLevel: 'info',
     })
   })
 
@@ -188,7 +187,7 @@ describe('a wrong configuration is refused with code 7, key path first', () => {
     ['kubevirt: must be a boolean, is "yes"', { kubevirt: 'yes' }],
     ['overrides.alow: unknown key; did you mean "allow"?', { overrides: { alow: [] } }],
     [
-      'overrides.allow[0]: must be defaultRoute, routes, ovnGateway, kubevirt, dryRun or logLevel, is "logFile"',
+      'overrides.allow[0]: must be defaultRoute, routes, ovnGateway, kubevirt or dryRun, is "logFile"',
       { overrides: { allow: ['logFile'] } },
     ],
     [

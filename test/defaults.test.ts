@@ -49,7 +49,7 @@ describe('demote', () => {
       'route add 0.0.0.0/0 via 10.0.1.1 dev net1 proto 144 metric 4026531840',
       'route del 0.0.0.0/0 via 10.0.1.1 dev net1 proto 3',
       'route add ::/0 via fd00:10:0:1::1 dev net1 proto 144 metric 4026532864',
-      'route del ::/0 via fd00:10:0:1::1 dev net1 proto 3',
+      'route del ::/0 via fd00:10:0:1::1 dev net1 proto 3 metric 1024',
     ])
   })
 
@@ -73,7 +73,7 @@ describe('demote', () => {
   it("restores what it demoted when Calico's NIC turns out to be there", () => {
     expect(add(conf, 'net1', pod(PARKED4, PARKED6, UNDERLAY4)).defaults).toEqual([
       '0.0.0.0/0 via 10.0.1.1 dev net1 proto 145',
-      '::/0 via fd00:10:0:1::1 dev net1 proto 145',
+      '::/0 via fd00:10:0:1::1 dev net1 proto 145 metric 1024',
     ])
   })
 })
@@ -87,10 +87,10 @@ describe('ovnGateway: auto on the NIC of Calico', () => {
         'route add 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142',
         'route replace 0.0.0.0/0 via 10.0.1.1 dev net1 proto 145',
         'route del 0.0.0.0/0 via 10.0.1.1 dev net1 proto 144 metric 4026531840',
-        'route replace ::/0 via fd00:10:0:1::1 dev net1 proto 145',
+        'route replace ::/0 via fd00:10:0:1::1 dev net1 proto 145 metric 1024',
         'route del ::/0 via fd00:10:0:1::1 dev net1 proto 144 metric 4026532864',
       ],
-      defaults: ['0.0.0.0/0 via 10.0.1.1 dev net1 proto 145', '::/0 via fd00:10:0:1::1 dev net1 proto 145'],
+      defaults: ['0.0.0.0/0 via 10.0.1.1 dev net1 proto 145', '::/0 via fd00:10:0:1::1 dev net1 proto 145 metric 1024'],
       warnings: [],
     })
   })
@@ -124,7 +124,7 @@ describe('ovnGateway: auto on the NIC of Calico', () => {
   it('reports the default of a third NIC and leaves it', () => {
     const foreign = route(4, '0.0.0.0/0', { gw: '172.16.3.2', dev: 'net2', priority: 50 })
     expect(add(conf, 'eth0', pod(DEFAULT4, PARKED4, foreign))).toMatchObject({
-      defaults: ['0.0.0.0/0 via 172.16.3.2 dev net2 proto 3 metric 50', '0.0.0.0/0 via 10.0.1.1 dev net1 proto 145'],
+      defaults: ['0.0.0.0/0 via 10.0.1.1 dev net1 proto 145', '0.0.0.0/0 via 172.16.3.2 dev net2 proto 3 metric 50'],
       warnings: ['the pod keeps another default route: 0.0.0.0/0 via 172.16.3.2 dev net2 proto 3 metric 50'],
     })
   })
@@ -238,7 +238,7 @@ describe('DEL', () => {
   it('of the NIC that was demoted restores it', () => {
     expect(del({}, 'net1', pod(PARKED4, PARKED6))).toEqual([
       '0.0.0.0/0 via 10.0.1.1 dev net1 proto 145',
-      '::/0 via fd00:10:0:1::1 dev net1 proto 145',
+      '::/0 via fd00:10:0:1::1 dev net1 proto 145 metric 1024',
     ])
   })
 })
@@ -259,18 +259,106 @@ describe('several demoted defaults', () => {
   })
 })
 
-describe('several defaults in one place, as `ip route append` makes them', () => {
-  it('the one asked for stays, the one of the NIC goes', () => {
-    const mine = route(4, '0.0.0.0/0', { gw: '10.0.1.1', dev: 'eth0' })
-    const theirs = route(4, '0.0.0.0/0', { gw: '172.16.3.2', dev: 'net2' })
-    const conf = { ovnGateway: { ipv4: '172.16.3.2', dev: 'net2', onlink: true } }
-    for (const pair of [
-      [mine, theirs],
-      [theirs, mine],
-    ]) {
-      expect(planAdd(parseConfig(conf), 'eth0', pod(...pair)).ops.map(batchLine)).toEqual([
-        'route del 0.0.0.0/0 via 10.0.1.1 dev eth0 proto 3',
-      ])
-    }
+describe('several defaults in one place', () => {
+  const address4 = { ovnGateway: { ipv4: '10.0.1.1', dev: 'net1' } }
+  const address6 = { ovnGateway: { ipv6: 'fd00:10:0:1::1', dev: 'net1' } }
+  const lines = (conf: Record<string, unknown>, ifname: string, ...routes: Route[]) =>
+    planAdd(parseConfig(conf), ifname, pod(...routes)).ops.map(batchLine)
+
+  it('the one asked for stays, the one of the NIC goes, whichever was appended', () => {
+    const pairs = [
+      [DEFAULT4, OVN4],
+      [OVN4, DEFAULT4],
+    ]
+    for (const pair of pairs)
+      expect(lines(address4, 'eth0', ...pair)).toEqual(['route del 0.0.0.0/0 via 169.254.1.1 dev eth0 proto 3'])
+  })
+
+  it('all of the NIC go, also those that the gateway did not replace', () => {
+    const appended = { ...DEFAULT4, gw: '169.254.1.2' }
+    expect(lines(address4, 'eth0', DEFAULT4, appended)).toEqual([
+      'route replace 0.0.0.0/0 via 10.0.1.1 dev net1 proto 143',
+      'route del 0.0.0.0/0 via 169.254.1.2 dev eth0 proto 3',
+    ])
+  })
+
+  it('one of another NIC keeps IPv6 from replacing: the kernel might take that one', () => {
+    const learnt = { ...DEFAULT6, gw: 'fe80::1', protocol: 9 }
+    const third = { ...OVN6, gw: 'fd00:10:0:2::1', dev: 'net2' }
+    expect(planAdd(parseConfig(address6), 'eth0', pod(learnt, third)).problems).toEqual([
+      'ovnGateway: the pod has another default route with the same metric: ::/0 via fd00:10:0:2::1 dev net2 proto 3 metric 1024; set "ovnGateway": {"priority": ...}',
+    ])
+  })
+
+  it('one from a router advertisement on another NIC is no reason to refuse the one that stands', () => {
+    const learnt = { ...DEFAULT6, gw: 'fe80::1', protocol: 9 }
+    expect(add({ ovnGateway: { ipv6: 'auto' } }, 'net1', pod(learnt, OVN6), { 6: 'fd00:10:0:1::1' }).lines).toEqual([])
+  })
+})
+
+describe('a default for some packets only', () => {
+  const fromSubnet = route(6, '::/0', { gw: 'fd00:10:0:1::1', dev: 'net1', from: 'fd00:10:0:1::/64' })
+
+  it('is not the gateway asked for', () => {
+    const { lines } = add({ ovnGateway: { ipv6: 'fd00:10:0:1::1', dev: 'net1' } }, 'eth0', pod(fromSubnet, DEFAULT6))
+    expect(lines).toEqual(['route replace ::/0 via fd00:10:0:1::1 dev net1 proto 143 metric 1024'])
+  })
+
+  it('goes with the others of the NIC', () => {
+    expect(add({}, 'net1', pod(fromSubnet)).lines).toEqual([
+      'route del ::/0 from fd00:10:0:1::/64 via fd00:10:0:1::1 dev net1 proto 3 metric 1024',
+    ])
+    expect(add({}, 'eth0', pod({ ...DEFAULT4, tos: '0x10' })).lines).toEqual([
+      'route del 0.0.0.0/0 via 169.254.1.1 dev eth0 proto 3 tos 0x10',
+    ])
+  })
+
+  it('lends its next hop to nobody', () => {
+    const plan = planAdd(parseConfig({ routes: [{ dst: 'fd00::/48' }] }), 'net1', pod(fromSubnet))
+    expect(plan.problems).toHaveLength(1)
+  })
+})
+
+describe('a default that could not be put back as it was', () => {
+  it.each<[string, Partial<Route>, string]>([
+    [
+      'has an attribute that ip does not print as it takes it',
+      { opaque: 'features' },
+      'has an attribute (features) that could not be restored; set "defaultRoute": {"ipv4": "keep"} to leave it',
+    ],
+    [
+      'has too large a metric',
+      { priority: 300_000_000 },
+      'is too large to be demoted; set "defaultRoute": {"ipv4": "keep"} to leave it',
+    ],
+  ])('is not demoted: it %s', (_, more, problem) => {
+    const { problems, ops } = planAdd(parseConfig({ defaultRoute: 'demote' }), 'net1', pod({ ...OVN4, ...more }))
+    expect(problems).toEqual([expect.stringContaining(problem)])
+    expect(ops).toEqual([])
+  })
+})
+
+describe('a second NIC of Kube-OVN with routes of ours', () => {
+  it("is not taken for Calico's: the default still makes way", () => {
+    const ours = route(4, '10.60.0.0/16', { gw: '10.0.1.1', dev: 'net1', protocol: 142 })
+    const second = route(4, '0.0.0.0/0', { gw: '172.16.3.2', dev: 'net2' })
+    expect(add({ defaultRoute: 'demote' }, 'net2', pod(PARKED4, ours, second)).defaults).not.toContain(
+      '0.0.0.0/0 via 172.16.3.2 dev net2 proto 3',
+    )
+  })
+})
+
+describe('the next hop of a route beside ovnGateway', () => {
+  const conf = { ovnGateway: '10.0.1.7', routes: [{ dst: '10.88.0.0/16' }] }
+
+  it("is that of the NIC's own default, also when that is gone", () => {
+    expect(add(conf, 'net1', pod(OVN4)).lines).toEqual([
+      'route add 10.88.0.0/16 via 10.0.1.1 dev net1 proto 142',
+      'route replace 0.0.0.0/0 via 10.0.1.7 dev net1 proto 143',
+    ])
+  })
+
+  it('is the gateway itself where the NIC has no default of its own', () => {
+    expect(add(conf, 'net1', pod()).lines).toContain('route add 10.88.0.0/16 via 10.0.1.7 dev net1 proto 142')
   })
 })

@@ -67,7 +67,7 @@ describe('an answer to route show', () => {
     ['onlink', { flags: ['onlink'] }, { onlink: true }],
     ['the seconds it has to live', { expires: 599 }, { expires: 599 }],
     ['metrics that cannot be written as they are read, as such', { metrics: [{ rtt: 37 }] }, { opaque: 'rtt' }],
-    ['tos', { tos: '0x10' }, { extra: ['tos', '0x10'] }],
+    ['tos', { tos: '0x10' }, { tos: '0x10' }],
     ['a nexthop object', { nhid: 7 }, { nhid: 7 }],
     ['an encapsulation, which cannot be written back', { encap: 'mpls' }, { opaque: 'encap' }],
   ])('keeps %s', (_, json, more) => {
@@ -100,6 +100,16 @@ describe('an answer to route show', () => {
 
   it.each(['', 'Usage: ip route', '{', '[{"dst":'])('throws at %j', (answer) => {
     expect(() => parseRoutes(answer)).toThrow(SyntaxError)
+  })
+})
+
+describe('an encapsulated route, whose object has a second dst', () => {
+  // ip -json -Numeric -details, iproute2 6.1: ip route add default encap ip id 1 dst 9.9.9.9 via 169.254.1.1 dev eth0
+  const answer =
+    '[{"type":"1","dst":"default","encap":"ip","id":1,"src":"0.0.0.0","dst":"9.9.9.9","ttl":0,"tos":0,"gateway":"169.254.1.1","dev":"eth0","protocol":"3","scope":"0","flags":[]}]'
+
+  it('is seen for what it is, and as one that cannot be put back', () => {
+    expect(parseRoutes(answer)).toMatchObject([{ dst: '0.0.0.0/0', gw: '169.254.1.1', dev: 'eth0', opaque: 'encap' }])
   })
 })
 
@@ -137,7 +147,7 @@ describe('a batch line', () => {
       route(4, '10.50.0.0/16', { ...eth0, gw: '169.254.1.1' }),
     ],
     [
-      'route replace fd00:10:50::/48 via fe80::1 dev eth0 proto 142',
+      'route replace fd00:10:50::/48 via fe80::1 dev eth0 proto 142 metric 1024',
       'replace',
       route(6, 'fd00:10:50::/48', { ...eth0, gw: 'fe80::1' }),
     ],
@@ -167,7 +177,7 @@ describe('a batch line', () => {
       }),
     ],
     ['route del 0.0.0.0/0 via 169.254.1.1 dev eth0 proto 3', 'del', DEFAULT4],
-    ['route del ::/0 via fe80::ecee:eeff:feee:eeee dev eth0 proto 3', 'del', DEFAULT6],
+    ['route del ::/0 via fe80::ecee:eeff:feee:eeee dev eth0 proto 3 metric 1024', 'del', DEFAULT6],
     ['route del 169.254.1.1/32 dev eth0 proto 3', 'del', LINK4],
     [
       'route add ::/0 via fe80::1 dev eth0 proto 9 metric 512 pref high',
@@ -196,8 +206,10 @@ describe('a batch line', () => {
 
   it('has the seconds to live, but not to delete it', () => {
     const mortal = route(6, 'fd00::/48', { dev: 'eth0', expires: 600 })
-    expect(batchLine({ op: 'add', route: mortal, why: '' })).toBe('route add fd00::/48 dev eth0 proto 3 expires 600')
-    expect(batchLine({ op: 'del', route: mortal, why: '' })).toBe('route del fd00::/48 dev eth0 proto 3')
+    expect(batchLine({ op: 'add', route: mortal, why: '' })).toBe(
+      'route add fd00::/48 dev eth0 proto 3 metric 1024 expires 600',
+    )
+    expect(batchLine({ op: 'del', route: mortal, why: '' })).toBe('route del fd00::/48 dev eth0 proto 3 metric 1024')
   })
 
   it('without its verb is the text of a route', () => {

@@ -102,7 +102,11 @@ describe('kubevirt: true', () => {
   })
 
   it.each([
-    ['that leads nowhere', route(4, '10.60.0.0/16', { type: 7 }), 'a route that leads nowhere, 10.60.0.0/16 proto 3'],
+    [
+      'that leads nowhere',
+      route(4, '10.60.0.0/16', { type: 7 }),
+      'a route that leads nowhere, unreachable 10.60.0.0/16 proto 3',
+    ],
     [
       'over several next hops, on whatever NIC',
       route(4, '10.60.0.0/16', { nexthops: [{ gw: '10.0.1.1', dev: 'net1', weight: 1, onlink: false }] }),

@@ -21,6 +21,12 @@ const conf = (cni: Record<string, unknown>, overrides?: unknown) => ({
 })
 
 describe('args.cni', () => {
+  it('that was taken is where later messages point', () => {
+    expect(effectiveConfig(conf({ routes: [{ dst: '10.50.31.0/24' }] }, OVERRIDES)).routes[0]?.key).toBe(
+      'args.cni.routes[0]',
+    )
+  })
+
   it('changes nothing if it has no key of ours', () => {
     expect(effectiveConfig(conf({ ips: ['10.0.0.1/32'], mac: 'x' })).routes.map(({ dst }) => dst)).toEqual([
       '10.199.0.0/16',
@@ -64,6 +70,26 @@ describe('args.cni', () => {
       'args.cni.routes[0].dst: 10.50.0.0/24 is outside of "overrides.within" (none)',
       { routes: [{ dst: '10.50.0.0/24' }] },
       { allow: ['routes'] },
+    ],
+    [
+      'args.cni.routes[0].gw: 192.0.2.66 is outside of "overrides.within" (10.50.0.0/16, fd00:10::/32)',
+      { routes: [{ dst: '10.50.7.0/24', gw: '192.0.2.66', onlink: true }] },
+      OVERRIDES,
+    ],
+    [
+      'args.cni.routes[0].dev: not for a pod to choose; routes are those of the NIC',
+      { routes: [{ dst: '10.50.7.0/24', dev: 'net1' }] },
+      OVERRIDES,
+    ],
+    [
+      'args.cni.routes[0].table: not for a pod to choose; routes are those of the main table',
+      { routes: [{ dst: '10.50.7.0/24', table: 253 }] },
+      OVERRIDES,
+    ],
+    [
+      'args.cni.ovnGateway.dev: not for a pod to choose; routes are those of the NIC',
+      { ovnGateway: { dev: 'net1' } },
+      OVERRIDES,
     ],
     [
       'args.cni.ovnGateway: 10.60.0.1 is outside of "overrides.within" (10.50.0.0/16, fd00:10::/32)',

@@ -112,9 +112,9 @@ describe('two copies of the plugin in one pod', () => {
         '10.0.1.0/24 dev net1',
         '10.50.0.0/16 via 169.254.1.1 dev eth0',
         '169.254.1.1/32 dev eth0',
-        '::/0 via fd00:10:0:1::1 dev net1',
-        'fd00:10:0:1::/64 dev net1',
-        'fd00:10:50::/48 via fe80::ecee:eeff:feee:eeee dev eth0',
+        '::/0 via fd00:10:0:1::1 dev net1 metric 1024',
+        'fd00:10:0:1::/64 dev net1 metric 1024',
+        'fd00:10:50::/48 via fe80::ecee:eeff:feee:eeee dev eth0 metric 1024',
       ].join('\n'),
     ])
   })
@@ -149,7 +149,7 @@ describe('two copies of the plugin in one pod', () => {
         '0.0.0.0/0 via 10.0.1.1 dev net1',
         '10.50.0.0/16 via 169.254.1.1 dev eth0',
         '169.254.1.1/32 dev eth0',
-        '::/0 via fd00:10:0:1::1 dev net1',
+        '::/0 via fd00:10:0:1::1 dev net1 metric 1024',
       ].join('\n'),
     ])
     expect(blocked).toBeLessThan(2900)
@@ -177,7 +177,7 @@ describe('two copies of the plugin in one pod', () => {
         '10.50.0.0/16 via 169.254.1.1 dev eth0',
         '169.254.1.1/32 dev eth0',
         '::/0 via fd00:10:0:1::1 dev net1 metric 4096',
-        'fd00:10:50::/48 via fe80::ecee:eeff:feee:eeee dev eth0',
+        'fd00:10:50::/48 via fe80::ecee:eeff:feee:eeee dev eth0 metric 1024',
       ].join('\n'),
     ])
   })

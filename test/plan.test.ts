@@ -28,7 +28,7 @@ function refusal(run: () => unknown): { code: number; message: string } {
 
 const OURS = { dev: 'eth0', protocol: 142 }
 const REMOVE4 = 'route del 0.0.0.0/0 via 169.254.1.1 dev eth0 proto 3'
-const REMOVE6 = 'route del ::/0 via fe80::ecee:eeff:feee:eeee dev eth0 proto 3'
+const REMOVE6 = 'route del ::/0 via fe80::ecee:eeff:feee:eeee dev eth0 proto 3 metric 1024'
 
 describe('ADD in a pod as Calico wires it', () => {
   it('removes the default routes of both families', () => {
@@ -39,7 +39,7 @@ describe('ADD in a pod as Calico wires it', () => {
     expect(batch({ routes: [{ dst: '10.199.0.0/16' }, { dst: '10.50.0.0/16' }, { dst: 'fd00:10:50::/48' }] })).toEqual([
       'route add 10.199.0.0/16 via 169.254.1.1 dev eth0 proto 142',
       'route add 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142',
-      'route add fd00:10:50::/48 via fe80::ecee:eeff:feee:eeee dev eth0 proto 142',
+      'route add fd00:10:50::/48 via fe80::ecee:eeff:feee:eeee dev eth0 proto 142 metric 1024',
       REMOVE4,
       REMOVE6,
     ])
@@ -226,12 +226,41 @@ describe('a route that is there already', () => {
 
   it.each<[string, Partial<Route>, string]>([
     ['on another interface', { dev: 'net1', gw: '10.0.1.1' }, '10.50.0.0/16 via 10.0.1.1 dev net1 proto 3'],
-    ['that leads nowhere', { type: 6 }, '10.50.0.0/16 proto 3'],
+    ['that leads nowhere', { type: 6 }, 'blackhole 10.50.0.0/16 proto 3'],
   ])('%s is not taken away', (_, more, text) => {
     expect(refusal(() => batch(conf, calicoPod(route(4, '10.50.0.0/16', more))))).toEqual({
       code: 7,
       message: `routes[0]: the pod has another route to 10.50.0.0/16 already: ${text}; give this one another "priority"`,
     })
+  })
+})
+
+describe('with `dev`, on another NIC', () => {
+  const conf = { defaultRoute: 'keep', routes: [{ dst: '10.60.0.0/16', dev: 'net1', scope: 'link' }] }
+  const there = (more: Partial<Route>) => route(4, '10.60.0.0/16', { dev: 'net1', ...more })
+
+  it("no route of somebody else's is replaced", () => {
+    expect(refusal(() => batch(conf, calicoPod(there({ gw: '10.0.1.1' })))).message).toMatch(
+      /^routes\[0\]: the pod has another route/,
+    )
+  })
+
+  it.each<[string, Partial<Route>, string[]]>([
+    ['one just so is left', {}, []],
+    ['one of ours is replaced', { gw: '10.0.1.1', protocol: 142 }, ['route replace 10.60.0.0/16 dev net1 proto 142']],
+  ])('%s', (_, more, lines) => {
+    expect(batch(conf, calicoPod(there(more)))).toEqual(lines)
+  })
+})
+
+describe('a route for some packets only', () => {
+  it.each<[string, Route]>([
+    ['type of service', route(4, '10.50.0.0/16', { dev: 'eth0', gw: '169.254.1.1', tos: '0x10' })],
+    ['type of service, on another NIC', route(4, '10.50.0.0/16', { dev: 'net1', gw: '10.0.1.1', tos: '0x10' })],
+  ])("by %s is in nobody's way", (_, other) => {
+    expect(batch({ defaultRoute: 'keep', routes: [{ dst: '10.50.0.0/16' }] }, calicoPod(other))).toEqual([
+      'route add 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142',
+    ])
   })
 })
 
@@ -334,7 +363,7 @@ describe('the check after the changes', () => {
     expect(unmet(ops, [DEFAULT4, DEFAULT6])).toEqual([
       'routes[0]: no route 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142',
       'defaultRoute: still there: 0.0.0.0/0 via 169.254.1.1 dev eth0 proto 3',
-      'defaultRoute: still there: ::/0 via fe80::ecee:eeff:feee:eeee dev eth0 proto 3',
+      'defaultRoute: still there: ::/0 via fe80::ecee:eeff:feee:eeee dev eth0 proto 3 metric 1024',
     ])
   })
 })

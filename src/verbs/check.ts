@@ -9,7 +9,7 @@ import { effectiveConfig } from '../overrides.ts'
 import { planAdd } from '../plan.ts'
 import type { Request } from '../request.ts'
 import { gatewaysOf, type PrevResult, parsePrevResult } from '../result.ts'
-import type { RouteOp, Snapshot } from '../route.ts'
+import { isDemoted, MAIN_TABLE, RESTORED_PROTOCOL, type RouteOp, type Snapshot, samePlace } from '../route.ts'
 import { refuseUnwritable } from './checks.ts'
 
 /**
@@ -34,23 +34,36 @@ function differences(config: Config, ifname: string, prev: PrevResult, snapshot:
   if (!nic) return [`the pod has no interface ${ifname}`]
   // KubeVirt's bridge binding moves the NIC into a bridge, and leaves a dummy of its name that has addresses and no routes.
   if (nic.kind === 'dummy') return []
-  const { ops, problems } = planAdd(config, ifname, snapshot, { gateways: gatewaysOf(prev), hops: hopsOf(prev) })
-  return [...problems, ...ops.map((op) => difference(op, snapshot))]
+  const { ops, problems } = planAdd(config, ifname, snapshot, {
+    gateways: gatewaysOf(prev),
+    hops: hopsOf(prev, config),
+  })
+  // A demoted default that nobody restored is the state ADD left, too: Calico's chain need not ask for it.
+  const left = ops.filter(
+    ({ why, route }) => !(why === 'defaultRoute' && (isDemoted(route) || route.protocol === RESTORED_PROTOCOL)),
+  )
+  return [...problems, ...left.map((op) => difference(op, snapshot))]
 }
 
-/** The next hops that ADD reported. */
-function hopsOf(prev: PrevResult): Map<string, Hop> {
-  return new Map((prev.routes ?? []).map(({ dst, gw }) => [dst, typeof gw === 'string' ? { gw } : {}]))
+/** The next hops that ADD reported, of the destinations that stand in the configuration once: the Result does not tell more apart. */
+function hopsOf(prev: PrevResult, { routes }: Config): Map<string, Hop> {
+  const once = new Set(
+    routes
+      .filter(({ dst, table }) => table === MAIN_TABLE && routes.filter((other) => other.dst === dst).length === 1)
+      .map(({ dst }) => dst),
+  )
+  return new Map(
+    (prev.routes ?? []).flatMap(({ dst, gw }) => (once.has(dst) ? [[dst, typeof gw === 'string' ? { gw } : {}]] : [])),
+  )
 }
 
 function difference({ op, route, why }: RouteOp, snapshot: Snapshot): string {
   switch (op) {
     case 'add':
+    case 'append':
       return `${why}: missing: ${routeText(route)}`
     case 'replace': {
-      const present = snapshot.routes.filter(
-        ({ dst, table, priority }) => dst === route.dst && table === route.table && priority === route.priority,
-      )
+      const present = snapshot.routes.filter((other) => samePlace(other, route))
       return `${why}: expected ${routeText(route)}, found ${present.map(routeText).join(', ')}`
     }
     case 'del':

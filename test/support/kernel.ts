@@ -1,17 +1,19 @@
 import { type Route, type RouteOp, type Snapshot, samePlace, sameRoute } from '../../src/route.ts'
 
 /**
- * What the kernel does with a batch, as far as the planner relies on it: a place holds one route, `add` wants it free,
- * `replace` takes it, `del` wants exactly the route it names.
+ * What the kernel does with a batch, as far as the planner relies on it: `add` wants a place free, `replace` takes the first
+ * route in it, `append` puts one behind what is there, `del` wants exactly the route it names.
  * @throws Error where ip(8) would stop
  */
 export function carryOut(snapshot: Snapshot, ops: readonly RouteOp[]): Snapshot {
-  let routes: readonly Route[] = snapshot.routes
+  const routes: Route[] = [...snapshot.routes]
   for (const { op, route } of ops) {
-    const others = routes.filter((other) => !(op === 'del' ? sameRoute(other, route) : samePlace(other, route)))
-    if (op === 'add' && others.length < routes.length) throw new Error(`File exists: ${JSON.stringify(route)}`)
-    if (op === 'del' && others.length === routes.length) throw new Error(`No such process: ${JSON.stringify(route)}`)
-    routes = op === 'del' ? others : [...others, route]
+    const at = routes.findIndex((other) => (op === 'del' ? sameRoute : samePlace)(other, route))
+    if (op === 'add' && at >= 0) throw new Error(`File exists: ${JSON.stringify(route)}`)
+    if (op === 'del' && at < 0) throw new Error(`No such process: ${JSON.stringify(route)}`)
+    if (op === 'del') routes.splice(at, 1)
+    else if (op === 'replace' && at >= 0) routes.splice(at, 1, route)
+    else routes.push(route)
   }
   return { ...snapshot, routes }
 }
