@@ -4,7 +4,7 @@ import { CniError, Code } from './errors.ts'
 import { isObject, type NetConf } from './request.ts'
 import { OVERRIDABLE } from './schema.ts'
 
-const NEVER = ['overrides', 'logFile'] as const
+const NEVER = ['overrides', 'logLevel', 'logFile'] as const
 
 /**
  * The configuration with what `args.cni` changes of it (Multus: the cni-args of a pod's annotation), as far as the operator's
