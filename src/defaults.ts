@@ -182,8 +182,10 @@ function gatewayOf(
     ...(family === 4 ? { scope: Scope.global } : {}),
     ...(onlink ? { onlink } : {}),
   })
-  const at = (route: Route): Route =>
-    priority === undefined ? route : { ...route, priority: priority || DEFAULT_PRIORITY[family] }
+  const at = (route: Route): Route => {
+    const wished = priority === undefined ? route.priority : priority || DEFAULT_PRIORITY[family]
+    return wished === route.priority ? route : { ...route, priority: wished, protocol: GATEWAY_PROTOCOL }
+  }
   const reachable = (gw: string) => onlink || isOnLink(gw, device, snapshot)
   const refusal = (gw: string) =>
     `${key}: ${gw} is not on-link on ${device}; give the gateway of the subnet of ${device}, name another NIC with "dev", or add "onlink": true`

@@ -40,7 +40,7 @@ interface RouteJson {
   metrics?: Record<string, unknown>[]
   nexthops?: HopJson[]
   nhid?: number
-  tos?: string
+  tos?: string | number
   from?: string
   [key: string]: unknown
 }
@@ -102,7 +102,7 @@ function parseRoute(json: RouteJson): Route {
   if (json.nexthops) route.nexthops = json.nexthops.map(parseHop)
   if (json.nhid !== undefined) route.nhid = json.nhid
   if (json.expires !== undefined) route.expires = json.expires
-  if (json.tos !== undefined) route.tos = json.tos
+  if (typeof json.tos === 'string') route.tos = json.tos // a number is that of an encapsulation
   if (json.from !== undefined) route.from = json.from
   const opaque = OPAQUE.find((key) => json[key] !== undefined)
   if (opaque !== undefined || json.nexthops?.some((hop) => hop.encap !== undefined)) route.opaque = opaque ?? 'encap'
