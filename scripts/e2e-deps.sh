@@ -13,7 +13,8 @@ leave_out() {
 
 debian_packages() {
   missing=
-  for package in iproute2 util-linux busybox-static containerd runc podman containernetworking-plugins; do
+  for package in iproute2 util-linux busybox-static containerd runc podman containernetworking-plugins \
+    openvswitch-switch ovn-central ovn-host ethtool; do
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing="$missing $package"
   done
   [ -n "$missing" ] || return 0

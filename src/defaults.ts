@@ -194,6 +194,14 @@ function gatewayOf(
 
   const byMetric = defaults.filter(isPlainDefault).sort((a, b) => a.priority - b.priority)
   const fits = (route: Route) => route.dev !== undefined && (dev === undefined || route.dev === dev)
+  // Restored before, and nobody is demoting it again.
+  const back = byMetric.find(
+    (route) =>
+      route.protocol === RESTORED_PROTOCOL &&
+      fits(route) &&
+      !byMetric.some((other) => isDemoted(other) && other.dev === route.dev && other.gw === route.gw),
+  )
+  if (back) return back
   const parked = byMetric.find((route) => isDemoted(route) && fits(route))
   if (parked) return at(restored(parked))
   if (reported !== undefined && device === ifname) {

@@ -259,6 +259,19 @@ describe('several demoted defaults', () => {
   })
 })
 
+describe('two demoted defaults', () => {
+  it('one is restored, the other stays where it is and is reported', () => {
+    const other = route(4, '0.0.0.0/0', { gw: '172.16.3.2', dev: 'net2', protocol: 144, priority: 0xf1000000 })
+    expect(add({ ovnGateway: 'auto' }, 'eth0', pod(DEFAULT4, PARKED4, other))).toMatchObject({
+      defaults: [
+        '0.0.0.0/0 via 10.0.1.1 dev net1 proto 145',
+        '0.0.0.0/0 via 172.16.3.2 dev net2 proto 144 metric 4043309056',
+      ],
+      warnings: ['the pod keeps another default route: 0.0.0.0/0 via 172.16.3.2 dev net2 proto 144 metric 4043309056'],
+    })
+  })
+})
+
 describe('several defaults in one place', () => {
   const address4 = { ovnGateway: { ipv4: '10.0.1.1', dev: 'net1' } }
   const address6 = { ovnGateway: { ipv6: 'fd00:10:0:1::1', dev: 'net1' } }

@@ -1,43 +1,141 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, describe, expect, it } from 'vitest'
-import { calicoPod } from '../support/calico.ts'
-import { configurations, EXAMPLES } from '../support/examples.ts'
-import { removeNamespaces, routes } from '../support/netns.ts'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { CALICO, type Pod } from '../support/calico.ts'
+import { configurations, EXAMPLES, type NetConf, placesOf } from '../support/examples.ts'
+import { configure, removeNamespaces, routes } from '../support/netns.ts'
+import { attachCalico, attachOvn, defaults, type Site, site } from '../support/ovn-nic.ts'
 import { calicoResult } from '../support/results.ts'
-import type { CniVersion } from '../support/runtime.ts'
+import type { CniResult, CniVersion } from '../support/runtime.ts'
 import { add, check, del } from '../support/verbs.ts'
 
-const scratch = mkdtempSync(join(tmpdir(), 'xcr-examples-'))
+let scratch = ''
+beforeEach(() => {
+  scratch = mkdtempSync(join(tmpdir(), 'xcr-examples-'))
+})
 afterEach(removeNamespaces)
 afterEach(() => rmSync(scratch, { recursive: true, force: true }))
 
-describe('an example, in a pod that Calico wired', () => {
-  it.each(EXAMPLES.flatMap((file) => configurations(file).map((conf) => ({ file, conf }))))(
+interface Attached {
+  readonly nic: Pod
+  readonly prevResult: (cniVersion: CniVersion) => CniResult
+}
+
+const calico = async (pod: Site): Promise<Attached> => {
+  const nic = await attachCalico(pod)
+  return { nic, prevResult: (cniVersion) => calicoResult(nic, { cniVersion }) }
+}
+const kubeOvn = async (pod: Site, options: { ifname?: string; defaultRoute?: boolean } = {}): Promise<Attached> => {
+  const nic = await attachOvn(pod, options)
+  return { nic, prevResult: (cniVersion) => inVersion(nic.result, cniVersion) }
+}
+
+function inVersion(result: CniResult, cniVersion: CniVersion): CniResult {
+  const version = (address: string) =>
+    cniVersion.startsWith('0.') ? { version: address.includes(':') ? '6' : '4' } : {}
+  return { ...result, cniVersion, ips: (result.ips ?? []).map((ip) => ({ ...ip, ...version(ip.address) })) }
+}
+
+/** Runs the chain of another example on its NIC, as the runtime would have done before. */
+async function runBefore(file: string, { nic, prevResult }: Attached): Promise<void> {
+  for (const conf of configurations(file)) {
+    await add(nic, { ...conf, cniVersion: '1.0.0', prevResult: prevResult('1.0.0') })
+  }
+}
+
+const ON_OVN = ['default via 10.0.1.1 dev net1', 'default via fd00:10:0:1::1 dev net1 metric 1024']
+
+/** For each example that configures this plugin: the pod it is for, and the default routes the pod has then. */
+const PODS: Record<string, { attach: (pod: Site) => Promise<Attached>; leaves: (string | RegExp)[] }> = {
+  'calico-underlay.yaml': { attach: calico, leaves: [] },
+  'calico-vm.yaml': { attach: calico, leaves: [] },
+  'calico-per-pod.yaml': { attach: calico, leaves: [] },
+  'calico.conflist': { attach: calico, leaves: [] },
+  'by-hand.json': { attach: calico, leaves: [] },
+  'ptp-services.conflist': { attach: calico, leaves: [] },
+  'kube-ovn-vpc.yaml': {
+    attach: async (pod) => {
+      await runBefore('calico-underlay.yaml', await calico(pod))
+      return kubeOvn(pod)
+    },
+    leaves: ON_OVN,
+  },
+  'kube-ovn-first.yaml': {
+    attach: kubeOvn,
+    leaves: [
+      /^default via 10\.0\.1\.1 dev net1 proto 144 metric 40\d+$/,
+      /^default via fd00:10:0:1::1 dev net1 proto 144 metric 40\d+$/,
+    ],
+  },
+  'calico-second.yaml': {
+    attach: async (pod) => {
+      await runBefore('kube-ovn-first.yaml', await kubeOvn(pod))
+      return calico(pod)
+    },
+    leaves: ['default via 10.0.1.1 dev net1 proto 145', 'default via fd00:10:0:1::1 dev net1 proto 145 metric 1024'],
+  },
+  'vpc-nat-gateway.yaml': {
+    attach: async (pod) => {
+      const eth0 = await kubeOvn(pod, { ifname: 'eth0' })
+      // the macvlan NIC, whose default route stands beside eth0's
+      await configure(
+        pod.underlay,
+        `link add outside type veth peer name net1 netns ${pod.netns}\nlink set outside up\naddr add 172.16.3.2/24 dev outside`,
+      )
+      await configure(
+        pod.netns,
+        'link set net1 up\naddr add 172.16.3.101/24 dev net1\nroute append default via 172.16.3.2 dev net1',
+      )
+      return eth0
+    },
+    leaves: ['default via 172.16.3.2 dev net1'],
+  },
+  'all-keys.json': {
+    attach: async (pod) => {
+      await kubeOvn(pod, { defaultRoute: false })
+      return calico(pod)
+    },
+    leaves: ['default via 10.0.1.1 dev net1 proto 143 metric 100', `default via ${CALICO[6]} dev eth0 metric 1024`],
+  },
+}
+
+const RUNNABLE = EXAMPLES.filter((file) => placesOf(file).length > 0)
+
+describe('an example, in a pod as it is for', () => {
+  test('is each one that configures this plugin', () => {
+    expect(Object.keys(PODS).sort()).toEqual(RUNNABLE.sort())
+  })
+
+  const expected = (conf: NetConf) => (conf.routes ?? []) as { dst: string; table?: number; scope?: string }[]
+
+  test.each(RUNNABLE.flatMap((file) => configurations(file).map((conf) => ({ file, conf }))))(
     '$file gives what it says, passes CHECK and is taken back by DEL',
     async ({ file, conf }) => {
-      const pod = await calicoPod()
+      await using pod = await site()
+      const wanted = PODS[file]
+      if (!wanted) throw new Error(`no pod for ${file}`)
+      const { nic, prevResult } = await wanted.attach(pod)
       const before = await routes(pod.netns)
       const cniVersion = conf.cniVersion as CniVersion
-      const prevResult = conf.prevResult ?? calicoResult(pod, { cniVersion })
       // The only thing an example names that is not the pod's: the node's log directory.
       const logFile = conf.logFile === undefined ? {} : { logFile: join(scratch, 'x.log') }
-      const config = { ...conf, ...logFile, cniVersion, prevResult }
+      const config = { ...conf, ...logFile, cniVersion, prevResult: conf.prevResult ?? prevResult(cniVersion) }
 
-      const result = await add(pod, config)
-      const after = await routes(pod.netns)
-      for (const { dst } of conf.routes as { dst: string; table?: number }[]) {
-        const table = (conf.routes as { dst: string; table?: number }[]).find((route) => route.dst === dst)?.table
-        const seen = table === undefined ? after : await routes(pod.netns, String(table))
-        expect(seen, file).toContainEqual(expect.stringMatching(`^${dst} .*proto 142`))
+      const result = await add(nic, config)
+      for (const { dst, table } of expected(conf)) {
+        const seen = await routes(pod.netns, table === undefined ? 'main' : String(table))
+        expect(seen).toContainEqual(expect.stringMatching(`^${dst} .*proto 142`))
       }
-      expect(after.some((route) => route.startsWith('default') && !route.includes(':'))).toBe(false)
+      expect(await defaults(pod.netns)).toEqual(
+        wanted.leaves.map((line) => (typeof line === 'string' ? line : expect.stringMatching(line))),
+      )
 
-      if (cniVersion !== '0.3.0' && cniVersion !== '0.3.1') await check(pod, { ...config, prevResult: result })
-      await del(pod, config)
-      expect((await routes(pod.netns)).filter((route) => route.includes('proto 142'))).toEqual([])
-      expect(before).not.toEqual(after)
+      expect(await add(nic, config)).toEqual(result)
+      if (cniVersion === '1.0.0' || cniVersion === '1.1.0') await check(nic, { ...config, prevResult: result })
+      await del(nic, config)
+      const left = await routes(pod.netns)
+      expect(left.filter((route) => route.includes('proto 142') && !before.includes(route))).toEqual([])
     },
   )
 })

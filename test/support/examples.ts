@@ -10,7 +10,86 @@ export type NetConf = { cniVersion: string; name: string; type: string; [key: st
 interface PluginList {
   cniVersion: string
   name: string
-  plugins: { type: string }[]
+  plugins: { type: string; [key: string]: unknown }[]
+}
+
+/** What examples are made of, as far as tests look into it. */
+interface Bodies {
+  NetworkAttachmentDefinition: { metadata: { name: string; namespace: string }; spec: { config: string } }
+  VirtualMachine: {
+    metadata: { name: string; namespace: string }
+    spec: {
+      template: {
+        metadata: { labels: Record<string, string>; annotations: Record<string, string> }
+        spec: {
+          domain: { devices: { interfaces: { name: string; bridge: object; macAddress: string }[] } }
+          networks: { name: string; multus: { networkName: string; default?: boolean } }[]
+        }
+      }
+    }
+  }
+  NetworkPolicy: {
+    metadata: { namespace: string }
+    spec: {
+      selector: string
+      types: string[]
+      egress: { action: string; destination: { nets: string[]; ports: number[] } }[]
+    }
+  }
+  Vpc: {
+    metadata: { name: string }
+    spec: { namespaces: string[]; staticRoutes: { cidr: string; nextHopIP: string }[] }
+  }
+  Subnet: {
+    metadata: { name: string }
+    spec: { vpc?: string; provider: string; cidrBlock: string; gateway: string; excludeIps: string[] }
+  }
+  VpcNatGateway: { spec: { vpc: string; subnet: string; lanIp: string; externalSubnets: string[] } }
+  'cloud-init 1': {
+    config: {
+      name: string
+      mac_address: string
+      subnets: {
+        type: string
+        address?: string
+        netmask?: string
+        routes?: { gateway: string; destination: string; netmask: string }[]
+      }[]
+    }[]
+  }
+  'cloud-init 2': {
+    ethernets: Record<
+      string,
+      {
+        match: { macaddress: string }
+        dhcp4?: boolean
+        addresses?: string[]
+        routes: { to: string; via: string }[]
+      }
+    >
+  }
+  'plugin list': PluginList
+  'network configuration': NetConf
+}
+export type Kind = keyof Bodies
+
+const KINDS: readonly string[] = [
+  'NetworkAttachmentDefinition',
+  'VirtualMachine',
+  'NetworkPolicy',
+  'Vpc',
+  'Subnet',
+  'VpcNatGateway',
+  'cloud-init 1',
+  'cloud-init 2',
+  'plugin list',
+  'network configuration',
+] satisfies Kind[]
+
+interface Document {
+  readonly file: string
+  readonly kind: Kind
+  readonly body: unknown
 }
 
 export const EXAMPLES = readdirSync(DIRECTORY).filter((file) => file !== 'README.md')
@@ -19,22 +98,51 @@ export const textOf = (file: string): string => readFileSync(new URL(file, DIREC
 
 export const directory = fileURLToPath(DIRECTORY)
 
-/** The plugin lists and single configurations in a file, NetworkAttachmentDefinitions opened. */
-function documents(file: string): (PluginList | NetConf)[] {
-  if (!file.endsWith('.yaml')) return [JSON.parse(textOf(file))]
-  return parseAllDocuments(textOf(file)).map((document) => {
-    if (document.errors.length > 0) throw document.errors[0]
-    const { kind, spec } = document.toJS()
-    if (kind !== 'NetworkAttachmentDefinition') throw new Error(`${file}: a ${kind} is not known here`)
-    return JSON.parse(spec.config)
+/** What a file holds, by kind. A kind that the tests do not know is an error: nothing would look at it. */
+export function documents(file: string): Document[] {
+  const bodies = file.endsWith('.yaml')
+    ? parseAllDocuments(textOf(file)).map((document) => {
+        if (document.errors.length > 0) throw document.errors[0]
+        return document.toJS()
+      })
+    : [JSON.parse(textOf(file))]
+  return bodies.map((body) => {
+    const kind = kindOf(body)
+    if (!KINDS.includes(kind)) throw new Error(`${file}: a ${kind} is not known here`)
+    return { file, kind: kind as Kind, body }
   })
 }
 
-/** What this plugin gets of an example: one configuration for each place in a chain that names it. */
-export function configurations(file: string): NetConf[] {
-  return documents(file).flatMap((document) => {
-    if (!('plugins' in document)) return document
-    const { plugins, cniVersion, name } = document as PluginList
-    return plugins.filter(({ type }) => type === 'x-calico-route').map((plugin) => ({ ...plugin, cniVersion, name }))
+function kindOf(body: Record<string, unknown>): string {
+  if ('kind' in body) return String(body.kind)
+  if ('version' in body) return `cloud-init ${body.version}`
+  return 'plugins' in body ? 'plugin list' : 'network configuration'
+}
+
+/** Every document of a kind in all examples. */
+export function all<K extends Kind>(kind: K): Bodies[K][] {
+  return EXAMPLES.flatMap(documents)
+    .filter((document) => document.kind === kind)
+    .map(({ body }) => body as Bodies[K])
+}
+
+/** The plugin list in a NetworkAttachmentDefinition. */
+export const pluginsOf = ({ spec }: Bodies['NetworkAttachmentDefinition']): PluginList => JSON.parse(spec.config)
+
+/** What this plugin gets of an example, for each place in a chain that names it, and after which plugin (none: by itself). */
+export function placesOf(file: string): { after: string | undefined; conf: NetConf }[] {
+  return documents(file).flatMap(({ kind, body }) => {
+    if (kind === 'network configuration') return { after: undefined, conf: body as NetConf }
+    if (kind !== 'NetworkAttachmentDefinition' && kind !== 'plugin list') return []
+    const list =
+      kind === 'plugin list' ? (body as PluginList) : pluginsOf(body as Bodies['NetworkAttachmentDefinition'])
+    const { plugins, cniVersion, name } = list
+    return plugins.flatMap((plugin, index) =>
+      plugin.type === 'x-calico-route'
+        ? { after: plugins[index - 1]?.type, conf: { ...plugin, cniVersion, name } }
+        : [],
+    )
   })
 }
+
+export const configurations = (file: string): NetConf[] => placesOf(file).map(({ conf }) => conf)
