@@ -15,17 +15,8 @@ import { peekStdin, readStdin } from './stdio.ts'
 import { add } from './verbs/add.ts'
 import { check } from './verbs/check.ts'
 import { del } from './verbs/del.ts'
+import type { Outcome } from './verbs/outcome.ts'
 import { status } from './verbs/status.ts'
-
-/** How a verb ended well. */
-export interface Outcome {
-  /** Printed on stdout; without it nothing is. */
-  readonly result?: unknown
-  /** The batch lines that were carried out, or with dryRun would have been. */
-  readonly routes?: readonly string[]
-  /** Something an operator should know although the call succeeded. */
-  readonly warning?: string
-}
 
 export interface Reply {
   readonly stdout: string

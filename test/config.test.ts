@@ -1,23 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { parseConfig } from '../src/config.ts'
-import { CniError } from '../src/errors.ts'
-
-/** The error of a configuration: code, and message and details as one text. */
-function refusal(conf: Record<string, unknown>): { code: number; text: string; message: string } {
-  try {
-    parseConfig(conf)
-  } catch (error) {
-    if (error instanceof CniError) {
-      return {
-        code: error.code,
-        message: error.message,
-        text: [error.message, error.details].filter(Boolean).join('; '),
-      }
-    }
-    throw error
-  }
-  throw new Error('was accepted')
-}
+import { refusal } from './support/refusal.ts'
 
 describe('a configuration', () => {
   it('needs nothing: the defaults go, nothing comes', () => {
@@ -195,22 +178,20 @@ describe('a wrong configuration is refused with code 7, key path first', () => {
       { overrides: { within: ['10.50.0.1/16'] } },
     ],
   ])('%s', (message, conf) => {
-    expect(refusal(conf)).toMatchObject({ code: 7, message })
+    expect(refusal(() => parseConfig(conf))).toMatchObject({ code: 7, message })
   })
 
   it('tells every problem at once', () => {
-    const { text } = refusal({
+    const conf = {
       dryRun: 1,
       routes: [
         { dst: '10.0.0.1/8', gatway: 'x' },
         { dst: 'fd00::/48', priority: 'x' },
       ],
-    })
+    }
+    const { message, details = '' } = refusal(() => parseConfig(conf))
     expect(
-      text
-        .split('; ')
-        .filter((part) => /^[a-z]+[^ ]*: /.test(part))
-        .map((part) => part.split(':')[0]),
+      [message, ...details.split('; ')].filter((part) => /^[a-z]+[^ ]*: /.test(part)).map((part) => part.split(':')[0]),
     ).toEqual(['routes[0].dst', 'routes[0].gatway', 'routes[1].priority', 'dryRun'])
   })
 
@@ -231,6 +212,8 @@ describe('a wrong configuration is refused with code 7, key path first', () => {
   })
 
   it('cuts a long value short', () => {
-    expect(refusal({ dryRun: 'x'.repeat(1000) }).message).toHaveLength('dryRun: must be a boolean, is '.length + 80)
+    expect(refusal(() => parseConfig({ dryRun: 'x'.repeat(1000) })).message).toHaveLength(
+      'dryRun: must be a boolean, is '.length + 80,
+    )
   })
 })

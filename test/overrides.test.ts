@@ -1,17 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { CniError } from '../src/errors.ts'
 import { effectiveConfig } from '../src/overrides.ts'
-
-function refusal(conf: Record<string, unknown>): { code: number; message: string; details?: string | undefined } {
-  try {
-    effectiveConfig(conf)
-  } catch (error) {
-    if (error instanceof CniError)
-      return { code: error.code, message: error.message, ...(error.details && { details: error.details }) }
-    throw error
-  }
-  throw new Error('was accepted')
-}
+import { refusal } from './support/refusal.ts'
 
 const OVERRIDES = { allow: ['routes', 'ovnGateway'], within: ['10.50.0.0/16', 'fd00:10::/32'] }
 const conf = (cni: Record<string, unknown>, overrides?: unknown) => ({
@@ -97,18 +86,18 @@ describe('args.cni', () => {
       OVERRIDES,
     ],
   ])('%s', (message, cni, overrides) => {
-    expect(refusal(conf(cni, overrides))).toEqual({ code: 120, message })
+    expect(refusal(() => effectiveConfig(conf(cni, overrides)))).toEqual({ code: 120, message })
   })
 
   it('that is wrong in itself is told with its own path', () => {
-    expect(refusal(conf({ routes: [{ dst: '10.50.0.1/16' }] }, OVERRIDES))).toEqual({
+    expect(refusal(() => effectiveConfig(conf({ routes: [{ dst: '10.50.0.1/16' }] }, OVERRIDES)))).toEqual({
       code: 7,
       message: 'args.cni.routes[0].dst: "10.50.0.1/16" has host bits set; write 10.50.0.0/16',
     })
   })
 
   it('is told everything that is not allowed at once', () => {
-    expect(refusal(conf({ kubevirt: true, dryRun: true }, OVERRIDES)).details).toBe(
+    expect(refusal(() => effectiveConfig(conf({ kubevirt: true, dryRun: true }, OVERRIDES))).details).toBe(
       'args.cni.dryRun: not in "overrides.allow" of the network configuration',
     )
   })

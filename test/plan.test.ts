@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import { parseConfig } from '../src/config.ts'
 import { planRestore, unmet } from '../src/effects.ts'
-import { CniError } from '../src/errors.ts'
 import { batchLine } from '../src/iproute2.ts'
 import { planAdd, planDel } from '../src/plan.ts'
 import type { Route, Snapshot } from '../src/route.ts'
-import { refuseProblems } from '../src/verbs/checks.ts'
+import { refuseProblems } from '../src/verbs/refusals.ts'
 import { carryOut, sorted } from './support/kernel.ts'
+import { refusal } from './support/refusal.ts'
 import { calicoPod, DEFAULT4, DEFAULT6, LINK4, link, route } from './support/snapshots.ts'
 
 /** The batch that ADD writes for `conf` in a pod. */
@@ -14,16 +14,6 @@ function batch(conf: Record<string, unknown>, pod: Snapshot = calicoPod(), ifnam
   const { ops, problems } = planAdd(parseConfig(conf), ifname, pod)
   refuseProblems(problems)
   return ops.map(batchLine)
-}
-
-function refusal(run: () => unknown): { code: number; message: string } {
-  try {
-    run()
-  } catch (error) {
-    if (error instanceof CniError) return { code: error.code, message: error.message }
-    throw error
-  }
-  throw new Error('was accepted')
 }
 
 const OURS = { dev: 'eth0', protocol: 142 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { CniError } from '../src/errors.ts'
 import { checkEnv, parseDocument, parseRequest, versionAnswer, versionOf } from '../src/request.ts'
+import { refusal } from './support/refusal.ts'
 
 const ENV = {
   CNI_COMMAND: 'ADD',
@@ -11,17 +11,6 @@ const ENV = {
 }
 const CONF = { cniVersion: '1.0.0', name: 'net', type: 'x-calico-route' }
 const bytes = (text: string) => new TextEncoder().encode(text)
-
-function refusal(run: () => unknown): { code: number; message: string; details?: string | undefined } {
-  try {
-    run()
-  } catch (error) {
-    if (error instanceof CniError)
-      return { code: error.code, message: error.message, ...(error.details && { details: error.details }) }
-    throw error
-  }
-  throw new Error('was accepted')
-}
 
 describe('the environment', () => {
   it.each([

@@ -1,25 +1,15 @@
 import { describe, expect, it } from 'vitest'
 import { parseConfig } from '../src/config.ts'
-import { CniError } from '../src/errors.ts'
 import { planAdd } from '../src/plan.ts'
 import { SUPPORTED_VERSIONS } from '../src/request.ts'
 import { type AppliedRoute, buildResult, parsePrevResult } from '../src/result.ts'
+import { refusal } from './support/refusal.ts'
 import { calicoPod } from './support/snapshots.ts'
 
 const ours = (...routes: Record<string, unknown>[]): readonly AppliedRoute[] =>
   planAdd(parseConfig({ routes }), 'eth0', calicoPod()).routes
 const NONE: readonly AppliedRoute[] = []
 const BOTH = [4, 6] as const
-
-function refusal(run: () => unknown): { code: number; message: string } {
-  try {
-    run()
-  } catch (error) {
-    if (error instanceof CniError) return { code: error.code, message: error.message }
-    throw error
-  }
-  throw new Error('was accepted')
-}
 
 describe('prevResult', () => {
   it.each<[unknown, string]>([

@@ -1,5 +1,4 @@
 import { changeRoutes, readRoutes } from '../change.ts'
-import type { Outcome } from '../dispatch.ts'
 import { batchLine } from '../iproute2.ts'
 import { withNetns } from '../netns.ts'
 import { effectiveConfig } from '../overrides.ts'
@@ -7,7 +6,8 @@ import { planAdd } from '../plan.ts'
 import type { Request } from '../request.ts'
 import { buildResult, gatewaysOf, parsePrevResult } from '../result.ts'
 import type { RouteOp, Snapshot } from '../route.ts'
-import { refuseOwn, refuseProblems, refuseUnwritable } from './checks.ts'
+import type { Outcome } from './outcome.ts'
+import { refuseOwn, refuseProblems, refuseUnwritable } from './refusals.ts'
 
 /**
  * Makes the routes of the pod's NIC those of the configuration. A second call finds nothing to do and prints the same.

@@ -1,6 +1,5 @@
 import { readRoutes } from '../change.ts'
 import type { Config } from '../config.ts'
-import type { Outcome } from '../dispatch.ts'
 import { CniError, Code } from '../errors.ts'
 import { routeText } from '../iproute2.ts'
 import { withNetns } from '../netns.ts'
@@ -10,7 +9,8 @@ import { planAdd } from '../plan.ts'
 import type { Request } from '../request.ts'
 import { gatewaysOf, type PrevResult, parsePrevResult } from '../result.ts'
 import { isDemoted, MAIN_TABLE, RESTORED_PROTOCOL, type RouteOp, type Snapshot, samePlace } from '../route.ts'
-import { refuseUnwritable } from './checks.ts'
+import type { Outcome } from './outcome.ts'
+import { refuseUnwritable } from './refusals.ts'
 
 /**
  * Compares the pod with the configuration: it is right exactly if ADD would find nothing to do. Routes that others added

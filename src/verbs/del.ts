@@ -1,6 +1,5 @@
 import { changeRoutes } from '../change.ts'
 import type { Config } from '../config.ts'
-import type { Outcome } from '../dispatch.ts'
 import { CniError, Code, messageOf } from '../errors.ts'
 import { batchLine } from '../iproute2.ts'
 import { withNetns } from '../netns.ts'
@@ -8,7 +7,8 @@ import { effectiveConfig } from '../overrides.ts'
 import { planDel } from '../plan.ts'
 import type { NetConf, Request } from '../request.ts'
 import type { Snapshot } from '../route.ts'
-import { refuseOwn } from './checks.ts'
+import type { Outcome } from './outcome.ts'
+import { refuseOwn } from './refusals.ts'
 
 /**
  * Takes our routes off the NIC, if there still is one. Everything else is success: a DEL that fails keeps the runtime from

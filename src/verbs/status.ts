@@ -1,9 +1,9 @@
 import { readRoutes } from '../change.ts'
 import { parseConfig } from '../config.ts'
-import type { Outcome } from '../dispatch.ts'
 import { CniError, Code } from '../errors.ts'
 import { missingCapabilities, withNetns } from '../netns.ts'
 import type { Request } from '../request.ts'
+import type { Outcome } from './outcome.ts'
 
 /**
  * Tells whether ADD could do its work on this node: does what ADD does first, reading the routes of a namespace, in our own.
