@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import { parse } from 'yaml'
 import { isWithin } from '../src/address.ts'
 import { parseConfig } from '../src/config.ts'
 import { all, configurations, documents, EXAMPLES, type Kind, pluginsOf, textOf } from './support/examples.ts'
@@ -192,6 +193,25 @@ describe('examples agree with each other', () => {
         .map((address) => `${file}: ${address}`),
     )
     expect(strange).toEqual([])
+  })
+})
+
+describe('the cluster of kind/', () => {
+  const { networking, nodes } = parse(page('kind/cluster.yaml'))
+
+  it('has the pod and Service networks of the examples', () => {
+    const [pods4, pods6] = networking.podSubnet.split(',')
+    const [services4] = networking.serviceSubnet.split(',')
+    const dsts = EXAMPLES.flatMap(configurations).flatMap(({ routes = [] }) =>
+      (routes as { dst: string }[]).map(({ dst }) => dst),
+    )
+    for (const subnet of [pods4, pods6, services4]) expect(dsts).toContain(subnet)
+    expect(networking).toMatchObject({ disableDefaultCNI: true, ipFamily: 'dual' })
+  })
+
+  it('has the plugin on every node', () => {
+    const mount = { hostPath: 'dist/x-calico-route', containerPath: '/opt/cni/bin/x-calico-route', readOnly: true }
+    for (const { extraMounts } of nodes) expect(extraMounts).toEqual([mount])
   })
 })
 
