@@ -75,7 +75,7 @@ e2e: build ## real runtimes: cnitool, containerd, podman; installs them; root
 
 .PHONY: bench
 bench: build ## time and memory of a call, against bare Node and the shell script it replaces
-	@$(SANDBOX) $(NODE) scripts/bench.ts
+	@$(NODE) scripts/bench.ts
 
 .PHONY: lint
 lint: setup ## style, layering, types, shell scripts

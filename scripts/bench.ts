@@ -1,0 +1,66 @@
+/**
+ * Compares the executable with bare Node, with the shell script it replaces, with a Go plugin and with another commit.
+ *
+ *   make bench [QUICK=1] [BASE=REF] [SVG=FILE] [PEER=FILE]
+ *
+ * QUICK  a third of the rounds, about a minute
+ * BASE   a commit to compare with, built from what git has of it
+ * SVG    where to draw the main results
+ * PEER   an executable of the Go plugin route-override; without it one is built, if there is Go and the module can be had
+ *
+ * Prints tables, writes .reports/bench.json. Leaves nothing else behind, also when it is interrupted.
+ */
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { execa } from 'execa'
+import { contenders } from './bench/contenders.ts'
+import { machine } from './bench/machine.ts'
+import type { Job, Measured } from './bench/measure.ts'
+import { picture } from './bench/picture.ts'
+import { evaluate } from './bench/report.ts'
+import { tables } from './bench/tables.ts'
+
+const ROOT = path.dirname(import.meta.dirname)
+const REPORT = path.join(ROOT, '.reports', 'bench.json')
+const { QUICK, BASE, SVG, PEER } = process.env
+
+const folder = mkdtempSync(path.join(tmpdir(), 'xcr-bench-'))
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
+// The measuring process gets the signal too, cleans up and ends; then so do we.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {})
+
+try {
+  await bench()
+} catch (error) {
+  console.error(`bench: ${error instanceof Error ? error.message : error}`)
+  process.exitCode = 1
+}
+
+async function bench(): Promise<void> {
+  const remarks: string[] = []
+  const say = (text: string) => remarks.push(text)
+  // Outside the sandbox, which has no network.
+  const made = await contenders({ root: ROOT, base: BASE || undefined, peer: PEER || undefined, say }, folder)
+  const measured = await measure({ contenders: made, quick: Boolean(QUICK) })
+  const report = evaluate(measured, await machine(ROOT), remarks)
+
+  mkdirSync(path.dirname(REPORT), { recursive: true })
+  writeFileSync(REPORT, `${JSON.stringify(report, undefined, 2)}\n`)
+  console.log(tables(report))
+  if (SVG) writeFileSync(SVG, picture(report))
+}
+
+async function measure(job: Job): Promise<Measured> {
+  const [jobFile, resultFile] = [path.join(folder, 'job.json'), path.join(folder, 'result.json')]
+  writeFileSync(jobFile, JSON.stringify(job))
+  const script = path.join(import.meta.dirname, 'bench', 'measure.ts')
+  const sandbox = path.join(import.meta.dirname, 'sandbox.sh')
+  const { exitCode, signal } = await execa(sandbox, [process.execPath, script, jobFile, resultFile], {
+    stdio: 'inherit',
+    reject: false,
+  })
+  if (exitCode !== 0)
+    throw new Error(`the measurements did not come to an end (${signal ?? `exit status ${exitCode}`})`)
+  return JSON.parse(readFileSync(resultFile, 'utf8')) as Measured
+}

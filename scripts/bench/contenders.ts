@@ -1,0 +1,132 @@
+import { chmod, copyFile, mkdir, symlink, writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import { execa } from 'execa'
+
+export type Verb = 'ADD' | 'DEL' | 'CHECK' | 'VERSION'
+
+/** Something that is measured. */
+export interface Contender {
+  readonly name: string
+  /** By absolute path. */
+  readonly command: readonly string[]
+  /** The verbs it knows. What is no plugin at all takes part in everything. */
+  readonly verbs: readonly Verb[]
+  /** Whether it does what it is asked for, which is then checked. */
+  readonly plugin: boolean
+  /** How its configuration names the routes to have. */
+  readonly dialect: 'x-calico-route' | 'route-override'
+}
+
+export const PRODUCT = 'x-calico-route'
+export const BARE = 'node empty.js'
+/** The same once more: what differs between these two is the machine's noise. */
+export const CONTROL = 'node empty.js, again'
+export const PREDECESSOR = 'bash + jq script'
+export const PEER = 'route-override (Go)'
+export const BUN = 'the same, by Bun'
+export const BASE = 'base'
+
+const ALL: readonly Verb[] = ['ADD', 'DEL', 'CHECK', 'VERSION']
+const PEER_MODULE = 'github.com/redhat-nfvpe/cni-route-override'
+const BUN_VERSION = '1.4.5'
+
+export interface Wishes {
+  readonly root: string
+  /** A commit to compare with. */
+  readonly base: string | undefined
+  /** An executable of the Go peer; without it, it is built. */
+  readonly peer: string | undefined
+  readonly say: (text: string) => void
+}
+
+/** Makes everything that is compared, below `folder`. What cannot be had is said, and left out. */
+export async function contenders({ root, base, peer, say }: Wishes, folder: string): Promise<Contender[]> {
+  const dist = path.join(root, 'dist')
+  const node = await copyTo(folder, 'node', process.execPath)
+  const empty = path.join(folder, 'empty.js')
+  await writeFile(empty, '')
+  const script = path.join(import.meta.dirname, 'predecessor.sh')
+  const bare = { command: [node, empty], verbs: ALL, plugin: false, dialect: PRODUCT } as const
+  const ours = { verbs: ALL, plugin: true, dialect: PRODUCT } as const
+
+  const optional = await Promise.all([
+    optionally(say, BASE, async () => {
+      if (base === undefined) return []
+      return [{ ...ours, name: `${BASE} ${base}`, command: [await buildCommit(root, base, folder)] }]
+    }),
+    optionally(say, PEER, async () => {
+      const executable = peer === undefined ? await buildPeer(folder) : path.resolve(peer)
+      return [
+        { ...ours, name: PEER, command: [executable], verbs: ['ADD', 'DEL', 'VERSION'], dialect: 'route-override' },
+      ]
+    }),
+    optionally(say, BUN, async () => [{ ...ours, name: BUN, command: [await buildWithBun(dist, folder)] }]),
+  ])
+  return [
+    { ...ours, name: PRODUCT, command: [await copyTo(folder, PRODUCT, path.join(dist, PRODUCT))] },
+    { ...bare, name: BARE },
+    { ...ours, name: PREDECESSOR, command: ['/bin/bash', script], verbs: ['ADD', 'DEL', 'VERSION'] },
+    ...optional.flat(),
+    { ...bare, name: CONTROL },
+  ]
+}
+
+/**
+ * Large files are measured as fresh copies: the page cache holds a file in pieces as large as the way it was written or read
+ * made them, and the larger they are, the fewer page faults a start takes; that alone can make 8 % of the processor time.
+ */
+async function copyTo(folder: string, name: string, file: string): Promise<string> {
+  const copy = path.join(folder, name)
+  await copyFile(file, copy)
+  await chmod(copy, 0o755)
+  return copy
+}
+
+async function optionally(
+  say: (text: string) => void,
+  name: string,
+  make: () => Promise<Contender[]>,
+): Promise<Contender[]> {
+  try {
+    return await make()
+  } catch (error) {
+    const text = error instanceof Error ? error.message : String(error)
+    say(`${name}: left out: ${text.split('\n').slice(0, 4).join(' ')}`)
+    return []
+  }
+}
+
+/** Builds the product of another commit. Its files are taken out of git: no worktree that would have to be forgotten. */
+async function buildCommit(root: string, commit: string, folder: string): Promise<string> {
+  const sources = path.join(folder, 'base')
+  await mkdir(sources)
+  const archive = await execa('git', ['archive', '--format=tar', commit], { cwd: root, encoding: 'buffer' })
+  await execa('tar', ['-x', '-C', sources], { input: archive.stdout })
+  const lock = (where: string) => execa('git', ['rev-parse', `${where}:package-lock.json`], { cwd: root })
+  const [theirs, ours] = await Promise.all([lock(commit), lock('HEAD')])
+  if (theirs.stdout === ours.stdout) await symlink(path.join(root, 'node_modules'), path.join(sources, 'node_modules'))
+  else await execa('npm', ['ci', '--loglevel=error'], { cwd: sources })
+  await execa(process.execPath, [path.join(sources, 'scripts', 'build.ts')], { cwd: sources })
+  return path.join(sources, 'dist', PRODUCT)
+}
+
+async function buildPeer(folder: string): Promise<string> {
+  const cwd = path.join(folder, 'peer')
+  await mkdir(cwd)
+  const go = (...args: string[]) => execa('go', args, { cwd, env: { CGO_ENABLED: '0', GOFLAGS: '-mod=mod' } })
+  await go('mod', 'init', 'bench')
+  await go('get', `${PEER_MODULE}@latest`)
+  await go('build', '-o', 'route-override', `${PEER_MODULE}/cmd/route-override`)
+  return path.join(cwd, 'route-override')
+}
+
+async function buildWithBun(dist: string, folder: string): Promise<string> {
+  const cwd = path.join(folder, 'bun')
+  const arch = process.arch === 'arm64' ? 'aarch64' : process.arch
+  const npm = ['install', '--no-audit', '--no-fund', '--loglevel=error', '--prefix', cwd]
+  await execa('npm', [...npm, `@oven/bun-linux-${arch}@${BUN_VERSION}`])
+  const bun = path.join(cwd, 'node_modules', '@oven', `bun-linux-${arch}`, 'bin', 'bun')
+  const outfile = path.join(cwd, 'plugin')
+  await execa(bun, ['build', '--compile', '--outfile', outfile, path.join(dist, `${PRODUCT}.cjs`)])
+  return outfile
+}

@@ -1,0 +1,85 @@
+import { CALICO, POD, POD_MAC } from '../../test/support/calico.ts'
+import { type Contender, PRODUCT, type Verb } from './contenders.ts'
+
+/** What is called, on which pod, how often at once. */
+export interface Scenario {
+  readonly name: string
+  readonly verb: Verb
+  /** The pod before the call: as Calico leaves it, as ADD leaves it, or no more. */
+  readonly pod: 'fresh' | 'done' | 'gone'
+  readonly routes: number
+  /** Routes of others in the pod. */
+  readonly bystanders: number
+  readonly calls: number
+  /** A configuration that is to be refused. */
+  readonly wrong: boolean
+  readonly rounds: number
+  /** Nothing of the files that are needed is in memory. */
+  readonly cold: boolean
+}
+
+const ONE = { verb: 'ADD', pod: 'fresh', routes: 2, bystanders: 0, calls: 1, wrong: false, cold: false } as const
+
+export const ADD_2 = 'ADD, 2 routes'
+export const ADD_1000 = 'ADD, 1,000 routes'
+export const ADD_CROWD = 'ADD, 2 routes, 10,000 in the pod'
+export const ADD_20 = '20 ADDs at once'
+export const DEL_ALIVE = 'DEL, living pod'
+export const DEL_GONE = 'DEL, netns gone'
+export const VERSION = 'VERSION'
+export const LIMITED = 'ADD, 2 routes, inside the limits'
+export const COLD = 'ADD, 2 routes, cold page cache'
+
+/** @param quick a third of the rounds, for about a minute in all */
+export function scenarios(quick: boolean): Scenario[] {
+  const rounds = quick ? 15 : 60
+  const few = quick ? 5 : 20
+  return [
+    { ...ONE, name: VERSION, verb: 'VERSION', rounds },
+    { ...ONE, name: ADD_2, rounds },
+    { ...ONE, name: 'ADD, 100 routes', routes: 100, rounds: few },
+    { ...ONE, name: ADD_1000, routes: 1000, rounds: few },
+    { ...ONE, name: ADD_CROWD, bystanders: 10_000, rounds: few },
+    { ...ONE, name: 'CHECK, 2 routes', verb: 'CHECK', pod: 'done', rounds: few },
+    { ...ONE, name: DEL_ALIVE, verb: 'DEL', pod: 'done', rounds },
+    { ...ONE, name: DEL_GONE, verb: 'DEL', pod: 'gone', rounds },
+    { ...ONE, name: 'ADD, wrong configuration', wrong: true, rounds: few },
+    { ...ONE, name: ADD_20, calls: 20, rounds: quick ? 3 : 12 },
+    { ...ONE, name: '100 ADDs at once', calls: 100, rounds: quick ? 1 : 4 },
+    { ...ONE, name: COLD, cold: true, rounds: quick ? 2 : 6 },
+  ]
+}
+
+/** Where the configured routes lead: all within 10.128.0.0/9, see pods.ts. */
+export function destinations(count: number): string[] {
+  return Array.from({ length: count }, (_, i) => `10.${128 + (i >> 8)}.${i & 255}.0/24`)
+}
+
+/** The network configuration as libcni would send it, in the words of `contender`. */
+export function configuration(scenario: Scenario, { dialect }: Contender): string {
+  const routes = destinations(scenario.routes)
+  const own = {
+    [PRODUCT]: { routes: routes.map((dst) => ({ dst })) },
+    'route-override': { flushgateway: true, addroutes: routes.map((dst) => ({ dst, gw: CALICO[4] })) },
+  }[dialect]
+  return JSON.stringify({
+    cniVersion: '1.0.0',
+    name: 'k8s-pod-network',
+    type: dialect,
+    ...own,
+    ...(scenario.wrong ? { defaultRoute: 'removed' } : {}),
+    prevResult: {
+      cniVersion: '1.0.0',
+      interfaces: [{ name: 'cali0' }, { name: 'eth0', mac: POD_MAC, sandbox: '/var/run/netns/pod' }],
+      ips: [
+        { interface: 1, address: `${POD[4]}/32` },
+        { interface: 1, address: `${POD[6]}/128` },
+      ],
+      routes: [
+        { dst: '0.0.0.0/0', gw: CALICO[4] },
+        { dst: '::/0', gw: CALICO[6] },
+      ],
+      dns: {},
+    },
+  })
+}

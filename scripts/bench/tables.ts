@@ -1,0 +1,80 @@
+import { LIMITS } from './cgroup.ts'
+import { machineText } from './machine.ts'
+import type { Report, Row } from './report.ts'
+import { LIMITED } from './scenarios.ts'
+import type { Ratio } from './statistics.ts'
+
+/** The report as text for a terminal. */
+export function tables(report: Report): string {
+  const sections = report.scenarios.map(({ name, rows }) => {
+    const title = name === LIMITED ? `ADD, 2 routes, in a cgroup of ${LIMITS.cpu} CPU and ${LIMITS.memory}` : name
+    const head = [`${title} (n = ${rows[0]?.rounds})`, 'min', 'median', 'p95', '/ node', '/ script', 'CPU', '/ node']
+    return table([head, ...rows.map(cells)])
+  })
+  const memory = report.memory.map(({ contender, anonymous }) => [
+    `  ${contender}`,
+    `${(anonymous / 1e6).toFixed(1)} MB`,
+  ])
+  return [
+    machineText(report.machine),
+    'Milliseconds of wall time; CPU: user + system, of all processes of a call. Ratios ±: median of pairs, 95 % interval.',
+    ...sections,
+    table([['ADD, 2 routes: peak of anonymous memory, child processes included', ''], ...memory]),
+    survivalTable(report),
+    budgetTable(report),
+    ...report.remarks,
+    ...(report.noise === undefined ? [] : [`WARNING: ${report.noise}`]),
+  ]
+    .filter((section) => section !== '')
+    .join('\n\n')
+}
+
+function cells({ contender, wall, cpu, cpuToBare, toBare, toPredecessor }: Row): string[] {
+  return [
+    `  ${contender}`,
+    ...[wall.min, wall.median, wall.p95].map((value) => value.toFixed(1)),
+    ratioText(toBare),
+    ratioText(toPredecessor),
+    cpu.toFixed(1),
+    cpuToBare?.toFixed(2) ?? '',
+  ]
+}
+
+function ratioText(ratio: Ratio | undefined): string {
+  if (!ratio) return ''
+  return `${ratio.median.toFixed(2)} ±${((ratio.high - ratio.low) / 2).toFixed(2)}`
+}
+
+function survivalTable({ survival }: Report): string {
+  const sizes = [...new Set(survival.map(({ calls }) => calls))]
+  const rows = [...new Set(survival.map(({ contender }) => contender))].map((name) => [
+    `  ${name}`,
+    ...sizes.map((size) => {
+      const found = survival.find(({ contender, calls }) => contender === name && calls === size)
+      return found ? String(found.succeeded) : ''
+    }),
+  ])
+  if (rows.length === 0) return ''
+  const title = `ADDs at once in a cgroup of ${LIMITS.cpu} CPU and ${LIMITS.memory}: how many succeed`
+  return table([[title, ...sizes.map(String)], ...rows])
+}
+
+function budgetTable({ budgets }: Report): string {
+  const rows = budgets.map(({ name, goal, unit, found, verdict }) => [
+    `  ${name}`,
+    `${found.toFixed(2)} ${unit}`,
+    `${goal} ${unit}`,
+    verdict,
+  ])
+  return table([['Goals', 'found', 'at most', ''], ...rows])
+}
+
+/** Columns as wide as their widest cell, the first to the left, all others to the right. */
+function table(rows: readonly (readonly string[])[]): string {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)))
+  const line = (row: readonly string[]) =>
+    row
+      .map((cell, column) => (column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0)))
+      .join('  ')
+  return rows.map((row) => line(row).trimEnd()).join('\n')
+}
