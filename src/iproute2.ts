@@ -107,16 +107,20 @@ function parseRoute(json: RouteJson): Route {
   const opaque = OPAQUE.find((key) => json[key] !== undefined)
   if (opaque !== undefined || json.nexthops?.some((hop) => hop.encap !== undefined)) route.opaque = opaque ?? 'encap'
 
+  if (json.metrics) readMetrics(route, json.metrics[0] ?? {})
+  if (json.pref !== undefined && json.pref !== 'medium') route.extra = [...(route.extra ?? []), 'pref', json.pref]
+  return route
+}
+
+function readMetrics(route: Writable<Route>, metrics: Record<string, unknown>): void {
   const extra: string[] = []
-  for (const [key, value] of Object.entries(json.metrics?.[0] ?? {})) {
+  for (const [key, value] of Object.entries(metrics)) {
     if (key === 'mtu' && typeof value === 'number') route.mtu = value
     else if (key === 'advmss' && typeof value === 'number') route.advmss = value
     else if (METRICS.includes(key)) extra.push(key, String(value))
     else route.opaque = key
   }
-  if (json.pref !== undefined && json.pref !== 'medium') extra.push('pref', json.pref)
   if (extra.length > 0) route.extra = extra
-  return route
 }
 
 function parseHop(json: HopJson): NextHop {

@@ -136,6 +136,10 @@ export function converse(
 
     stdout.setEncoding('utf8')
     stdout.on('data', (chunk: string) => {
+      if (!chunk.includes('\n')) {
+        partial += chunk // of a long answer: not to be searched again and again
+        return
+      }
       const parts = (partial + chunk).split('\n')
       partial = parts.pop() ?? ''
       lines.push(...parts)
