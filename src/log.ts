@@ -21,8 +21,11 @@ export interface LogTarget {
  */
 export function log(target: LogTarget, record: LogRecord): void {
   if (LOG_LEVELS.indexOf(record.level) < LOG_LEVELS.indexOf(target.logLevel)) return
+  const loud = record.level === 'warn' || record.level === 'error' || target.logLevel === 'debug'
+  // The ordinary call is silent and has no log file: then nothing is formatted either.
+  if (!loud && target.logFile === undefined) return
   const line = `${JSON.stringify({ time: new Date().toISOString(), ...record })}\n`
-  if (record.level === 'warn' || record.level === 'error' || target.logLevel === 'debug') toStderr(line)
+  if (loud) toStderr(line)
   if (target.logFile === undefined) return
   try {
     append(target.logFile, line)

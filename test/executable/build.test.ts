@@ -125,9 +125,10 @@ describe('a SEA blob that is laid out in another way than we know is refused', (
     extension: Buffer.from([0]),
     codePath: text('main.cjs'),
     snapshot: sized(snapshot('old')),
-    count: Buffer.from(new BigUint64Array([2n]).buffer),
+    count: Buffer.from(new BigUint64Array([3n]).buffer),
     first: text('--no-rehash-snapshot'),
-    second: text('--disable-sigusr1'),
+    second: text('--no-sparkplug'),
+    third: text('--disable-sigusr1'),
     end: Buffer.alloc(0),
   }
   const blob = (changed: Partial<typeof parts> = {}) => Buffer.concat(Object.values({ ...parts, ...changed }))
