@@ -11,11 +11,11 @@ export interface Prefix {
 }
 
 /**
- * `text` as an address with prefix length, host bits kept apart; undefined if it is none. Strict: no leading zeros, no zone,
- * no IPv4 in IPv6 notation, none of which a route can have.
+ * `text` as an address with prefix length, host bits kept apart; undefined if it is none. Strict: no leading zeros,
+ * no zone, no IPv4 in IPv6 notation, none of which a route can have.
  *
- * Our own, because it is called for every route of every call: ip-cidr takes 0.3 ms for each IPv6 prefix, and as much as the
- * rest of ADD for the first. The tests hold this against ip-cidr.
+ * Our own, because it is called for every route of every call: ip-cidr takes 0.3 ms for each IPv6 prefix, and as much
+ * as the rest of ADD for the first. The tests hold this against ip-cidr.
  */
 export function parsePrefix(text: string): Prefix | undefined {
   const slash = text.indexOf('/')
@@ -66,7 +66,10 @@ function wordsOf(text: string, family: Family): number[] | undefined {
 
 const HEX = '0123456789abcdef'
 
-/** The number that `digits` write, Infinity if they write none. Decimal numbers have no leading zeros: to some, these are octal. */
+/**
+ * The number that `digits` write, Infinity if they write none. Decimal numbers have no leading zeros: to some, these
+ * are octal.
+ */
 function wordOf(digits: string, base: 10 | 16, longest: number): number {
   if (digits.length === 0 || digits.length > longest) return Number.POSITIVE_INFINITY
   if (base === 10 && digits.length > 1 && digits.startsWith('0')) return Number.POSITIVE_INFINITY
@@ -84,7 +87,9 @@ function maskOf(bits: number): number {
   return bits >= 16 ? 0xffff : bits <= 0 ? 0 : (0xffff << (16 - bits)) & 0xffff
 }
 
-/** @see RFC 5952: lower case, no leading zeros, the longest run of two or more zero words (the first of equals) as `::` */
+/**
+ * @see RFC 5952: lower case, no leading zeros, the longest run of two or more zero words (the first of equals) as `::`
+ */
 function format(words: readonly number[]): string {
   if (words.length === 2) return words.map((word) => `${word >> 8}.${word & 255}`).join('.')
   let start = -1

@@ -47,8 +47,8 @@ export async function changeRoutes(
         throw failedBatch(planned, failure, done.length === 0)
       }
       if (planned.length === 0) return done
-      // Done is what leaves nothing to do: this sees as well what another copy of the plugin did to our decision meanwhile.
-      // The interfaces are those from before: no operation of ours changes them.
+      // Done is what leaves nothing to do: this sees as well what another copy of the plugin did to our decision
+      // meanwhile. The interfaces are those from before: no operation of ours changes them.
       const now: Snapshot = { routes: parseAnswer(parseRoutes, after[0]), links: seen?.links ?? [] }
       const left = decide(now)
       if (left.length === 0) return done
@@ -80,7 +80,10 @@ export async function readRoutes<T>(netns: Netns, look: (snapshot: Snapshot) => 
   return seen.value
 }
 
-/** Brings back what `before` shows of the routes in `ops`. @returns the error to report: `error`, with what became of the pod */
+/**
+ * Brings back what `before` shows of the routes in `ops`. @returns the error to report: `error`, with what became of
+ * the pod
+ */
 async function rolledBack(netns: Netns, before: Snapshot, ops: readonly RouteOp[], error: unknown): Promise<CniError> {
   const cause = error instanceof CniError ? error : new CniError(Code.internal, messageOf(error), undefined, error)
   const tell = (code: Code, ...more: string[]) =>

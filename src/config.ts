@@ -39,7 +39,10 @@ export interface ConfiguredRoute {
   readonly mtu?: number
   readonly advmss?: number
   readonly onlink: boolean
-  /** The optional CNI 1.1 keys that were written down, as they were written: these, and no others, appear in the Result. */
+  /**
+   * The optional CNI 1.1 keys that were written down, as they were written: these, and no others, appear in the
+   * Result.
+   */
   readonly given: Readonly<Partial<Record<'mtu' | 'advmss' | 'priority' | 'table' | 'scope', number>>>
 }
 

@@ -39,8 +39,8 @@ export interface DefaultsPlan {
 const FAMILIES = [4, 6] as const
 
 /**
- * Decides on the default routes of the main table: `ovnGateway` on the one the pod is to have, `defaultRoute` on those of this NIC.
- * The one to have comes before those that go, so that at no moment the pod has none.
+ * Decides on the default routes of the main table: `ovnGateway` on the one the pod is to have, `defaultRoute` on
+ * those of this NIC. The one to have comes before those that go, so that at no moment the pod has none.
  */
 export function planDefaults(config: Config, ifname: string, snapshot: Snapshot, reported: Gateways): DefaultsPlan {
   const plan = { ops: [] as RouteOp[], gateways: [] as Route[], problems: [] as string[], warnings: [] as string[] }
@@ -80,8 +80,8 @@ function planFamily(
   if (gateway) {
     plan.gateways.push(gateway)
     const inPlace = defaults.filter((route) => samePlace(route, gateway))
-    // If there is a demoted copy as well, another copy of the plugin may just be demoting it, and delete it next: then it is replaced by
-    // one that looks the same but for its protocol.
+    // If there is a demoted copy as well, another copy of the plugin may just be demoting it, and delete it next:
+    // then it is replaced by one that looks the same but for its protocol.
     const standing = inPlace.some(
       (route) => isGateway(route, gateway) && (spent.length === 0 || route.protocol === gateway.protocol),
     )
@@ -113,8 +113,9 @@ function planFamily(
 }
 
 /**
- * The defaults of the NIC get a metric that lets Calico attach after it: its ADD fails where a default of its own metric is.
- * That is for as long as Calico's NIC is not there. Once it is, with our routes and without its default, what was demoted is restored.
+ * The defaults of the NIC get a metric that lets Calico attach after it: its ADD fails where a default of its own
+ * metric is. That is for as long as Calico's NIC is not there. Once it is, with our routes and without its default,
+ * what was demoted is restored.
  * @see https://github.com/projectcalico/calico/issues/5199
  */
 function planDemotion(
@@ -145,7 +146,10 @@ function planDemotion(
   }
 }
 
-/** Puts `other` in the place of `route`, first the one, then off with the other; nothing if the place of `other` is another NIC's. */
+/**
+ * Puts `other` in the place of `route`, first the one, then off with the other; nothing if the place of `other` is
+ * another NIC's.
+ */
 function swap(route: Route, other: Route | undefined, defaults: readonly Route[], why: string): RouteOp[] {
   const holder = other && defaults.find((present) => samePlace(present, other))
   if (!other || (holder && holder.dev !== other.dev)) return []
@@ -205,7 +209,8 @@ function gatewayOf(
   const parked = byMetric.find((route) => isDemoted(route) && fits(route))
   if (parked) return at(restored(parked))
   if (reported !== undefined && device === ifname) {
-    // Where the subnet is also on the underlay (kube-ovn's u2o), the kernel's gateway is not the reported one, and it is right.
+    // Where the subnet is also on the underlay (kube-ovn's u2o), the kernel's gateway is not the reported one, and it
+    // is right.
     const standing = byMetric.find((route) => route.dev === ifname && route.gw !== undefined && !isDemoted(route))
     if (standing) return at(standing)
     return reachable(reported) ? made(reported) : refusal(reported)
@@ -261,8 +266,8 @@ function keepAdvice({ family }: Route): string {
 }
 
 /**
- * What DEL does to default routes: those made for the NIC go. What was demoted on it is restored. What `ovnGateway` had restored on another NIC is demoted again, as ADD found it: the pod
- * keeps its default, and Calico can come back.
+ * What DEL does to default routes: those made for the NIC go. What was demoted on it is restored. What `ovnGateway`
+ * had restored on another NIC is demoted again, as ADD found it: the pod keeps its default, and Calico can come back.
  */
 export function planDefaultsDel(gateway: Gateway | undefined, ifname: string, snapshot: Snapshot): RouteOp[] {
   const defaults = snapshot.routes.filter(isMainDefault)

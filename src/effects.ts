@@ -12,8 +12,8 @@ export function afterwards(snapshot: Snapshot, ops: readonly RouteOp[]): Snapsho
 }
 
 /**
- * What undoes `ops`: brings what they removed or replaced back to what `before` shows, and takes away what they added, as far as `now` shows
- * that it is gone or there. What others changed meanwhile stays.
+ * What undoes `ops`: brings what they removed or replaced back to what `before` shows, and takes away what they
+ * added, as far as `now` shows that it is gone or there. What others changed meanwhile stays.
  */
 export function planRestore(before: Snapshot, now: Snapshot, ops: readonly RouteOp[]): RouteOp[] {
   const there = (snapshot: Snapshot, route: Route) => snapshot.routes.some((other) => sameRoute(other, route))
@@ -27,8 +27,8 @@ export function planRestore(before: Snapshot, now: Snapshot, ops: readonly Route
   const surplus = now.routes.filter((route) => added(route) && !there(before, route))
   const lost = before.routes.filter((route) => taken(route) && possible(route) && !there(now, route))
   // Deletions first: a lost route may need the place that one of ours has taken. Additions in the order of the kernel's
-  // dump reversed, since there a gateway route comes before the link route it resolves through; appended, since there may have
-  // been several in one place.
+  // dump reversed, since there a gateway route comes before the link route it resolves through; appended, since there
+  // may have been several in one place.
   return [
     ...surplus.map((route): RouteOp => ({ op: 'del', route, why: 'rollback' })),
     ...lost.reverse().map((route): RouteOp => ({ op: 'append', route, why: 'rollback' })),

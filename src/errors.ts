@@ -24,8 +24,9 @@ export const Code = {
 export type Code = (typeof Code)[keyof typeof Code]
 
 /**
- * A failure that a runtime is told of. `message` is one line: the subject first (key path, variable or command), then what
- * is wrong with it and what to do. `details` holds what else is known: further problems, a command's stderr, what was restored.
+ * A failure that a runtime is told of. `message` is one line: the subject first (key path, variable or command), then
+ * what is wrong with it and what to do. `details` holds what else is known: further problems, a command's stderr,
+ * what was restored.
  */
 export class CniError extends Error {
   readonly code: Code

@@ -39,7 +39,8 @@ export function explain(
         `${at}: ${issue.input === undefined ? 'missing' : `must be ${article(issue.expected)}, is ${quote(issue.input)}`}`,
       ]
     case 'invalid_union': {
-      // The branch that got furthest knows best: one that looked inside before one that did not know the word before one of another type.
+      // The branch that got furthest knows best: one that looked inside before one that did not know the word before
+      // one of another type.
       const rank = (errors: readonly z.core.$ZodIssue[]) =>
         errors.some((e) => e.path.length === 0 && e.code === 'invalid_type')
           ? 2

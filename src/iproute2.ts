@@ -13,8 +13,8 @@ import {
 
 /**
  * How the plugin calls ip(8), what it asks, and how it reads the answers. JSON, so that nothing is guessed from columns;
- * numeric, so that no file below /etc/iproute2 renames a table or a protocol (iproute2 5.3 and newer); details, for the kind of an interface; a batch
- * on stdin, so that one process does all and no word of ours is ever an option.
+ * numeric, so that no file below /etc/iproute2 renames a table or a protocol (iproute2 5.3 and newer); details, for
+ * the kind of an interface; a batch on stdin, so that one process does all and no word of ours is ever an option.
  * @see ip(8), ip-route(8), ip-address(8)
  */
 export const IP = ['ip', '-json', '-Numeric', '-details', '-batch', '-'] as const
@@ -56,12 +56,15 @@ interface HopJson {
 
 // Attributes that ip(8) does not print as it takes them: a route with one cannot be put back.
 const OPAQUE = ['encap', 'flow', 'ttl-propogate'] as const
-// Metrics that ip(8) takes as it prints them. The others it prints scaled (rtt), by another name (congestion) or without value (features).
+// Metrics that ip(8) takes as it prints them. The others it prints scaled (rtt), by another name (congestion) or
+// without value (features).
 const METRICS = ['window', 'cwnd', 'initcwnd', 'initrwnd', 'hoplimit', 'reordering', 'ssthresh', 'rto_min', 'quickack']
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] }
 
-/** The routes of one `route show table all` answer: of every table, both families. @throws SyntaxError if it is no JSON */
+/**
+ * The routes of one `route show table all` answer: of every table, both families. @throws SyntaxError if it is no JSON
+ */
 export function parseRoutes(answer: string): Route[] {
   return parseAnswer<RouteJson>(answer).map(parseRoute)
 }
@@ -83,7 +86,8 @@ function parseAnswer<T>(answer: string): T[] {
 
 function parseRoute(json: RouteJson): Route {
   const dst = json.prefix ?? json.dst
-  // IPv6 routes always carry a router preference, IPv4 routes never: the only difference between `default dev eth0` of each.
+  // IPv6 routes always carry a router preference, IPv4 routes never: the only difference between `default dev eth0`
+  // of each.
   const family: Family = json.pref !== undefined || dst.includes(':') ? 6 : 4
   const route: Writable<Route> = {
     family,

@@ -11,15 +11,16 @@ export interface DhcpOffer {
   /** Option 3, router: the next hop of the first route. Absent: that route has none. */
   readonly router?: string
   /**
-   * Option 121, classless static routes, in this order, which many clients apply them in; they ignore option 3 then. Next hop
-   * 0.0.0.0 is on-link.
+   * Option 121, classless static routes, in this order, which many clients apply them in; they ignore option 3 then.
+   * Next hop 0.0.0.0 is on-link.
    */
   readonly classlessRoutes: readonly { readonly dst: string; readonly gw: string }[]
 }
 
 /**
- * The offer to the VM behind `ifname`, from the routes in the order of the kernel's dump. Only IPv4, and only what leaves by
- * the NIC and the main table; sources, metrics and MTUs of routes do not reach the VM, nor do routes to where the VM itself is.
+ * The offer to the VM behind `ifname`, from the routes in the order of the kernel's dump. Only IPv4, and only what
+ * leaves by the NIC and the main table; sources, metrics and MTUs of routes do not reach the VM, nor do routes to
+ * where the VM itself is.
  * @param address the NIC's own, with prefix length
  * @returns undefined if the NIC has no IPv4 route: then KubeVirt fails the VM ("no gateway address found")
  */

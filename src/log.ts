@@ -16,8 +16,9 @@ export interface LogTarget {
 }
 
 /**
- * Writes a record to the log file if it is of the configured level, and to stderr, which runtimes show to operators, if it is a warning, an error, or everything is
- * asked for. Never throws: a log that cannot be written is no reason to keep a pod from starting.
+ * Writes a record to the log file if it is of the configured level, and to stderr, which runtimes show to operators,
+ * if it is a warning, an error, or everything is asked for. Never throws: a log that cannot be written is no reason
+ * to keep a pod from starting.
  */
 export function log(target: LogTarget, record: LogRecord): void {
   if (LOG_LEVELS.indexOf(record.level) < LOG_LEVELS.indexOf(target.logLevel)) return

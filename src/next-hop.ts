@@ -18,8 +18,9 @@ export interface Hop {
 }
 
 /**
- * Finds the next hop that a NIC itself has, as far as the kernel still shows it: its default route, unless we made it; on a repeated
- * ADD, when that is gone, our own routes, except those whose entry said where they lead; the default we made or are to make; Calico's link route.
+ * Finds the next hop that a NIC itself has, as far as the kernel still shows it: its default route, unless we made
+ * it; on a repeated ADD, when that is gone, our own routes, except those whose entry said where they lead; the
+ * default we made or are to make; Calico's link route.
  * @param hints what ADD reported, by destination
  * @param gateways the default routes that `ovnGateway` asks for
  */

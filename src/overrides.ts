@@ -7,8 +7,9 @@ import { OVERRIDABLE } from './schema.ts'
 const NEVER = ['overrides', 'logLevel', 'logFile'] as const
 
 /**
- * The configuration with what `args.cni` changes of it (Multus: the cni-args of a pod's annotation), as far as the operator's
- * `overrides` allow. Multus hands the same `args.cni` to every plugin of a chain: keys that are not ours are none of our business.
+ * The configuration with what `args.cni` changes of it (Multus: the cni-args of a pod's annotation), as far as the
+ * operator's `overrides` allow. Multus hands the same `args.cni` to every plugin of a chain: keys that are not ours
+ * are none of our business.
  * @throws CniError 120 naming what is not allowed, 7 for a key that is wrong in itself
  */
 export function effectiveConfig(conf: NetConf): Config {
@@ -39,7 +40,8 @@ export function effectiveConfig(conf: NetConf): Config {
         problems.push(`args.cni.ovnGateway: ${asked.address} is ${outside}`)
     }
     if (problems.length === 0) {
-      // Parsed once more as a whole: what was fine by itself may contradict the rest. Their routes keep the path they have.
+      // Parsed once more as a whole: what was fine by itself may contradict the rest. Their routes keep the path they
+      // have.
       const merged = parseConfig({ ...conf, ...Object.fromEntries(wanted.map((key) => [key, args[key]])) })
       return args.routes === undefined ? merged : { ...merged, routes: theirs.routes }
     }

@@ -6,8 +6,8 @@ import { parseDocument, parseRequest } from './request.ts'
 import { buildResult, parsePrevResult } from './result.ts'
 
 /**
- * Takes an ADD through everything that decides, when the start-up snapshot is built: what zod and others prepare on first use is then in the snapshot, and no
- * call prepares it again.
+ * Takes an ADD through everything that decides, when the start-up snapshot is built: what zod and others prepare on
+ * first use is then in the snapshot, and no call prepares it again.
  */
 export function rehearse(): void {
   const conf = {

@@ -102,7 +102,8 @@ function parseKeeping(text: string): unknown {
   try {
     return JSON.parse(text, keepNumber as (key: string, value: unknown) => unknown)
   } catch (error) {
-    // Unlike plain parsing, this recurses. A DEL must not fail for it; an ADD will, when it sees that it cannot print that deep.
+    // Unlike plain parsing, this recurses. A DEL must not fail for it; an ADD will, when it sees that it cannot print
+    // that deep.
     if (error instanceof RangeError) return JSON.parse(text)
     throw error
   }
@@ -127,7 +128,8 @@ export function versionOf(document: unknown): CniVersion {
 
 /**
  * The call that an environment that passed `checkEnv` and the document of stdin make. The order of the checks is the
- * reference's. DEL is let through with whatever the document says, since a DEL that fails leaks the interface of the plugins before us.
+ * reference's. DEL is let through with whatever the document says, since a DEL that fails leaks the interface of the
+ * plugins before us.
  * @throws CniError 1, 4, 6 or 7
  * @see https://github.com/containernetworking/cni/blob/main/pkg/skel/skel.go pluginMain
  */

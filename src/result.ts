@@ -82,7 +82,8 @@ export function parsePrevResult(value: unknown): PrevResult {
   if (prev.dns === null) delete prev.dns
   if (prev.dns !== undefined) prev.dns = checked('prevResult.dns', prev.dns, KNOWN_DNS)
   try {
-    // What cannot be written as JSON again must be found before anything is changed. The extra levels stand for the Result around it.
+    // What cannot be written as JSON again must be found before anything is changed. The extra levels stand for the
+    // Result around it.
     JSON.stringify([[[[prev]]]])
   } catch {
     throw new CniError(Code.decodingFailure, 'prevResult: nested too deeply')
@@ -192,7 +193,8 @@ function routeFor(
   return without(entry, SINCE_1_1.route) as Json & { readonly dst: string }
 }
 
-// Calico 3.32 reports the pod's address with the length of its IPAM block, `10.199.3.153/26`: no routing table holds such a route.
+// Calico 3.32 reports the pod's address with the length of its IPAM block, `10.199.3.153/26`: no routing table holds
+// such a route.
 function isPossible(dst: string): boolean {
   const prefix = parsePrefix(dst)
   return prefix === undefined || `${prefix.address}/${prefix.length}` === prefix.network

@@ -11,15 +11,18 @@ export const PROTOCOL = 142
 export const GATEWAY_PROTOCOL = 143
 
 /**
- * The route protocol of a demoted default route: a copy with a metric that every other default goes before. The metric tells
- * the one it had, so that whoever comes later can restore it.
+ * The route protocol of a demoted default route: a copy with a metric that every other default goes before. The
+ * metric tells the one it had, so that whoever comes later can restore it.
  */
 export const DEMOTED_PROTOCOL = 144
 const DEMOTED_PRIORITY = 0xf0000000
 /** Metrics below this can be demoted: there is room for as many defaults of one metric as there are NICs with one. */
 const SLOT = 0x1000000
 
-/** The demoted copy of a default route, in the first place that none of `defaults` on another NIC has; undefined if there is none. */
+/**
+ * The demoted copy of a default route, in the first place that none of `defaults` on another NIC has; undefined if
+ * there is none.
+ */
 export function demoted(route: Route, defaults: readonly Route[]): Route | undefined {
   for (
     let priority = DEMOTED_PRIORITY + route.priority;
@@ -33,8 +36,8 @@ export function demoted(route: Route, defaults: readonly Route[]): Route | undef
 }
 
 /**
- * The route protocol of a default route that was demoted and is restored. It is not the one it had, so that a copy of the plugin that is
- * just demoting it, and deletes the route it has seen, does not delete the restored one.
+ * The route protocol of a default route that was demoted and is restored. It is not the one it had, so that a copy of
+ * the plugin that is just demoting it, and deletes the route it has seen, does not delete the restored one.
  */
 export const RESTORED_PROTOCOL = 145
 
@@ -77,7 +80,10 @@ export interface NextHop {
   readonly onlink: boolean
 }
 
-/** A route as the kernel holds it. Every attribute we can read is kept, so that a removed route can be put back as it was. */
+/**
+ * A route as the kernel holds it. Every attribute we can read is kept, so that a removed route can be put back as it
+ * was.
+ */
 export interface Route {
   readonly family: Family
   /** rtm_type as a number; 1 is unicast. */
@@ -134,8 +140,9 @@ export interface Snapshot {
 }
 
 /**
- * True if two routes are in one place: the kernel then lets nobody add the second, and `replace` puts one for the other. Still there can be
- * several in a place: who appends one (IPv4), or what the kernel learns from a router (IPv6), asks not.
+ * True if two routes are in one place: the kernel then lets nobody add the second, and `replace` puts one for the
+ * other. Still there can be several in a place: who appends one (IPv4), or what the kernel learns from a router
+ * (IPv6), asks not.
  */
 export function samePlace(a: Route, b: Route): boolean {
   return (

@@ -43,8 +43,8 @@ export function readStdin(): Uint8Array {
 }
 
 /**
- * The JSON document that stdin holds, as far as one comes at once: never waits for the end of a stream that its writer keeps
- * open. Undefined if there is none.
+ * The JSON document that stdin holds, as far as one comes at once: never waits for the end of a stream that its
+ * writer keeps open. Undefined if there is none.
  */
 export async function peekStdin(): Promise<unknown> {
   try {

@@ -32,20 +32,26 @@ export async function check(request: Request & { verb: 'CHECK' }): Promise<Outco
 function differences(config: Config, ifname: string, prev: PrevResult, snapshot: Snapshot): string[] {
   const nic = snapshot.links.find((link) => link.ifname === ifname)
   if (!nic) return [`the pod has no interface ${ifname}`]
-  // KubeVirt's bridge binding moves the NIC into a bridge, and leaves a dummy of its name that has addresses and no routes.
+  // KubeVirt's bridge binding moves the NIC into a bridge, and leaves a dummy of its name that has addresses and no
+  // routes.
   if (nic.kind === 'dummy') return []
   const { ops, problems } = planAdd(config, ifname, snapshot, {
     gateways: gatewaysOf(prev),
     hops: hopsOf(prev, config),
   })
-  // A demoted default that nobody restored is the state ADD left, too: Calico's chain need not ask for it.
-  const left = ops.filter(
-    ({ why, route }) => !(why === 'defaultRoute' && (isDemoted(route) || route.protocol === RESTORED_PROTOCOL)),
-  )
+  // With `demote`, a default that nobody restored is as ADD left it, too: Calico's chain need not ask for it.
+  const either = ({ why, route }: RouteOp) =>
+    why === 'defaultRoute' &&
+    config.defaultRoute[route.family] === 'demote' &&
+    (isDemoted(route) || route.protocol === RESTORED_PROTOCOL)
+  const left = ops.filter((op) => !either(op))
   return [...problems, ...left.map((op) => difference(op, snapshot))]
 }
 
-/** The next hops that ADD reported, of the destinations that stand in the configuration once: the Result does not tell more apart. */
+/**
+ * The next hops that ADD reported, of the destinations that stand in the configuration once: the Result does not tell
+ * more apart.
+ */
 function hopsOf(prev: PrevResult, { routes }: Config): Map<string, Hop> {
   const once = new Set(
     routes

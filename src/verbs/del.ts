@@ -11,8 +11,8 @@ import type { Outcome } from './outcome.ts'
 import { refuseOwn } from './refusals.ts'
 
 /**
- * Takes our routes off the NIC, if there still is one. Everything else is success: a DEL that fails keeps the runtime from
- * calling the plugins before us, and their interfaces and addresses leak.
+ * Takes our routes off the NIC, if there still is one. Everything else is success: a DEL that fails keeps the runtime
+ * from calling the plugins before us, and their interfaces and addresses leak.
  * @see https://github.com/containernetworking/cni/blob/main/SPEC.md#del-remove-container-from-network-or-un-apply-modifications
  */
 export async function del(request: Request & { verb: 'DEL' }): Promise<Outcome> {

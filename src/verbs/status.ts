@@ -6,7 +6,8 @@ import type { Request } from '../request.ts'
 import type { Outcome } from './outcome.ts'
 
 /**
- * Tells whether ADD could do its work on this node: does what ADD does first, reading the routes of a namespace, in our own.
+ * Tells whether ADD could do its work on this node: does what ADD does first, reading the routes of a namespace, in
+ * our own.
  * @throws CniError 50, or 7 for a configuration that ADD would refuse
  * @see https://github.com/containernetworking/cni/blob/main/SPEC.md#status-check-plugin-status
  */

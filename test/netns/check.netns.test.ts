@@ -203,6 +203,15 @@ describe('CHECK', () => {
     expect(await differences(pod, config)).toMatch(/routes\[0\].*169\.254\.1\.1.*169\.254\.1\.7/)
   })
 
+  test.each([142, 143, 144, 145])(
+    'finds a default of the NIC also if it bears a mark of ours, proto %i',
+    async (protocol) => {
+      const { pod, config } = await addedPod()
+      await configure(pod.netns, `route add default via 169.254.1.1 dev eth0 proto ${protocol} metric 4026531840`)
+      expect(await differences(pod, config)).toMatch(/^defaultRoute/)
+    },
+  )
+
   test('needs a namespace that lives', async () => {
     const { pod, config } = await addedPod()
     removeNamespace(pod.netns)
