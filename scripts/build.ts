@@ -39,12 +39,15 @@ async function build(): Promise<void> {
   const workdir = temporaryBeside(outdir)
   const made = (suffix: string) => path.join(workdir, `${NAME}${suffix}`)
 
-  const source = { root: ROOT, entry: path.resolve(options.entry), version: versionOf(ROOT), node: nodeVersion }
-  const metafile = await bundle(source, made('.cjs'))
+  const [plugin, cli] = await bundle({ root: ROOT, version: versionOf(ROOT), node: nodeVersion }, [
+    { entry: path.resolve(options.entry), outfile: made('.cjs') },
+    { entry: path.join(ROOT, 'src', 'cli', 'main.ts'), outfile: made('-cli.cjs') },
+  ])
   const blob = await makeExecutable({
     node,
     nodeVersion,
     bundle: made('.cjs'),
+    cli: made('-cli.cjs'),
     output: made(''),
     workdir,
     blob: options.plain ? 'plain' : 'snapshot',
@@ -55,9 +58,9 @@ async function build(): Promise<void> {
     .update(readFileSync(made('')))
     .digest('hex')
   writeFileSync(made('.sha256'), `${sha256}  ${NAME}\n`)
-  writeFileSync(path.join(workdir, 'meta.json'), JSON.stringify({ blob, ...metafile }))
+  writeFileSync(path.join(workdir, 'meta.json'), JSON.stringify({ blob, plugin, cli }))
   // Renamed, never copied: who reads dist/ while a build runs sees the old file or the new one.
-  for (const file of ['meta.json', `${NAME}.cjs`, `${NAME}.sha256`, NAME]) {
+  for (const file of ['meta.json', `${NAME}.cjs`, `${NAME}-cli.cjs`, `${NAME}.sha256`, NAME]) {
     renameSync(path.join(workdir, file), path.join(outdir, file))
   }
   const megabytes = (statSync(path.join(outdir, NAME)).size / 1e6).toFixed(1)

@@ -1,8 +1,11 @@
 import { startupSnapshot } from 'node:v8'
-import { about, help, version } from './cli/help.ts'
 import { dispatch } from './dispatch.ts'
 import { rehearse } from './rehearsal.ts'
+import { SUPPORTED_VERSIONS } from './request.ts'
 import { writeAll } from './stdio.ts'
+
+/** Set by the build from package.json. */
+declare const __VERSION__: string
 
 /** How a call ends: what it prints, where, and its exit status. */
 interface Ending {
@@ -13,7 +16,10 @@ interface Ending {
 
 /** The only file that touches the process: environment and arguments in, output and exit status out. */
 async function main(): Promise<void> {
-  const { fd, text, exitCode } = await call(process.argv.slice(2))
+  // A runtime passes no arguments, so these come from a person.
+  const words = process.argv.slice(2)
+  if (words.length > 0) process.exit(await servePerson(words))
+  const { fd, text, exitCode } = await call()
   try {
     writeAll(fd, text)
   } catch {
@@ -24,19 +30,32 @@ async function main(): Promise<void> {
   process.exit(exitCode)
 }
 
-async function call(words: readonly string[]): Promise<Ending> {
-  if (words.length > 0) return answerPerson(words)
+async function call(): Promise<Ending> {
   if (!process.env.CNI_COMMAND) return { fd: 2, text: about(), exitCode: 0 }
   const { stdout, exitCode } = await dispatch(process.env)
   return { fd: 1, text: stdout, exitCode }
 }
 
-/** A runtime passes no arguments, so these come from a person. */
-function answerPerson(words: readonly string[]): Ending {
-  const word = words.length === 1 ? words[0] : words.join(' ')
-  if (word === '--help' || word === '-h' || word === 'help') return { fd: 1, text: help(), exitCode: 0 }
-  if (word === '--version') return { fd: 1, text: version(), exitCode: 0 }
-  return { fd: 2, text: `x-calico-route: unknown arguments: ${word}; see x-calico-route --help\n`, exitCode: 2 }
+/** What somebody sees who just starts the executable. */
+function about(): string {
+  return `x-calico-route ${__VERSION__}: a CNI plugin; a container runtime calls it, after the plugin that makes the NIC.
+CNI protocol versions supported: ${SUPPORTED_VERSIONS.join(', ')}
+See x-calico-route --help.
+`
+}
+
+/**
+ * The tool for people is an asset of the executable, read only when it is asked for: its size costs no call of a runtime
+ * anything.
+ */
+function servePerson(words: readonly string[]): Promise<number> {
+  const code = process.getBuiltinModule('node:sea').getAsset('cli.cjs', 'utf8')
+  const module = { exports: {} as typeof import('./cli/main.ts') }
+  const load = process
+    .getBuiltinModule('node:vm')
+    .compileFunction(code, ['module', 'exports', 'require'], { filename: 'x-calico-route-cli.cjs' })
+  load(module, module.exports, process.getBuiltinModule)
+  return module.exports.run(words)
 }
 
 // The executable starts from a V8 snapshot of this module fully loaded (see scripts/build.ts); without one it just runs.

@@ -6,15 +6,27 @@ import { build, type Metafile } from 'esbuild'
 /** Stands where the digest goes; as long as the digest, so that the byte counts in the metafile stay true. */
 const DIGEST_MARK = 'digest-here-'
 
-export type Source = { root: string; entry: string; version: string; node: string }
+export type Source = { root: string; version: string; node: string }
+/** A bundle to make: from which source, and where it goes. */
+export type Target = { entry: string; outfile: string }
 
 /**
- * Bundles the entry with everything it imports into one CommonJS file; only node: builtins stay outside.
+ * Bundles each entry with everything it imports into one CommonJS file; only node: builtins stay outside.
  *
  * `__VERSION__` in the source becomes the version with the build's identity as semver's build metadata, `0.1.0+1f0e9d8c7b6a`:
- * a digest of the code and of the Node below it, so it is the same wherever and whenever the same source is built.
+ * a digest of all the code and of the Node below it, so it is the same wherever and whenever the same source is built.
+ * @returns esbuild's metafile of each
  */
-export async function bundle({ root, entry, version, node }: Source, outfile: string): Promise<Metafile> {
+export async function bundle({ root, version, node }: Source, targets: readonly Target[]): Promise<Metafile[]> {
+  const made = await Promise.all(targets.map((target) => bundleOne(root, version, target)))
+  const digest = createHash('sha256').update(`${node} linux-${process.arch}\n`)
+  for (const { code } of made) digest.update(code)
+  const identity = digest.digest('hex').slice(0, DIGEST_MARK.length)
+  for (const { code, outfile } of made) await writeFile(outfile, code.replaceAll(DIGEST_MARK, identity))
+  return made.map(({ metafile }) => metafile)
+}
+
+async function bundleOne(root: string, version: string, { entry, outfile }: Target) {
   const { outputFiles, metafile } = await build({
     absWorkingDir: root,
     entryPoints: [entry],
@@ -35,8 +47,5 @@ export async function bundle({ root, entry, version, node }: Source, outfile: st
     logLevel: 'warning',
     define: { __VERSION__: JSON.stringify(`${version}+${DIGEST_MARK}`) },
   })
-  const code = outputFiles[0]?.text ?? ''
-  const digest = createHash('sha256').update(`${node} linux-${process.arch}\n${code}`).digest('hex')
-  await writeFile(outfile, code.replaceAll(DIGEST_MARK, digest.slice(0, DIGEST_MARK.length)))
-  return metafile
+  return { code: outputFiles[0]?.text ?? '', metafile, outfile }
 }

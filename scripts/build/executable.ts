@@ -17,6 +17,8 @@ export type Job = {
   node: string
   nodeVersion: string
   bundle: string
+  /** The bundle of the tool for people, which rides along as an asset. */
+  cli: string
   output: string
   workdir: string
   blob: BlobKind
@@ -40,7 +42,7 @@ export async function makeExecutable(job: Job): Promise<BlobKind> {
       postBuild: async (output) => {
         if (made === 'snapshot') {
           try {
-            await inject(await buildSnapshotBlob(base, job.bundle, job.workdir), output, job.node)
+            await inject(await buildSnapshotBlob(base, job, job.workdir), output, job.node)
             return
           } catch (error) {
             made = 'plain'
@@ -50,7 +52,7 @@ export async function makeExecutable(job: Job): Promise<BlobKind> {
             )
           }
         }
-        await inject(await buildPlainBlob(base, job.bundle, job.workdir), output, job.node)
+        await inject(await buildPlainBlob(base, job, job.workdir), output, job.node)
       },
     }),
   )

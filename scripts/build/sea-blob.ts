@@ -4,11 +4,12 @@ import { execa } from 'execa'
 
 /**
  * Node reads a SEA blob as (node v24, src/node_sea.cc, SeaDeserializer::Read):
- *   u32 magic, u32 flags, u8 execArgvExtension, u64-length code path, u64-length snapshot, execArgv (u64 count, u64-length each)
+ *   u32 magic, u32 flags, u8 execArgvExtension, u64-length code path, u64-length snapshot,
+ *   assets (u64 count, u64-length name and content each), execArgv (u64 count, u64-length each)
  * all little-endian. Nothing of it is promised, so every field that we know is compared before a byte is replaced.
  */
 const SEA_MAGIC = 0x0143da20
-const FLAGS = 0b10011 // disableExperimentalSEAWarning | useSnapshot | includeExecArgv
+const FLAGS = 0b11011 // disableExperimentalSEAWarning | useSnapshot | includeAssets | includeExecArgv
 const EXEC_ARGV_EXTENSION_NONE = 0
 /** First bytes of a user-land snapshot (src/node_snapshotable.cc, SnapshotData::kMagic and SnapshotMetadata::Type::kFullyCustomized). */
 const SNAPSHOT_MAGIC = 0x0143da19
@@ -21,6 +22,9 @@ const SNAPSHOT_CUSTOM = 1
  */
 // --no-sparkplug: V8's baseline compiler only begins to pay when a process lives longer than ours; 5 % of an ADD.
 const SNAPSHOT_EXEC_ARGV = ['--no-rehash-snapshot', '--no-sparkplug', '--disable-sigusr1']
+
+/** The name by which src/main.ts asks for the tool for people. */
+const CLI_ASSET = 'cli.cjs'
 
 /** Puts `snapshot` in the place of the one inside `blob`. @throws Error when the blob is not laid out as we know it. */
 export function replaceSnapshot(blob: Buffer, snapshot: Buffer, codePath: string): Buffer {
@@ -46,10 +50,14 @@ export function replaceSnapshot(blob: Buffer, snapshot: Buffer, codePath: string
     at += 8
     return Number(blob.readBigUInt64LE(at - 8))
   }
-  const text = (): string => {
+  const skip = (): number => {
     const length = u64()
     need(length)
     at += length
+    return length
+  }
+  const text = (): string => {
+    const length = skip()
     return blob.toString('utf8', at - length, at)
   }
 
@@ -68,6 +76,9 @@ export function replaceSnapshot(blob: Buffer, snapshot: Buffer, codePath: string
   at += oldLength
   const tail = blob.subarray(at)
 
+  expectField('number of assets', u64(), 1)
+  expectField('asset', text(), CLI_ASSET)
+  skip()
   expectField('number of execArgv', u64(), SNAPSHOT_EXEC_ARGV.length)
   for (const argument of SNAPSHOT_EXEC_ARGV) expectField('execArgv', text(), argument)
   expectField('trailing bytes', blob.length - at, 0)
@@ -84,26 +95,40 @@ export function replaceSnapshot(blob: Buffer, snapshot: Buffer, codePath: string
 const SEALED = { disableExperimentalSEAWarning: true, execArgvExtension: 'none' }
 const PLAIN_EXEC_ARGV = ['--disable-sigusr1']
 
-/** A SEA blob that holds `bundle` as source text. */
-export async function buildPlainBlob(node: string, bundle: string, workdir: string): Promise<string> {
-  return makeBlob(node, workdir, { ...SEALED, main: bundle, execArgv: PLAIN_EXEC_ARGV })
+/** Files of the two bundles: what a runtime calls, and what a person calls. */
+export type Bundles = { bundle: string; cli: string }
+
+/** A SEA blob that holds the bundle as source text. */
+export async function buildPlainBlob(node: string, { bundle, cli }: Bundles, workdir: string): Promise<string> {
+  return makeBlob(node, workdir, {
+    ...SEALED,
+    main: bundle,
+    assets: { [CLI_ASSET]: cli },
+    execArgv: PLAIN_EXEC_ARGV,
+  })
 }
 
 /**
- * A SEA blob whose main function is a V8 start-up snapshot of `bundle`, taken after its top level has run.
+ * A SEA blob whose main function is a V8 start-up snapshot of the bundle, taken after its top level has run.
  *
  * Node makes such a blob on its own (`useSnapshot`), but always with its builtins' code cache inside: 4 MB to read at every
  * start. `withoutCodeCache` exists only for --build-snapshot. So a tiny blob is made the official way and the snapshot in it
  * exchanged.
  */
-export async function buildSnapshotBlob(node: string, bundle: string, workdir: string): Promise<string> {
+export async function buildSnapshotBlob(node: string, { bundle, cli }: Bundles, workdir: string): Promise<string> {
   const snapshotFile = path.join(workdir, 'main.snapshot')
   await writeFile(path.join(workdir, 'snapshot.json'), JSON.stringify({ builder: bundle, withoutCodeCache: true }))
   await runNode(node, workdir, '--snapshot-blob', snapshotFile, '--build-snapshot-config', 'snapshot.json')
 
   const main = 'placeholder.cjs'
   await writeFile(path.join(workdir, main), `require('node:v8').startupSnapshot.setDeserializeMainFunction(() => {})`)
-  const blobFile = await makeBlob(node, workdir, { ...SEALED, main, useSnapshot: true, execArgv: SNAPSHOT_EXEC_ARGV })
+  const blobFile = await makeBlob(node, workdir, {
+    ...SEALED,
+    main,
+    useSnapshot: true,
+    assets: { [CLI_ASSET]: cli },
+    execArgv: SNAPSHOT_EXEC_ARGV,
+  })
   await writeFile(blobFile, replaceSnapshot(await readFile(blobFile), await readFile(snapshotFile), main))
   return blobFile
 }

@@ -41,6 +41,7 @@ describe('building', () => {
     expect(readdirSync(outdir).sort()).toEqual([
       'meta.json',
       'x-calico-route',
+      'x-calico-route-cli.cjs',
       'x-calico-route.cjs',
       'x-calico-route.sha256',
     ])
@@ -115,17 +116,18 @@ describe('without the snapshot', () => {
 
 describe('a SEA blob that is laid out in another way than we know is refused', () => {
   const u32 = (value: number) => Buffer.from(new Uint32Array([value]).buffer)
-  const sized = (bytes: Buffer) =>
-    Buffer.concat([Buffer.from(new BigUint64Array([BigInt(bytes.length)]).buffer), bytes])
+  const u64 = (value: bigint) => Buffer.from(new BigUint64Array([value]).buffer)
+  const sized = (bytes: Buffer) => Buffer.concat([u64(BigInt(bytes.length)), bytes])
   const text = (value: string) => sized(Buffer.from(value))
   const snapshot = (content: string) => Buffer.concat([u32(0x0143da19), Buffer.from([1]), Buffer.from(content)])
   const parts = {
     magic: u32(0x0143da20),
-    flags: u32(0x13),
+    flags: u32(0x1b),
     extension: Buffer.from([0]),
     codePath: text('main.cjs'),
     snapshot: sized(snapshot('old')),
-    count: Buffer.from(new BigUint64Array([3n]).buffer),
+    assets: Buffer.concat([u64(1n), text('cli.cjs'), text('the tool for people')]),
+    count: u64(3n),
     first: text('--no-rehash-snapshot'),
     second: text('--no-sparkplug'),
     third: text('--disable-sigusr1'),
@@ -143,9 +145,11 @@ describe('a SEA blob that is laid out in another way than we know is refused', (
     ['flags', { flags: u32(0x3) }],
     ['execArgvExtension', { extension: Buffer.from([1]) }],
     ['code path', { codePath: text('other.cjs') }],
-    ['ends', { snapshot: Buffer.concat([Buffer.from(new BigUint64Array([2n ** 40n]).buffer), snapshot('old')]) }],
+    ['ends', { snapshot: Buffer.concat([u64(2n ** 40n), snapshot('old')]) }],
     ['snapshot magic', { snapshot: sized(Buffer.from('source text')) }],
-    ['number of execArgv', { count: Buffer.from(new BigUint64Array([1n]).buffer) }],
+    ['number of assets', { assets: u64(0n) }],
+    ['asset', { assets: Buffer.concat([u64(1n), text('other.cjs'), text('')]) }],
+    ['number of execArgv', { count: u64(1n) }],
     ['execArgv', { first: text('--other') }],
     ['trailing bytes', { end: Buffer.from('more') }],
   ])('%s', (field, changed) => {

@@ -7,7 +7,7 @@ import { BUILD_RECORD } from './product.ts'
  * came from where; these are the limits.
  */
 type Import = { path: string; kind: string; external?: boolean }
-const { inputs, outputs } = JSON.parse(readFileSync(BUILD_RECORD, 'utf8')) as {
+const { inputs, outputs } = JSON.parse(readFileSync(BUILD_RECORD, 'utf8')).plugin as {
   inputs: Record<string, { imports: Import[] }>
   outputs: Record<string, { bytes: number; inputs: Record<string, { bytesInOutput: number }>; imports: Import[] }>
 }

@@ -1,0 +1,35 @@
+/** What a command is given of the terminal it was typed in; a pipe is a terminal without colours. */
+export interface Terminal {
+  /** Writes to stdout. */
+  readonly out: (text: string) => void
+  /** Writes to stderr: progress and complaints, never a result. */
+  readonly err: (text: string) => void
+  /** All of stdin. */
+  readonly input: () => string
+  /** Whether stdout takes colours: it is a terminal, and nobody set NO_COLOR. @see https://no-color.org */
+  readonly colors: boolean
+  /** Whether stderr is a terminal, on which a line may be written over. */
+  readonly progress: boolean
+}
+
+/** Exit statuses of the tool for people. */
+export const Exit = {
+  ok: 0,
+  /** The question was answered, and the answer is bad: problems in a file, differences in a pod. */
+  problems: 1,
+  /** The question could not be asked: wrong arguments, an unreadable file, a namespace that is gone. */
+  trouble: 2,
+} as const
+
+/** One command of the tool for people: `x-calico-route NAME WORDS…`. */
+export interface Command {
+  /** One line for the list of commands. */
+  readonly summary: string
+  /** All of `--help`, from `Usage:` on. */
+  readonly help: string
+  /** @throws Trouble, CniError */
+  readonly run: (words: readonly string[], terminal: Terminal) => Promise<number> | number
+}
+
+/** Why a command could not do its work: one line that says what is wrong and what to do. */
+export class Trouble extends Error {}

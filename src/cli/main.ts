@@ -1,0 +1,64 @@
+import { isatty } from 'node:tty'
+import leven from 'leven'
+import { CniError, messageOf } from '../errors.ts'
+import { readStdin, writeAll } from '../stdio.ts'
+import { type Command, Exit, type Terminal, Trouble } from './command.ts'
+import { help, version } from './help.ts'
+
+export const COMMANDS: Readonly<Record<string, Command>> = {}
+
+/**
+ * The tool for people, from its words to its exit status. An entry of its own, bundled apart from the plugin: no call
+ * of a runtime reads any of it.
+ */
+export async function run(words: readonly string[], terminal: Terminal = ownTerminal()): Promise<number> {
+  const [name = '', ...rest] = words
+  try {
+    return await answer(name, rest, terminal)
+  } catch (error) {
+    const prefix = Object.hasOwn(COMMANDS, name) ? `x-calico-route ${name}` : 'x-calico-route'
+    terminal.err(`${prefix}: ${complaint(error)}\n`)
+    return Exit.trouble
+  }
+}
+
+function answer(name: string, rest: readonly string[], terminal: Terminal): Promise<number> | number {
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
+  if (command) {
+    if (!rest.includes('--help') && !rest.includes('-h')) return command.run(rest, terminal)
+    terminal.out(command.help)
+    return Exit.ok
+  }
+  if (['--help', '-h', 'help'].includes(name)) {
+    const [topic] = rest
+    terminal.out(topic !== undefined && Object.hasOwn(COMMANDS, topic) ? (COMMANDS[topic]?.help ?? '') : help(COMMANDS))
+    return Exit.ok
+  }
+  if (name === '--version') {
+    terminal.out(version())
+    return Exit.ok
+  }
+  const [nearest] = Object.keys(COMMANDS).sort((a, b) => leven(name, a) - leven(name, b))
+  const hint = nearest !== undefined && leven(name, nearest) <= 2 ? `; did you mean "${nearest}"?` : ''
+  throw new Trouble(`unknown command ${JSON.stringify(name)}${hint}\nSee x-calico-route --help.`)
+}
+
+function complaint(error: unknown): string {
+  if (error instanceof CniError) return error.details ? `${error.message}; ${error.details}` : error.message
+  if (error instanceof Trouble) return error.message
+  // What node:util's parseArgs throws is meant to be read by who typed the words.
+  const { code } = error as NodeJS.ErrnoException
+  if (code?.startsWith('ERR_PARSE_ARGS')) return `${messageOf(error)}\nSee --help.`
+  return `internal error, please report it: ${messageOf(error)}`
+}
+
+function ownTerminal(): Terminal {
+  const { NO_COLOR, TERM } = process.env
+  return {
+    out: (text) => writeAll(1, text),
+    err: (text) => writeAll(2, text),
+    input: () => Buffer.from(readStdin()).toString(),
+    colors: isatty(1) && !NO_COLOR && TERM !== 'dumb',
+    progress: isatty(2) && TERM !== 'dumb',
+  }
+}
