@@ -10,6 +10,9 @@ export interface Prefix {
   readonly network: string
 }
 
+/** Eight words of four digits, seven colons, a prefix length: what is longer is not worth looking at. */
+const LONGEST = 43
+
 /**
  * `text` as an address with prefix length, host bits kept apart; undefined if it is none. Strict: no leading zeros,
  * no zone, no IPv4 in IPv6 notation, none of which a route can have.
@@ -18,6 +21,7 @@ export interface Prefix {
  * as the rest of ADD for the first. The tests hold this against ip-cidr.
  */
 export function parsePrefix(text: string): Prefix | undefined {
+  if (text.length > LONGEST) return undefined
   const slash = text.indexOf('/')
   const family = familyOf(text)
   const words = slash < 0 ? undefined : wordsOf(text.slice(0, slash), family)
@@ -30,6 +34,7 @@ export function parsePrefix(text: string): Prefix | undefined {
 
 /** `text` as a bare address in the form the kernel prints; undefined if it is none. */
 export function parseAddress(text: string): { family: Family; address: string } | undefined {
+  if (text.length > LONGEST) return undefined
   const family = familyOf(text)
   const words = wordsOf(text, family)
   return words && { family, address: format(words) }

@@ -24,7 +24,7 @@ export async function changeRoutes(
 ): Promise<readonly RouteOp[]> {
   let origin: Snapshot | undefined
   let seen: Snapshot | undefined
-  const done: RouteOp[] = []
+  let done: readonly RouteOp[] = []
   let ops: readonly RouteOp[] = []
   try {
     for (let attempt = 1; ; attempt++) {
@@ -40,7 +40,7 @@ export async function changeRoutes(
         onFailure === 'leave' ? 'go on' : 'stop',
       )
       const planned = ops
-      done.push(...planned.slice(0, failure?.carriedOut))
+      done = [...done, ...planned.slice(0, failure?.carriedOut)]
       ops = [] // known what became of them
       if (failure) {
         if (attempt < ATTEMPTS && somebodyWasFaster(failure)) continue

@@ -1,9 +1,9 @@
 import type * as z from 'zod/mini'
 import { type Family, familyOf, parseAddress, parsePrefix } from './address.ts'
-import { CniError, Code } from './errors.ts'
+import { Code, refusal } from './errors.ts'
 import { explain } from './explain.ts'
 import { DEFAULT_DST, DEFAULT_PRIORITY, LOCAL_TABLE, MAIN_TABLE, Scope } from './route.ts'
-import { CONF, keysAt, ROUTE, SCOPES } from './schema.ts'
+import { CONF, keysAt, MOST_ROUTES, ROUTE, SCOPES } from './schema.ts'
 
 /** What happens to the main-table default routes of the interface. */
 export type DefaultRoute = 'remove' | 'demote' | 'keep'
@@ -66,11 +66,22 @@ type Written = z.infer<typeof CONF>
  * @throws CniError 7 with the key path of the first problem in the message, those of all others in the details
  */
 export function parseConfig(conf: Readonly<Record<string, unknown>>, base: readonly string[] = []): Config {
+  const read = readConfig(conf, base)
+  if ('config' in read) return read.config
+  throw refusal(Code.invalidConfig, read.problems)
+}
+
+/** The same, and its problems one by one, key path first. */
+export function readConfig(
+  conf: Readonly<Record<string, unknown>>,
+  base: readonly string[] = [],
+): { readonly config: Config } | { readonly problems: readonly string[] } {
   const problems: string[] = []
   const at = (key: string) => [...base, key].join('.')
   // An entry by itself, so that a problem in one place hides none in another.
   const routes: ConfiguredRoute[] = []
-  for (const [index, entry] of (Array.isArray(conf.routes) ? conf.routes : []).entries()) {
+  const entries = Array.isArray(conf.routes) && conf.routes.length <= MOST_ROUTES ? conf.routes : []
+  for (const [index, entry] of entries.entries()) {
     const parsed = ROUTE.safeParse(entry, { reportInput: true })
     if (parsed.success) routes.push(routeOf(parsed.data, `${at('routes')}[${index}]`))
     else problems.push(...parsed.error.issues.flatMap((issue) => explain(issue, [...base, 'routes', index], keysAt)))
@@ -81,18 +92,17 @@ export function parseConfig(conf: Readonly<Record<string, unknown>>, base: reado
   if (!parsed.success) problems.push(...parsed.error.issues.flatMap((issue) => explain(issue, base, keysAt)))
   const gateway =
     parsed.data?.ovnGateway === undefined ? undefined : gatewayOf(parsed.data.ovnGateway, at('ovnGateway'), problems)
-  const [first, ...others] = problems
-  if (!parsed.success || first !== undefined) {
-    throw new CniError(Code.invalidConfig, first ?? 'invalid network configuration', others.join('; '))
-  }
+  if (!parsed.success || problems.length > 0) return { problems }
   const { defaultRoute = 'remove', kubevirt = false, dryRun = false } = parsed.data
   const perFamily = typeof defaultRoute === 'string' ? { ipv4: defaultRoute, ipv6: defaultRoute } : defaultRoute
   return {
-    defaultRoute: { 4: perFamily.ipv4 ?? 'remove', 6: perFamily.ipv6 ?? 'remove' },
-    routes,
-    ...(gateway === undefined ? {} : { gateway }),
-    kubevirt,
-    dryRun,
+    config: {
+      defaultRoute: { 4: perFamily.ipv4 ?? 'remove', 6: perFamily.ipv6 ?? 'remove' },
+      routes,
+      ...(gateway === undefined ? {} : { gateway }),
+      kubevirt,
+      dryRun,
+    },
   }
 }
 

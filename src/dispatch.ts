@@ -1,5 +1,6 @@
 import { CniError, Code, messageOf } from './errors.ts'
 import { type LogTarget, log } from './log.ts'
+import { type WithNetns, withNetns } from './netns.ts'
 import {
   checkEnv,
   type Env,
@@ -23,12 +24,19 @@ export interface Reply {
   readonly exitCode: 0 | 1
 }
 
+/** How a call reaches what is outside of it; the rehearsal has means of its own. */
+export interface Outside {
+  readonly readStdin: () => Uint8Array
+  readonly withNetns: WithNetns
+}
+const THE_SYSTEM: Outside = { readStdin, withNetns }
+
 /**
  * One call of a runtime, from its environment to what it is answered. Never throws: every failure becomes the error
  * object that the specification asks for, on stdout.
  * @see https://github.com/containernetworking/cni/blob/main/SPEC.md#error
  */
-export async function dispatch(env: Env): Promise<Reply> {
+export async function dispatch(env: Env, { readStdin, withNetns }: Outside = THE_SYSTEM): Promise<Reply> {
   // Answered whatever else comes, or does not: it is how a runtime finds out what it may send.
   if (env.CNI_COMMAND === 'VERSION') return printed(versionAnswer(await peekStdin()))
 
@@ -38,7 +46,7 @@ export async function dispatch(env: Env): Promise<Reply> {
     checkEnv(env)
     document = parseDocument(readStdin())
     const request = parseRequest(env, document)
-    const outcome = await run(request)
+    const outcome = await run(request, withNetns)
     const { warning, routes } = outcome
     const level = warning === undefined ? 'info' : 'warn'
     log(logTarget(document), { level, ...subject(env, document, started), outcome: 'ok', warning, routes })
@@ -58,14 +66,14 @@ export async function dispatch(env: Env): Promise<Reply> {
   }
 }
 
-function run(request: Request): Promise<Outcome> | Outcome {
+function run(request: Request, withNetns: WithNetns): Promise<Outcome> | Outcome {
   switch (request.verb) {
     case 'ADD':
-      return add(request)
+      return add(request, withNetns)
     case 'DEL':
-      return del(request)
+      return del(request, withNetns)
     case 'CHECK':
-      return check(request)
+      return check(request, withNetns)
     case 'STATUS':
       return status(request)
     case 'GC':

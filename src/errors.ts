@@ -40,6 +40,16 @@ export class CniError extends Error {
   }
 }
 
+/** Nobody reads more of them: a configuration with a thousand mistakes is known by its first. */
+const MOST_PROBLEMS = 20
+
+/** The error for what is wrong with one subject: the first problem is the message, further ones are the details. */
+export function refusal(code: Code, problems: readonly string[]): CniError {
+  const [first = '', ...others] = problems.slice(0, MOST_PROBLEMS)
+  const left = problems.length - MOST_PROBLEMS
+  return new CniError(code, first, [...others, ...(left > 0 ? [`and ${left} more`] : [])].join('; '))
+}
+
 /** The one-line text of anything that was thrown. */
 export function messageOf(error: unknown): string {
   return oneLine(error instanceof Error ? error.message : String(error))

@@ -30,7 +30,9 @@ export function explain(
   const at = pathText(path)
   switch (issue.code) {
     case 'unrecognized_keys': {
-      return issue.keys.map((key) => `${at}.${key}: unknown key; ${hint(key, keysAt(path))}`)
+      return issue.keys
+        .slice(0, MOST_KEYS)
+        .map((key) => `${at}.${keyText(key)}: unknown key; ${hint(key, keysAt(path))}`)
     }
     case 'invalid_value':
       return [`${at}: must be ${list(issue.values.map(String))}, is ${quote(issue.input)}`]
@@ -59,7 +61,17 @@ export function explain(
   }
 }
 
+/** A configuration is not a place for any number of mistakes, nor of any length. */
+const MOST_KEYS = 20
+const LONGEST_KEY = 40
+
+/** A key as it was written, where that reads well in a path; it may hold line ends and terminal escapes, or megabytes. */
+function keyText(key: string): string {
+  return /^[\w./-]+$/.test(key) && key.length <= LONGEST_KEY ? key : quote(key)
+}
+
 function hint(key: string, known: readonly string[]): string {
+  if (key.length > LONGEST_KEY) return `known here: ${known.join(', ')}`
   const alias = ALIASES[key.toLowerCase()]
   const nearest = known.toSorted((a, b) => leven(key, a) - leven(key, b))[0] ?? ''
   const meant = alias !== undefined && known.includes(alias) ? alias : nearest

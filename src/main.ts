@@ -1,7 +1,6 @@
-import { startupSnapshot } from 'node:v8'
 import { dispatch } from './dispatch.ts'
-import { rehearse } from './rehearsal.ts'
 import { SUPPORTED_VERSIONS } from './request.ts'
+import { start } from './start.ts'
 import { writeAll } from './stdio.ts'
 
 /** Set by the build from package.json. */
@@ -58,10 +57,4 @@ function servePerson(words: readonly string[]): Promise<number> {
   return module.exports.run(words)
 }
 
-// The executable starts from a V8 snapshot of this module fully loaded (see scripts/build.ts); without one it just runs.
-if (startupSnapshot.isBuildingSnapshot()) {
-  rehearse()
-  startupSnapshot.setDeserializeMainFunction(main)
-} else {
-  void main()
-}
+start(main, process.execPath)

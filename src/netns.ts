@@ -10,6 +10,8 @@ export interface Netns {
   readonly fd: number
   /** True if it is the namespace this process itself is in. */
   readonly own: boolean
+  /** The command that runs another one in the namespace, which is its descriptor 3. */
+  readonly enter: readonly [string, ...string[]]
 }
 
 /** @see linux/magic.h */
@@ -18,7 +20,12 @@ const NSFS_MAGIC = 0x6e736673
 /** What the child may see of the world: the runtime's own environment is none of its business. */
 const CHILD_ENV = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' }
 
+/** @see nsenter(1) */
+const ENTER = ['nsenter', '--net=/proc/self/fd/3'] as const
+
 const CHILD_LIMIT_MS = 10_000
+
+export type WithNetns = typeof withNetns
 
 /**
  * Opens the namespace at `path` for as long as `use` takes.
@@ -29,7 +36,7 @@ export async function withNetns<T>(path: string, use: (netns: Netns) => Promise<
   try {
     if (statfsSync(`/proc/self/fd/${fd}`).type !== NSFS_MAGIC) throw notANetns(path)
     const [theirs, mine] = [fstatSync(fd), statSync('/proc/self/ns/net')]
-    return await use({ path, fd, own: theirs.ino === mine.ino && theirs.dev === mine.dev })
+    return await use({ path, fd, own: theirs.ino === mine.ino && theirs.dev === mine.dev, enter: ENTER })
   } finally {
     closeSync(fd)
   }
@@ -107,7 +114,8 @@ export function converse(
   onError: 'stop' | 'go on' = 'stop',
 ): Promise<Conversation> {
   return new Promise((resolve, reject) => {
-    const child = spawn('nsenter', ['--net=/proc/self/fd/3', ...IP, ...(onError === 'stop' ? [] : ['-force'])], {
+    const [command, ...args] = netns.enter
+    const child = spawn(command, [...args, ...IP, ...(onError === 'stop' ? [] : ['-force'])], {
       env: CHILD_ENV,
       stdio: ['pipe', 'pipe', 'pipe', netns.fd],
       // Not the runtime's directory, which we would keep from being unmounted.
@@ -117,7 +125,7 @@ export function converse(
     // Short of descriptors, there is an error and no pipes.
     if (!isPiped(child)) return
     const { stdin, stdout, stderr } = child
-    const sent = [...questions]
+    let sent = questions
     const lines: string[] = []
     let partial = ''
     let errors = ''
@@ -151,7 +159,7 @@ export function converse(
       } catch (error) {
         thrown = { error }
       }
-      sent.push(...changes)
+      sent = [...questions, ...changes]
       stdin.end(changes.map((line) => `${line}\n`).join(''))
     })
     stderr.setEncoding('utf8')

@@ -1,6 +1,6 @@
 import { isWithin } from './address.ts'
 import { type Config, parseConfig } from './config.ts'
-import { CniError, Code } from './errors.ts'
+import { Code, refusal } from './errors.ts'
 import { isObject, type NetConf } from './request.ts'
 import { OVERRIDABLE } from './schema.ts'
 
@@ -46,6 +46,5 @@ export function effectiveConfig(conf: NetConf): Config {
       return args.routes === undefined ? merged : { ...merged, routes: theirs.routes }
     }
   }
-  const [first = '', ...others] = problems
-  throw new CniError(Code.overrideNotAllowed, first, others.join('; '))
+  throw refusal(Code.overrideNotAllowed, problems)
 }

@@ -104,13 +104,12 @@ export function planDel(
       others ||= (route.protocol === GATEWAY_PROTOCOL || route.protocol === RESTORED_PROTOCOL) && route.dev !== ifname
   }
   const { routes, gateway } = others || elsewhere.length > 0 ? config() : { routes: [] }
-  const configured = routes.filter(({ dev }) => dev !== undefined)
-  here.push(
-    ...elsewhere.filter((route) => configured.some((one) => one.dev === route.dev && placeOf(one) === placeOf(route))),
-  )
+  const spot = (route: { readonly dev?: string } & Parameters<typeof placeOf>[0]) => `${route.dev} ${placeOf(route)}`
+  const configured = new Set(routes.filter(({ dev }) => dev !== undefined).map(spot))
+  const ours = [...here, ...elsewhere.filter((route) => configured.has(spot(route)))]
   return [
     ...planDefaultsDel(gateway, ifname, snapshot),
-    ...here.map((route): RouteOp => ({ op: 'del', route, why: 'DEL' })),
+    ...ours.map((route): RouteOp => ({ op: 'del', route, why: 'DEL' })),
   ]
 }
 

@@ -1,39 +1,64 @@
-import { parseConfig } from './config.ts'
-import { unmet } from './effects.ts'
-import { batchLine, parseLinks, parseRoutes } from './iproute2.ts'
-import { planAdd } from './plan.ts'
-import { parseDocument, parseRequest } from './request.ts'
-import { buildResult, parsePrevResult } from './result.ts'
+import { dispatch } from './dispatch.ts'
+import { withNetns } from './netns.ts'
+
+const CONF = {
+  cniVersion: '1.0.0',
+  name: 'rehearsal',
+  routes: [
+    { dst: '10.0.0.0/8', priority: 1, mtu: 1500 },
+    { dst: 'fd00::/8', scope: 'link' },
+  ],
+  prevResult: {
+    interfaces: [{ name: 'eth0' }],
+    ips: [{ address: '10.0.0.1/32' }, { address: 'fd00::1/128' }],
+    routes: [{ dst: '0.0.0.0/0' }],
+  },
+}
+const DEFAULT = {
+  dst: 'default',
+  gateway: '169.254.1.1',
+  dev: 'eth0',
+  scope: '0',
+  flags: [],
+  metrics: [{ mtu: 1500 }],
+}
+const ADDED = [
+  { dst: '10.0.0.0/8', gateway: '169.254.1.1', dev: 'eth0', protocol: '142', metric: 1, metrics: [{ mtu: 1500 }] },
+  { dst: 'fd00::/8', dev: 'eth0', protocol: '142', metric: 1024, pref: 'medium' },
+]
+const LINK = {
+  ifname: 'eth0',
+  flags: ['UP'],
+  linkinfo: { info_kind: 'veth' },
+  addr_info: [{ local: '10.0.0.1' }, { local: 'fd00::1' }],
+}
+/** What ip(8) answers, one line for each question. */
+const ANSWERS = {
+  ADD: [[DEFAULT], [LINK], ADDED],
+  DEL: [ADDED, [LINK], [DEFAULT]],
+}
+
+/** Plays ip(8) for the rehearsal: an answer for each question. */
+const STAND_IN = `require('node:readline').createInterface(process.stdin).on('line', (line) => {
+  if (line.includes(' show')) console.log(JSON.stringify(answers.shift()))
+})`
 
 /**
- * Takes an ADD through everything that decides, when the start-up snapshot is built: what zod and others prepare on
- * first use is then in the snapshot, and no call prepares it again.
+ * Takes an ADD and a DEL through everything, from the document to the answer, while the start-up snapshot is built: what zod
+ * and others prepare on first use, and the bytecode of every function on the way, is then in the snapshot, and no call has
+ * to make it again.
+ * @param node the executable that plays ip(8): where this is built, there may be neither nsenter nor ip, nor root
+ * @throws Error if a call fails
  */
-export function rehearse(): void {
-  const conf = {
-    cniVersion: '1.0.0',
-    name: 'rehearsal',
-    routes: [
-      { dst: '10.0.0.0/8', priority: 1, mtu: 1500 },
-      { dst: 'fd00::/8', scope: 'link' },
-    ],
-    prevResult: { ips: [{ address: '10.0.0.1/32' }, { address: 'fd00::1/128' }], routes: [{ dst: '0.0.0.0/0' }] },
+export async function rehearse(node: string): Promise<void> {
+  for (const verb of ['ADD', 'DEL'] as const) {
+    const env = { CNI_COMMAND: verb, CNI_CONTAINERID: 'c', CNI_NETNS: '/proc/self/ns/net', CNI_IFNAME: 'eth0' }
+    const program = `const answers = ${JSON.stringify(ANSWERS[verb])}\n${STAND_IN}`
+    const { stdout, exitCode } = await dispatch(env, {
+      readStdin: () => new TextEncoder().encode(JSON.stringify(CONF)),
+      withNetns: (path, use) =>
+        withNetns(path, (netns) => use({ ...netns, own: false, enter: [node, '-e', program, '--'] })),
+    })
+    if (exitCode !== 0) throw new Error(`rehearsal of ${verb}: ${stdout}`)
   }
-  const env = { CNI_COMMAND: 'ADD', CNI_CONTAINERID: 'c', CNI_NETNS: '/n', CNI_IFNAME: 'eth0' }
-  const request = parseRequest(env, parseDocument(new TextEncoder().encode(JSON.stringify(conf))))
-  const config = parseConfig(request.conf)
-  const snapshot = {
-    routes: parseRoutes(
-      '[{"dst":"default","gateway":"169.254.1.1","dev":"eth0","scope":"0","flags":[],"metrics":[{"mtu":1500}]}]',
-    ),
-    links: parseLinks(
-      '[{"ifname":"eth0","flags":["UP"],"linkinfo":{"info_kind":"veth"},"addr_info":[{"local":"10.0.0.1"}]}]',
-    ),
-  }
-  const { ops, routes } = planAdd(config, 'eth0', snapshot)
-  JSON.stringify([
-    buildResult('1.0.0', parsePrevResult(conf.prevResult), { removed: [4, 6], routes, gateways: [] }),
-    ops.map(batchLine),
-    unmet(ops, snapshot.routes),
-  ])
 }

@@ -109,15 +109,21 @@ function parseKeeping(text: string): unknown {
   }
 }
 
+// What TypeScript's library does not know yet. @see https://github.com/tc39/proposal-json-parse-with-source
+const RawJson = JSON as unknown as { rawJSON(text: string): unknown; isRawJSON(value: unknown): boolean }
+
+function isKeptNumber(value: unknown): boolean {
+  return RawJson.isRawJSON(value)
+}
+
 /**
  * Numbers of fields we do not know go into the Result as they came, whatever their size.
- * @see https://github.com/tc39/proposal-json-parse-with-source, which TypeScript's library does not know yet
  */
 function keepNumber(this: unknown, _key: string, value: unknown, context: { source?: string }): unknown {
   const { source } = context
   if (typeof value !== 'number' || source === undefined || Number.isSafeInteger(value) || String(value) === source)
     return value
-  return (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON(source)
+  return RawJson.rawJSON(source)
 }
 
 /** The configuration's own version, as far as it is one of ours: the version an error is told in. */
@@ -221,7 +227,7 @@ function isVerb(word: string): word is Exclude<Verb, 'DEL'> {
 }
 
 export function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && !isKeptNumber(value)
 }
 
 /** @see https://github.com/containernetworking/cni/blob/main/SPEC.md#parameters CNI_CONTAINERID; network names follow the same rule */

@@ -91,9 +91,22 @@ const GATEWAY_KEYS = {
   onlink: z.optional(z.boolean()),
 }
 
+/** More in one configuration is a mistake, or an attack: each route is a line to ip(8) and twice a line from it. */
+export const MOST_ROUTES = 10_000
+const MOST_PREFIXES = 1_000
+
+const atMost = (most: number) => (ctx: { value: unknown[]; issues: z.core.$ZodRawIssue[] }) => {
+  const { length } = ctx.value
+  if (length > most)
+    ctx.issues.push({ code: 'custom', input: length, message: `has ${length} entries; ${most} are the most` })
+}
+
 /** What `overrides.allow` may list: nothing that decides where root writes, or who decides. */
 export const OVERRIDABLE = ['defaultRoute', 'routes', 'ovnGateway', 'kubevirt', 'dryRun'] as const
-const OVERRIDES_KEYS = { allow: z.optional(z.array(z.enum(OVERRIDABLE))), within: z.optional(z.array(dst)) }
+const OVERRIDES_KEYS = {
+  allow: z.optional(z.array(z.enum(OVERRIDABLE))),
+  within: z.optional(z.array(dst).check(atMost(MOST_PREFIXES))),
+}
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
@@ -101,7 +114,7 @@ export type LogLevel = (typeof LOG_LEVELS)[number]
 /** Our keys of a network configuration, the entries of `routes` unread. */
 export const CONF = z.looseObject({
   defaultRoute: z.optional(z.union([DISPOSITION, z.strictObject(DISPOSITION_KEYS)])),
-  routes: z.optional(z.array(z.unknown())),
+  routes: z.optional(z.array(z.unknown()).check(atMost(MOST_ROUTES))),
   ovnGateway: z.optional(z.union([autoOrAddress, z.strictObject(GATEWAY_KEYS)])),
   overrides: z.optional(z.strictObject(OVERRIDES_KEYS)),
   kubevirt: z.optional(z.boolean()),

@@ -1,10 +1,11 @@
 import { changeRoutes, readRoutes } from '../change.ts'
+import type { Config } from '../config.ts'
 import { batchLine } from '../iproute2.ts'
-import { withNetns } from '../netns.ts'
+import type { WithNetns } from '../netns.ts'
 import { effectiveConfig } from '../overrides.ts'
 import { planAdd } from '../plan.ts'
 import type { Request } from '../request.ts'
-import { buildResult, gatewaysOf, parsePrevResult } from '../result.ts'
+import { buildResult, gatewaysOf, type PrevResult, parsePrevResult } from '../result.ts'
 import type { RouteOp, Snapshot } from '../route.ts'
 import type { Outcome } from './outcome.ts'
 import { refuseOwn, refuseProblems, refuseUnwritable } from './refusals.ts'
@@ -13,28 +14,47 @@ import { refuseOwn, refuseProblems, refuseUnwritable } from './refusals.ts'
  * Makes the routes of the pod's NIC those of the configuration. A second call finds nothing to do and prints the same.
  * @see https://github.com/containernetworking/cni/blob/main/SPEC.md#add-add-container-to-network-or-apply-modifications
  */
-export async function add(request: Request & { verb: 'ADD' }): Promise<Outcome> {
+export async function add(request: Request & { verb: 'ADD' }, withNetns: WithNetns): Promise<Outcome> {
   const config = effectiveConfig(request.conf)
   const prev = parsePrevResult(request.conf.prevResult)
   refuseUnwritable(request.ifname)
   return withNetns(request.netns, async (netns) => {
     refuseOwn(request, netns)
-    let result: unknown
-    let warnings: readonly string[] = []
+    let decision: Decision | undefined
     const decide = (snapshot: Snapshot): readonly RouteOp[] => {
-      const plan = planAdd(config, request.ifname, snapshot, { gateways: gatewaysOf(prev) })
-      refuseProblems(plan.problems)
-      const removed = ([4, 6] as const).filter((family) => config.defaultRoute[family] === 'remove')
-      // Before anything is written: a Result that cannot be told is a reason not to start.
-      result = buildResult(request.cniVersion, prev, config.dryRun ? undefined : { ...plan, removed })
-      warnings = plan.warnings
-      return plan.ops
+      decision = decideAdd(request, config, prev, snapshot)
+      return decision.ops
     }
     if (config.dryRun) {
       const ops = await readRoutes(netns, decide)
-      return { result, routes: ops.map(batchLine), warning: 'dryRun: nothing was changed' }
+      return { result: decision?.result, routes: ops.map(batchLine), warning: 'dryRun: nothing was changed' }
     }
     const ops = await changeRoutes(netns, decide)
+    const { result, warnings = [] } = decision ?? {}
     return { result, routes: ops.map(batchLine), ...(warnings.length > 0 ? { warning: warnings.join('; ') } : {}) }
   })
+}
+
+/** What ADD does to a pod, and says. */
+export interface Decision {
+  readonly ops: readonly RouteOp[]
+  readonly result: unknown
+  readonly warnings: readonly string[]
+}
+
+/**
+ * What ADD does where the kernel holds `snapshot`.
+ * @throws CniError 4 or 7, before anything is written: a Result that cannot be told is a reason not to start
+ */
+export function decideAdd(
+  { cniVersion, ifname }: Pick<Request & { verb: 'ADD' }, 'cniVersion' | 'ifname'>,
+  config: Config,
+  prev: PrevResult,
+  snapshot: Snapshot,
+): Decision {
+  const plan = planAdd(config, ifname, snapshot, { gateways: gatewaysOf(prev) })
+  refuseProblems(plan.problems)
+  const removed = ([4, 6] as const).filter((family) => config.defaultRoute[family] === 'remove')
+  const result = buildResult(cniVersion, prev, config.dryRun ? undefined : { ...plan, removed })
+  return { ops: plan.ops, result, warnings: plan.warnings }
 }

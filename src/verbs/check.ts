@@ -2,7 +2,7 @@ import { readRoutes } from '../change.ts'
 import type { Config } from '../config.ts'
 import { CniError, Code } from '../errors.ts'
 import { routeText } from '../iproute2.ts'
-import { withNetns } from '../netns.ts'
+import type { WithNetns } from '../netns.ts'
 import type { Hop } from '../next-hop.ts'
 import { effectiveConfig } from '../overrides.ts'
 import { planAdd } from '../plan.ts'
@@ -18,14 +18,23 @@ import { refuseUnwritable } from './refusals.ts'
  * @throws CniError 110 with every difference
  * @see https://github.com/containernetworking/cni/blob/main/SPEC.md#check-check-containers-networking-is-as-expected
  */
-export async function check(request: Request & { verb: 'CHECK' }): Promise<Outcome> {
+export async function check(request: Request & { verb: 'CHECK' }, withNetns: WithNetns): Promise<Outcome> {
+  const found = await findDifferences(request, withNetns)
+  if (found.length === 0) return {}
+  throw new CniError(Code.checkFailed, `${request.ifname}: routes differ from the configuration`, found.join('; '))
+}
+
+/** Every difference by itself; with dryRun there is none to find. */
+export async function findDifferences(
+  request: Pick<Request & { verb: 'CHECK' }, 'conf' | 'ifname' | 'netns'>,
+  withNetns: WithNetns,
+): Promise<readonly string[]> {
   const config = effectiveConfig(request.conf)
   const prev = parsePrevResult(request.conf.prevResult)
   refuseUnwritable(request.ifname)
   return withNetns(request.netns, async (netns) => {
     const found = await readRoutes(netns, (snapshot) => differences(config, request.ifname, prev, snapshot))
-    if (found.length === 0 || config.dryRun) return {}
-    throw new CniError(Code.checkFailed, `${request.ifname}: routes differ from the configuration`, found.join('; '))
+    return config.dryRun ? [] : found
   })
 }
 
@@ -53,10 +62,10 @@ function differences(config: Config, ifname: string, prev: PrevResult, snapshot:
  * more apart.
  */
 function hopsOf(prev: PrevResult, { routes }: Config): Map<string, Hop> {
+  const times = new Map<string, number>()
+  for (const { dst } of routes) times.set(dst, (times.get(dst) ?? 0) + 1)
   const once = new Set(
-    routes
-      .filter(({ dst, table }) => table === MAIN_TABLE && routes.filter((other) => other.dst === dst).length === 1)
-      .map(({ dst }) => dst),
+    routes.filter(({ dst, table }) => table === MAIN_TABLE && times.get(dst) === 1).map(({ dst }) => dst),
   )
   return new Map(
     (prev.routes ?? []).flatMap(({ dst, gw }) => (once.has(dst) ? [[dst, typeof gw === 'string' ? { gw } : {}]] : [])),

@@ -2,11 +2,11 @@ import { changeRoutes } from '../change.ts'
 import type { Config } from '../config.ts'
 import { CniError, Code, messageOf } from '../errors.ts'
 import { batchLine } from '../iproute2.ts'
-import { withNetns } from '../netns.ts'
+import type { WithNetns } from '../netns.ts'
 import { effectiveConfig } from '../overrides.ts'
 import { planDel } from '../plan.ts'
 import type { NetConf, Request } from '../request.ts'
-import type { Snapshot } from '../route.ts'
+import type { RouteOp, Snapshot } from '../route.ts'
 import type { Outcome } from './outcome.ts'
 import { refuseOwn } from './refusals.ts'
 
@@ -15,15 +15,14 @@ import { refuseOwn } from './refusals.ts'
  * from calling the plugins before us, and their interfaces and addresses leak.
  * @see https://github.com/containernetworking/cni/blob/main/SPEC.md#del-remove-container-from-network-or-un-apply-modifications
  */
-export async function del(request: Request & { verb: 'DEL' }): Promise<Outcome> {
+export async function del(request: Request & { verb: 'DEL' }, withNetns: WithNetns): Promise<Outcome> {
   // Where ADD was dry there is nothing of ours; and dry is dry.
   if (request.netns === '' || request.conf.dryRun === true) return {}
   try {
     return await withNetns(request.netns, async (netns) => {
       refuseOwn(request, netns)
       const { ifname } = request
-      const decide = (snapshot: Snapshot) => planDel(() => configured(request.conf), ifname, snapshot)
-      const ops = await changeRoutes(netns, decide, 'leave')
+      const ops = await changeRoutes(netns, (snapshot) => decideDel(request.conf, ifname, snapshot), 'leave')
       return { routes: ops.map(batchLine) }
     })
   } catch (error) {
@@ -32,6 +31,11 @@ export async function del(request: Request & { verb: 'DEL' }): Promise<Outcome> 
     const gone = error instanceof CniError && error.code === Code.invalidEnvironment
     return gone ? {} : { warning: `routes not removed: ${messageOf(error)}` }
   }
+}
+
+/** What DEL does where the kernel holds `snapshot`. */
+export function decideDel(conf: NetConf, ifname: string, snapshot: Snapshot): readonly RouteOp[] {
+  return planDel(() => configured(conf), ifname, snapshot)
 }
 
 /** What the configuration put on other NICs; nothing if it is one that ADD would have refused: then it never did. */

@@ -1,4 +1,4 @@
-import { CniError, Code, quote } from '../errors.ts'
+import { CniError, Code, quote, refusal } from '../errors.ts'
 import { batchProblem } from '../ifname.ts'
 import type { Netns } from '../netns.ts'
 
@@ -29,6 +29,6 @@ export function refuseUnwritable(ifname: string): void {
  * What a plan found in the way.
  * @throws CniError 7
  */
-export function refuseProblems([first, ...others]: readonly string[]): void {
-  if (first !== undefined) throw new CniError(Code.invalidConfig, first, others.join('; '))
+export function refuseProblems(problems: readonly string[]): void {
+  if (problems.length > 0) throw refusal(Code.invalidConfig, problems)
 }

@@ -127,10 +127,11 @@ describe('a SEA blob that is laid out in another way than we know is refused', (
     codePath: text('main.cjs'),
     snapshot: sized(snapshot('old')),
     assets: Buffer.concat([u64(1n), text('cli.cjs'), text('the tool for people')]),
-    count: u64(3n),
+    count: u64(4n),
     first: text('--no-rehash-snapshot'),
     second: text('--no-sparkplug'),
     third: text('--disable-sigusr1'),
+    fourth: text('--openssl-config=/dev/null'),
     end: Buffer.alloc(0),
   }
   const blob = (changed: Partial<typeof parts> = {}) => Buffer.concat(Object.values({ ...parts, ...changed }))

@@ -1,0 +1,20 @@
+import { execa } from 'execa'
+
+/**
+ * Node says of every builtin it has not audited that it may not survive a snapshot. Which ones do is what the smoke test and
+ * the tests of the executable show, so this is no news, nor that SEA and queryObjects are experimental. Anything else on stderr is passed on.
+ */
+const NO_NEWS = [
+  /^\(node:\d+\) Warning: It's not yet fully verified whether built-in module .*\nIt may still work .*\nTo request support .*\n/gm,
+  /^\(node:\d+\) ExperimentalWarning: (?:Single executable application|v8\.queryObjects\(\)) .*\n/gm,
+  /^Wrote single executable preparation blob .*\n/gm,
+  /^\(Use `node --trace-warnings .*\n/gm,
+]
+
+/** Runs Node's binary for the build, in nothing of the environment it is called in. */
+export async function runNode(node: string, cwd: string, ...args: string[]): Promise<void> {
+  // Whatever is in the environment here would be found by every later start: NODE_DEBUG, FORCE_COLOR, TZ.
+  const { stderr } = await execa(node, args, { cwd, env: {}, extendEnv: false, stripFinalNewline: false })
+  const news = NO_NEWS.reduce((text, pattern) => text.replace(pattern, ''), stderr).trim()
+  if (news) console.error(`build: node ${args[0]} says: ${news}`)
+}
