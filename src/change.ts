@@ -2,16 +2,19 @@ import { planRestore, unmet } from './effects.ts'
 import { CniError, Code, messageOf } from './errors.ts'
 import { batchLine, parseLinks, parseRoutes, SHOW_LINKS, SHOW_ROUTES } from './iproute2.ts'
 import { converse, type Failure, type Netns } from './netns.ts'
-import type { RouteOp, Snapshot } from './route.ts'
+import { type RouteOp, type Snapshot, sameWay } from './route.ts'
 
 const QUESTIONS = [SHOW_ROUTES, SHOW_LINKS] as const
 
 /** Others may change the pod's routes at the same time: how often we look and plan again before we call it a failure. */
 const ATTEMPTS = 5
+const ROLLBACK_ATTEMPTS = 2
+/** With 'leave', how often the whole batch is tried, before only what hangs on nothing else is. */
+const WHOLE_ATTEMPTS = 2
 
 /**
  * Changes the routes of a namespace: `decide` is given what the kernel holds and says what to do. Afterwards the kernel
- * shows all of it, or an error was thrown and what we had done is undone; with 'leave', it is left as far as it came.
+ * shows all of it, or an error was thrown and what we had done is undone; with 'leave', all is done that can be.
  *
  * When somebody else was faster (a route is there or gone that was not), what the kernel holds now is looked at anew.
  * @returns the operations carried out
@@ -26,26 +29,32 @@ export async function changeRoutes(
   let seen: Snapshot | undefined
   let done: readonly RouteOp[] = []
   let ops: readonly RouteOp[] = []
+  const refusals: CniError[] = []
   try {
     for (let attempt = 1; ; attempt++) {
+      const whole = onFailure === 'restore' || refusals.length < WHOLE_ATTEMPTS
       const { after, failure } = await converse(
         netns,
         QUESTIONS,
         (answers) => {
           seen = snapshotOf(answers)
           origin ??= seen
-          ops = decide(seen)
+          ops = whole ? decide(seen) : withoutSwaps(decide(seen))
           return ops.length > 0 ? [...ops.map(batchLine), SHOW_ROUTES] : []
         },
-        onFailure === 'leave' ? 'go on' : 'stop',
+        whole ? 'stop' : 'go on',
       )
       const planned = ops
       done = [...done, ...planned.slice(0, failure?.carriedOut)]
       ops = [] // known what became of them
       if (failure) {
         if (attempt < ATTEMPTS && somebodyWasFaster(failure)) continue
-        throw failedBatch(planned, failure, done.length === 0)
+        const error = failedBatch(planned, failure, done.length === 0)
+        if (onFailure === 'restore' || !whole) throw refusals[0] ?? error
+        refusals.push(error)
+        continue
       }
+      if (!whole) throw refusals[0]
       if (planned.length === 0) return done
       // Done is what leaves nothing to do: this sees as well what another copy of the plugin did to our decision
       // meanwhile. The interfaces are those from before: no operation of ours changes them.
@@ -88,35 +97,49 @@ async function rolledBack(netns: Netns, before: Snapshot, ops: readonly RouteOp[
   const cause = error instanceof CniError ? error : new CniError(Code.internal, messageOf(error), undefined, error)
   const tell = (code: Code, ...more: string[]) =>
     new CniError(code, cause.message, [cause.details, ...more].filter(Boolean).join('; '), cause)
-  let undo: readonly RouteOp[] = []
-  try {
-    const { after, failure } = await converse(
-      netns,
-      QUESTIONS,
-      (answers) => {
-        undo = planRestore(before, snapshotOf(answers), ops)
-        return [...undo.map(batchLine), SHOW_ROUTES]
-      },
-      'go on',
-    )
-    const left = unmet(undo, parseAnswer(parseRoutes, after[0]))
-    if (failure && left.length > 0) left.push(failure.stderr)
-    if (left.length === 0) {
-      const lines = undo.map(batchLine)
-      return tell(cause.code, lines.length > 0 ? `restored by: ${lines.join(', ')}; ${UNTOUCHED}` : UNTOUCHED)
+  const tried: string[] = []
+  // What stopped the change may stop the rollback as well, once.
+  for (let attempt = 1; ; attempt++) {
+    let undo: readonly RouteOp[] | undefined
+    let told: string[]
+    try {
+      const { after, failure } = await converse(
+        netns,
+        QUESTIONS,
+        (answers) => {
+          undo = planRestore(before, snapshotOf(answers), ops)
+          tried.push(...undo.map(batchLine))
+          return undo.length > 0 ? [...undo.map(batchLine), SHOW_ROUTES] : []
+        },
+        'go on',
+      )
+      const now = undo?.length ? parseAnswer(parseRoutes, after[0]) : []
+      const left = undo?.filter((op) => unmet([op], now).length > 0) ?? []
+      if (left.length === 0)
+        return tell(cause.code, tried.length > 0 ? `restored by: ${tried.join(', ')}; ${UNTOUCHED}` : UNTOUCHED)
+      told = [
+        `rolling back failed too: ${[...unmet(left, now), failure?.stderr].filter(Boolean).join('; ')}`,
+        `still to do: ${left.map(batchLine).join(', ')}`,
+      ]
+    } catch (second) {
+      told = [
+        `rolling back failed too: ${messageOf(second)}`,
+        undo
+          ? `still to do, unless it was done: ${undo.map(batchLine).join(', ')}`
+          : `may have been done: ${ops.map(batchLine).join(', ')}`,
+      ]
     }
-    return tell(
-      Code.rollbackFailed,
-      `rolling back failed too: ${left.join('; ')}`,
-      `still to do: ${undo.map(batchLine).join(', ')}`,
-    )
-  } catch (second) {
-    const todo =
-      undo.length > 0
-        ? `still to do: ${undo.map(batchLine).join(', ')}`
-        : `may have been done: ${ops.map(batchLine).join(', ')}`
-    return tell(Code.rollbackFailed, `rolling back failed too: ${messageOf(second)}`, todo)
+    if (attempt === ROLLBACK_ATTEMPTS) return tell(Code.rollbackFailed, ...told)
   }
+}
+
+/** A default route that could not be put in another's place is no reason to take that one away. */
+function withoutSwaps(ops: readonly RouteOp[]): RouteOp[] {
+  const added = ops.filter(({ op }) => op !== 'del')
+  return ops.filter(
+    ({ op, route }) =>
+      op === 'del' && !added.some((other) => other.route.dst === route.dst && sameWay(other.route, route)),
+  )
 }
 
 function somebodyWasFaster({ stderr }: Failure): boolean {

@@ -17,7 +17,12 @@ export function afterwards(snapshot: Snapshot, ops: readonly RouteOp[]): Snapsho
  */
 export function planRestore(before: Snapshot, now: Snapshot, ops: readonly RouteOp[]): RouteOp[] {
   const there = (snapshot: Snapshot, route: Route) => snapshot.routes.some((other) => sameRoute(other, route))
-  const added = (route: Route) => ops.some((op) => op.op !== 'del' && sameRoute(op.route, route))
+  // Whatever the kernel made of its metrics.
+  const added = (route: Route) =>
+    ops.some(
+      ({ op, route: other }) =>
+        op !== 'del' && samePlace(other, route) && other.protocol === route.protocol && other.dev === route.dev,
+    )
   const taken = (route: Route) =>
     ops.some(({ op, route: other }) =>
       op === 'del' ? sameRoute(other, route) : op === 'replace' && samePlace(other, route),

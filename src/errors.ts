@@ -33,10 +33,10 @@ export class CniError extends Error {
   readonly details: string | undefined
 
   constructor(code: Code, message: string, details?: string, cause?: unknown) {
-    super(message, cause === undefined ? undefined : { cause })
+    super(printable(message), cause === undefined ? undefined : { cause })
     this.name = 'CniError'
     this.code = code
-    this.details = details || undefined
+    this.details = details ? printable(details) : undefined
   }
 }
 
@@ -48,6 +48,12 @@ export function refusal(code: Code, problems: readonly string[]): CniError {
   const [first = '', ...others] = problems.slice(0, MOST_PROBLEMS)
   const left = problems.length - MOST_PROBLEMS
   return new CniError(code, first, [...others, ...(left > 0 ? [`and ${left} more`] : [])].join('; '))
+}
+
+/** `text` without what a terminal or a reader of lines would obey: the name of a file or an interface may hold it. */
+function printable(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these it is about
+  return text.replace(/[\x00-\x1f\x7f-\x9f\u2028\u2029]/g, '?')
 }
 
 /** The one-line text of anything that was thrown. */

@@ -1,4 +1,5 @@
 import { type Family, familyOf } from './address.ts'
+import { CniError, Code, quote } from './errors.ts'
 import {
   BOOT_PROTOCOL,
   DEFAULT_DST,
@@ -85,23 +86,23 @@ function parseAnswer<T>(answer: string): T[] {
 }
 
 function parseRoute(json: RouteJson): Route {
-  const dst = json.prefix ?? json.dst
+  const dst = text(json.prefix ?? json.dst)
   // IPv6 routes always carry a router preference, IPv4 routes never: the only difference between `default dev eth0`
   // of each.
   const family: Family = json.pref !== undefined || dst.includes(':') ? 6 : 4
   const route: Writable<Route> = {
     family,
-    type: Number(json.type ?? UNICAST),
+    type: number(json.type ?? UNICAST),
     dst: prefixOf(dst, family),
-    table: Number(json.table ?? MAIN_TABLE),
-    protocol: Number(json.protocol ?? BOOT_PROTOCOL),
-    priority: json.metric ?? 0,
+    table: number(json.table ?? MAIN_TABLE),
+    protocol: number(json.protocol ?? BOOT_PROTOCOL),
+    priority: number(json.metric ?? 0),
   }
   const gw = json.gateway ?? json.via?.host
-  if (gw !== undefined) route.gw = gw
-  if (json.dev !== undefined) route.dev = json.dev
-  if (family === 4) route.scope = Number(json.scope ?? Scope.global)
-  if (json.prefsrc !== undefined) route.src = json.prefsrc
+  if (gw !== undefined) route.gw = text(gw)
+  if (json.dev !== undefined) route.dev = text(json.dev)
+  if (family === 4) route.scope = number(json.scope ?? Scope.global)
+  if (json.prefsrc !== undefined) route.src = text(json.prefsrc)
   if (json.flags?.includes('onlink')) route.onlink = true
   if (json.nexthops) route.nexthops = json.nexthops.map(parseHop)
   if (json.nhid !== undefined) route.nhid = json.nhid
@@ -114,6 +115,18 @@ function parseRoute(json: RouteJson): Route {
   if (json.metrics) readMetrics(route, json.metrics[0] ?? {})
   if (json.pref !== undefined && json.pref !== 'medium') route.extra = [...(route.extra ?? []), 'pref', json.pref]
   return route
+}
+
+// A tool of that name that answers otherwise is not the one we know. What of it goes into a batch is looked at there.
+function text(value: unknown): string {
+  if (typeof value !== 'string') throw new TypeError(`unexpected ${quote(value)}`)
+  return value
+}
+
+function number(value: unknown): number {
+  const read = Number(value)
+  if (!Number.isSafeInteger(read) || read < 0) throw new TypeError(`unexpected ${quote(value)}`)
+  return read
 }
 
 function readMetrics(route: Writable<Route>, metrics: Record<string, unknown>): void {
@@ -164,8 +177,23 @@ export function parseLinks(answer: string): Link[] {
   })
 }
 
-/** The batch line of a change: `route add 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142`. */
-export function batchLine({ op, route }: RouteOp): string {
+/**
+ * The batch line of a change: `route add 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142`.
+ * @throws CniError 100 for a word that ip(8) would take for something else than one word: it can only come from the kernel,
+ * as the name of an interface
+ */
+export function batchLine(change: RouteOp): string {
+  const words = wordsOf(change)
+  const unsafe = words.find((word) => NO_WORD.test(word))
+  if (unsafe !== undefined)
+    throw new CniError(Code.commandFailed, `ip: ${quote(unsafe)} cannot be written in a batch; rename the interface`)
+  return words.join(' ')
+}
+
+// What separates, quotes, escapes or comments in a batch. @see iproute2 lib/utils.c, makeargs and getcmdline
+const NO_WORD = /[\s"'#\\]|^$/
+
+function wordsOf({ op, route }: RouteOp): string[] {
   const words = ['route', op, route.dst, ...(route.from === undefined ? [] : ['from', route.from]), ...hopWords(route)]
   if (route.table !== MAIN_TABLE) words.push('table', String(route.table))
   words.push('proto', String(route.protocol))
@@ -192,13 +220,13 @@ export function batchLine({ op, route }: RouteOp): string {
       String(hop.weight),
       ...(hop.onlink ? ['onlink'] : []),
     )
-  return words.join(' ')
+  return words
 }
 
 /** A route as `ip route show` would print it, for messages and the log. */
 export function routeText(route: Route): string {
   const type = TYPES[route.type]
-  return `${type === undefined ? '' : `${type} `}${batchLine({ op: 'add', route, why: '' }).replace('route add ', '')}`
+  return `${type === undefined ? '' : `${type} `}${wordsOf({ op: 'add', route, why: '' }).slice(2).join(' ')}`
 }
 
 /** @see rtnetlink(7): `rtm_type`, those that a routing table may hold besides unicast */

@@ -165,6 +165,8 @@ export function converse(
     stderr.setEncoding('utf8')
     stderr.on('data', (chunk: string) => {
       if (errors.length < 4096) errors += chunk
+      // Told to go on, ip(8) waits for more lines, and we would for its answer.
+      if (!replied && errors.includes('Command failed')) stdin.end()
     })
     // A child that ends early breaks the pipe; how it ended says more than that.
     stdin.on('error', () => {})

@@ -65,8 +65,9 @@ const ROUTE_KEYS = {
   priority: z.optional(integer(0, UINT32)),
   table: z.optional(integer(0, UINT32)),
   scope: z.optional(scope),
-  mtu: z.optional(integer(68, 65535)),
-  advmss: z.optional(integer(1, 65535)),
+  // More than this the kernel cuts down to it: net/ipv4/metrics.c, ip_metrics_convert.
+  mtu: z.optional(integer(68, 65520)),
+  advmss: z.optional(integer(1, 65495)),
   onlink: z.optional(z.boolean()),
 }
 const DISPOSITION = z.enum(['remove', 'demote', 'keep'])
