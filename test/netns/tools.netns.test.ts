@@ -70,12 +70,18 @@ describe.concurrent('an ip that', () => {
     expect(after).toBe(before)
   })
 
-  test('dies with every change it makes cannot be rolled back either: code 102, and what is left to do', async () => {
+  test('dies with every change it makes is asked once more, and the pod is as it was', async () => {
     const pod = await calicoPod()
     using host = hostWhereIpIs(instead(`echo "$line"; sleep 0.2; ${DIE}`))
     const config = { routes: ROUTES, prevResult: calicoResult(pod) }
-    const { code, details } = failure(await run(environment('ADD', pod), config, host.via))
-    expect({ code, details }).toEqual({ code: 102, details: expect.stringContaining('10.50.0.0/16') })
+    const { before, after } = await changes(pod.netns, async () => {
+      const { code, details } = failure(await run(environment('ADD', pod), config, host.via))
+      expect({ code, details }).toEqual({
+        code: 100,
+        details: expect.stringContaining("the pod's routes are as they were"),
+      })
+    })
+    expect(after).toBe(before)
   })
 
   test('hangs keeps no DEL from succeeding', async () => {
