@@ -89,6 +89,28 @@ e2e: build ## real runtimes: cnitool, containerd, podman; installs them; root
 bench: build ## time and memory of a call, against bare Node and the shell script it replaces
 	@$(NODE) scripts/bench.ts
 
+.PHONY: soak
+soak: build ## thousands of pods' lives, and what is left of them; CYCLES= NAMESPACES= AT_ONCE=
+	@CYCLES=$(CYCLES) NAMESPACES=$(NAMESPACES) AT_ONCE=$(AT_ONCE) $(SANDBOX) $(NODE) scripts/soak.ts
+
+.PHONY: kind
+kind: ## a KinD cluster with Calico, Kube-OVN, Multus, KubeVirt and the plugin, checked by packets
+	@kind/up.sh
+	@kind/check.sh
+
+.PHONY: kind-down
+kind-down: ## remove that cluster
+	@kind/down.sh
+
+.PHONY: release
+release: build ## archive, checksums, SBOM and notes of the version in package.json, into dist/release
+	@$(NODE) scripts/release.ts $(if $(DRY_RUN),--dry-run)
+
+.PHONY: lint-workflows
+lint-workflows: ## actionlint over .github/workflows; needs Go
+	@if command -v go >/dev/null; then cd .github/tools && go tool actionlint ../workflows/*.yaml; \
+	else echo 'no Go on this machine: workflows unchecked' >&2; [ "$(CI)" != true ]; fi
+
 .PHONY: lint
 lint: setup ## style, layering, types, shell scripts
 	@$(BIOME) check --error-on-warnings
