@@ -57,7 +57,7 @@ const scope = z.union([
   ),
 ])
 
-const ROUTE_KEYS = {
+export const ROUTE_KEYS = {
   dst,
   gw: z.optional(address),
   dev: z.optional(ifname),
@@ -71,11 +71,11 @@ const ROUTE_KEYS = {
   onlink: z.optional(z.boolean()),
 }
 const DISPOSITION = z.enum(['remove', 'demote', 'keep'])
-const DISPOSITION_KEYS = { ipv4: z.optional(DISPOSITION), ipv6: z.optional(DISPOSITION) }
+export const DISPOSITION_KEYS = { ipv4: z.optional(DISPOSITION), ipv6: z.optional(DISPOSITION) }
 
 /** An absolute path of a file that leads nowhere else. */
 export function isLogPath(path: string): boolean {
-  return path.startsWith('/') && !path.endsWith('/') && !path.split('/').includes('..')
+  return path.startsWith('/') && path.length < 4096 && !path.endsWith('/') && !path.split('/').includes('..')
 }
 
 /** One entry of `routes`, by itself. */
@@ -84,7 +84,7 @@ export const ROUTE = z.strictObject(ROUTE_KEYS)
 const autoOrAddress = text((value) =>
   value === 'auto' || parseAddress(value) ? undefined : `must be "auto" or an IP address, is ${quote(value)}`,
 )
-const GATEWAY_KEYS = {
+export const GATEWAY_KEYS = {
   ipv4: z.optional(autoOrAddress),
   ipv6: z.optional(autoOrAddress),
   dev: z.optional(ifname),
@@ -94,7 +94,7 @@ const GATEWAY_KEYS = {
 
 /** More in one configuration is a mistake, or an attack: each route is a line to ip(8) and twice a line from it. */
 export const MOST_ROUTES = 10_000
-const MOST_PREFIXES = 1_000
+export const MOST_PREFIXES = 1_000
 
 const atMost = (most: number) => (ctx: { value: unknown[]; issues: z.core.$ZodRawIssue[] }) => {
   const { length } = ctx.value
@@ -104,7 +104,7 @@ const atMost = (most: number) => (ctx: { value: unknown[]; issues: z.core.$ZodRa
 
 /** What `overrides.allow` may list: nothing that decides where root writes, or who decides. */
 export const OVERRIDABLE = ['defaultRoute', 'routes', 'ovnGateway', 'kubevirt', 'dryRun'] as const
-const OVERRIDES_KEYS = {
+export const OVERRIDES_KEYS = {
   allow: z.optional(z.array(z.enum(OVERRIDABLE))),
   within: z.optional(z.array(dst).check(atMost(MOST_PREFIXES))),
 }

@@ -4,8 +4,14 @@ import { CniError, messageOf } from '../errors.ts'
 import { readStdin, writeAll } from '../stdio.ts'
 import { type Command, Exit, type Terminal, Trouble } from './command.ts'
 import { help, version } from './help.ts'
+import { install } from './install.ts'
+import { plan } from './plan.ts'
+import { schema } from './schema.ts'
+import { uninstall } from './uninstall.ts'
+import { validate } from './validate.ts'
+import { verify } from './verify.ts'
 
-export const COMMANDS: Readonly<Record<string, Command>> = {}
+export const COMMANDS: Readonly<Record<string, Command>> = { validate, plan, verify, schema, install, uninstall }
 
 /**
  * The tool for people, from its words to its exit status. An entry of its own, bundled apart from the plugin: no call

@@ -92,7 +92,10 @@ interface Document {
   readonly body: unknown
 }
 
-export const EXAMPLES = readdirSync(DIRECTORY).filter((file) => file !== 'README.md')
+/** Files alone: the DaemonSet in a directory of its own is no network configuration, and has tests of its own. */
+export const EXAMPLES = readdirSync(DIRECTORY, { withFileTypes: true })
+  .filter((entry) => entry.isFile() && entry.name !== 'README.md')
+  .map(({ name }) => name)
 
 export const textOf = (file: string): string => readFileSync(new URL(file, DIRECTORY), 'utf8')
 

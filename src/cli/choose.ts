@@ -1,0 +1,42 @@
+import { CniError } from '../errors.ts'
+import { type Entry, entriesOf, networkOf, OURS } from './chain.ts'
+import type { Terminal } from './command.ts'
+import { Trouble } from './command.ts'
+import { nameOf, readContents } from './files.ts'
+
+/**
+ * The one place in a file that names this plugin.
+ * @param network which network it is of, where there are several
+ * @throws Trouble if there is none or more than one
+ */
+export function chooseEntry(file: string, network: string | undefined, terminal: Terminal): Entry {
+  const { configurations, findings } = readContents(file, terminal)
+  const broken = findings.find(({ severity }) => severity === 'error')
+  if (broken) {
+    const { position, message } = broken
+    throw new Trouble(`${nameOf(file)}${position ? `:${position.line}:${position.column}` : ''}: ${message}`)
+  }
+  const all = configurations.flatMap((one) =>
+    entriesOf(one).map((entry) => ({ entry, network: networkOf(one), own: String(entry.conf.name) })),
+  )
+  const wanted = all.filter((one) => network === undefined || one.network === network || one.own === network)
+  const [only, ...others] = wanted
+  const names = [...new Set(all.map((one) => one.network))].join(', ')
+  if (!only) {
+    throw new Trouble(
+      all.length === 0
+        ? `${nameOf(file)}: no ${OURS} in it; add one to "plugins" after the plugin that makes the NIC`
+        : `${nameOf(file)}: no network ${network} with ${OURS} in it; there is ${names}`,
+    )
+  }
+  if (others.length > 0)
+    throw new Trouble(`${nameOf(file)}: ${wanted.length} places with ${OURS}; choose one by --name: ${names}`)
+  return only.entry
+}
+
+/** What the plugin says of the environment of a call is here said of the options that stand for it. */
+export function inWordsOfOptions(error: unknown): unknown {
+  if (!(error instanceof CniError)) return error
+  const message = error.message.replace(/^CNI_NETNS: /, '--netns: ').replace(/^CNI_IFNAME: /, '--ifname: ')
+  return new CniError(error.code, message, error.details, error)
+}

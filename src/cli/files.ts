@@ -1,0 +1,64 @@
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import path from 'node:path'
+import { messageOf } from '../errors.ts'
+import { type Terminal, Trouble } from './command.ts'
+import { type Contents, contentsOf } from './documents.ts'
+
+export const STDIN = '-'
+
+const SUFFIXES = ['.conf', '.conflist', '.json', '.yaml', '.yml']
+
+/** A file that was asked for, or one of a directory that was. */
+export interface Asked {
+  readonly file: string
+  readonly inDirectory: boolean
+}
+
+/**
+ * The files that `words` name; a directory stands for those in it that may hold configurations.
+ * @throws Trouble for what is not there
+ */
+export function filesOf(words: readonly string[]): Asked[] {
+  return words.flatMap((word): Asked[] => {
+    if (word === STDIN || !isDirectory(word)) return [{ file: word, inDirectory: false }]
+    const names = reading(word, () => readdirSync(word))
+      .filter((name) => SUFFIXES.includes(path.extname(name)))
+      .sort()
+    if (names.length === 0) throw new Trouble(`${word}: no file in this directory ends in ${SUFFIXES.join(', ')}`)
+    return names.map((name) => ({ file: path.join(word, name), inDirectory: true }))
+  })
+}
+
+/** @throws Trouble if the file cannot be read */
+export function readContents(file: string, terminal: Pick<Terminal, 'input'>): Contents {
+  if (file === STDIN) return contentsOf(Buffer.from(terminal.input()), false)
+  const yaml = /\.ya?ml$/.test(file)
+  return contentsOf(
+    reading(file, () => readFileSync(file)),
+    yaml,
+  )
+}
+
+/** How a file is called in what is printed. */
+export const nameOf = (file: string): string => (file === STDIN ? 'stdin' : file)
+
+function isDirectory(file: string): boolean {
+  return reading(file, () => statSync(file)).isDirectory()
+}
+
+/** @throws Trouble with the file's name in the place of Node's own words around it */
+export function reading<T>(file: string, read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    throw new Trouble(`${file}: ${(code !== undefined && WORDS[code]) || messageOf(error)}`, { cause: error })
+  }
+}
+
+const WORDS: Readonly<Record<string, string>> = {
+  ENOENT: 'no such file or directory',
+  EACCES: 'not readable by this user',
+  EISDIR: 'is a directory',
+  ENOTDIR: 'no such file: a part of the path is no directory',
+}

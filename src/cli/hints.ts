@@ -1,0 +1,89 @@
+import leven from 'leven'
+import { readConfig } from '../config.ts'
+import { isExplicit } from '../next-hop.ts'
+import { isObject, type NetConf } from '../request.ts'
+import { MAIN_TABLE } from '../route.ts'
+import type { Entry } from './chain.ts'
+import type { Say } from './finding.ts'
+import type { Path } from './json.ts'
+import { KEY_NAMES } from './keys.ts'
+
+/** What is right by every rule, and may still not be what its writer meant. */
+export function hints(types: readonly string[], entries: readonly Entry[], say: Say): void {
+  for (const { path, conf } of entries) {
+    const on: Say = (severity, inner, message, what) => say(severity, [...path, ...inner], message, what)
+    unknownKeys(conf, on)
+    capabilities(conf, on)
+    overrides(conf, on)
+    if (conf.kubevirt === true) kubevirt(conf, types.includes('calico'), on)
+  }
+}
+
+/** What libcni, runtimes and the specification put into any plugin's configuration. */
+const COMMON = [
+  'cniVersion',
+  'name',
+  'type',
+  'args',
+  'capabilities',
+  'runtimeConfig',
+  'prevResult',
+  'ipam',
+  'dns',
+  'ipMasq',
+]
+
+/** The plugin ignores what it does not know at the top, since runtimes put keys of theirs there. */
+function unknownKeys(conf: NetConf, say: Say): void {
+  for (const key of Object.keys(conf)) {
+    if (KEY_NAMES.includes(key) || COMMON.includes(key) || key.startsWith('cni.dev/')) continue
+    const [nearest = ''] = KEY_NAMES.toSorted((a, b) => distance(key, a) - distance(key, b))
+    if (distance(key, nearest) <= 2) say('warning', [key], `unknown key, ignored; did you mean "${nearest}"?`, 'key')
+    else say('note', [key], 'unknown key, ignored', 'key')
+  }
+}
+
+const distance = (a: string, b: string) => leven(a.toLowerCase(), b.toLowerCase())
+
+function capabilities({ capabilities: written }: NetConf, say: Say): void {
+  if (!isObject(written)) return
+  const names = Object.keys(written).join(', ')
+  const owner = 'mac' in written ? 'tuning' : 'the plugin that has it'
+  say('warning', ['capabilities'], `ignored; x-calico-route has no capability ${names}; it belongs to ${owner}`, 'key')
+}
+
+function overrides({ overrides: written, kubevirt: vm }: NetConf, say: Say): void {
+  const { allow, within } = isObject(written) ? written : {}
+  if (!Array.isArray(allow) || allow.length === 0) return
+  const places = allow.filter((key) => key === 'routes' || key === 'ovnGateway')
+  if (places.length > 0 && !(Array.isArray(within) && within.length > 0)) {
+    say(
+      'warning',
+      ['overrides'],
+      `within: missing; without prefixes there, ${places.join(' and ')} of a pod are always refused`,
+    )
+  }
+  if (vm === true) say('note', ['overrides'], 'KubeVirt hands no cni-args on: for a VM this changes nothing', 'key')
+}
+
+/** What the bridge binding makes of a VM's routes, as far as it can be told without the pod. */
+function kubevirt(conf: NetConf, afterCalico: boolean, say: Say): void {
+  const read = readConfig(conf)
+  if ('problems' in read) return
+  const { routes, defaultRoute } = read.config
+  if (defaultRoute[4] === 'demote') {
+    say('note', ['defaultRoute'], 'a demoted IPv4 default is still a default to KubeVirt, which hands it to the VM')
+  }
+  for (const [index, route] of routes.entries()) {
+    const path: Path = ['routes', index]
+    if (route.family === 6) say('note', path, 'KubeVirt hands no IPv6 route to a VM; cloud-init may')
+    else if (route.table !== MAIN_TABLE) say('note', path, 'KubeVirt hands no route of another table than main to a VM')
+    else if (afterCalico && !(isExplicit(route) && route.gw === undefined)) {
+      say(
+        'note',
+        path,
+        'DHCP clients that apply routes in order refuse this one, whose gateway comes last; write "scope": "link"',
+      )
+    }
+  }
+}

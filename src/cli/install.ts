@@ -1,0 +1,181 @@
+import type { Stats } from 'node:fs'
+import { rename, rm } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
+import { type Command, Exit, type Terminal, Trouble } from './command.ts'
+import { version } from './help.ts'
+import { askStatus, askVersion, identify } from './install-ask.ts'
+import {
+  copyOwn,
+  fileTrouble,
+  isOwnCopy,
+  kindOf,
+  NAME,
+  PLUGIN_DIRECTORY,
+  type Place,
+  placeOf,
+  removeLeftOvers,
+  statOf,
+  syncDirectory,
+  temporaryIn,
+} from './install-file.ts'
+
+const EVERY_SECONDS = 10
+
+export const install: Command = {
+  summary: 'puts this executable where the container runtime takes plugins from',
+  help: `Usage: x-calico-route install [--to DIR] [--host-root DIR] [--no-status] [--force] [--stay [--every SECONDS]]
+
+Copies this executable to DIR/x-calico-route, by way of a temporary file in DIR: the copy is compared with the original, and
+has to answer VERSION and STATUS on this node; then it takes the place of what is there, in one step. A runtime that calls the
+plugin meanwhile runs the old one or the new one. If anything fails, the old one stays, and the exit status is 2.
+
+  --to DIR         the runtime's directory of plugins, as the node knows it (default: ${PLUGIN_DIRECTORY})
+  --host-root DIR  where the node's root directory is mounted, in a container. --to is taken below it, and the new plugin
+                   asked in it, so that it finds what the node has and not what the image has. Needs CAP_SYS_CHROOT
+  --no-status      do not ask STATUS, which fails while the node lacks a tool or we lack a capability that ADD needs
+  --force          replace x-calico-route in DIR even if it is another program
+  --stay           install, then stay until SIGTERM or SIGINT, and install again whenever the plugin is gone or does not
+                   work. Another version that works is left alone
+  --every SECONDS  how often --stay looks (default: ${EVERY_SECONDS})
+
+An install that is killed leaves a file .x-calico-route.*.tmp in DIR; the next one removes it when it is 10 minutes old.
+`,
+  async run(words, terminal) {
+    const { values } = parseArgs({
+      args: [...words],
+      options: {
+        to: { type: 'string', default: PLUGIN_DIRECTORY },
+        'host-root': { type: 'string' },
+        'no-status': { type: 'boolean', default: false },
+        force: { type: 'boolean', default: false },
+        stay: { type: 'boolean', default: false },
+        every: { type: 'string', default: `${EVERY_SECONDS}` },
+      },
+    })
+    const every = secondsOf(values.every)
+    const options = { status: !values['no-status'], force: values.force, signal: untilSignal() }
+    if (!options.status) terminal.err('STATUS is not asked: whether ADD can work on this node is not known\n')
+    const where = () => placeOf('--to', values.to, values['host-root'])
+    if (!values.stay) {
+      await installInto(await where(), options, terminal)
+      return Exit.ok
+    }
+    try {
+      await installInto(await where(), options, terminal)
+      await stay(where, every, options, terminal)
+    } catch (error) {
+      if (!options.signal.aborted) throw error
+    }
+    return Exit.ok
+  },
+}
+
+interface Options {
+  readonly status: boolean
+  readonly force: boolean
+  readonly signal: AbortSignal
+}
+
+function secondsOf(text: string): number {
+  const seconds = Number(text)
+  // setTimeout(3) of Node takes no longer ones than 24.8 days.
+  if (seconds >= 0.1 && seconds <= 86_400) return seconds
+  throw new Trouble(`--every: ${JSON.stringify(text)} is no number of seconds from 0.1 to 86400`)
+}
+
+/** Aborts at the first SIGTERM or SIGINT, so that the temporary file is removed before we go. */
+function untilSignal(): AbortSignal {
+  const controller = new AbortController()
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => controller.abort())
+  return controller.signal
+}
+
+const OWN_VERSION = version().trim()
+
+/** @throws Trouble: nothing was changed */
+async function installInto(place: Place, options: Options, terminal: Terminal): Promise<void> {
+  const { directory, file } = place
+  try {
+    await removeLeftOvers(directory)
+    const stat = await statOf(file)
+    if (stat?.isFile() && (stat.mode & 0o7777) === 0o755 && (await isOwnCopy(file, stat, options.signal))) {
+      await ask(place, options)
+      terminal.out(`${file}: ${OWN_VERSION} is already installed\n`)
+      return
+    }
+    const replaced = stat === undefined ? '' : `, replaces ${await replaceable(place, stat, options)}`
+    await replace(place, options)
+    terminal.out(`${file}: ${OWN_VERSION} installed${replaced}\n`)
+  } catch (error) {
+    throw fileTrouble(file, error)
+  }
+}
+
+/** What is there, for a message. @throws Trouble if it must stay */
+async function replaceable(place: Place, stat: Stats, { force, signal }: Options): Promise<string> {
+  const { file } = place
+  const kind = await kindOf(file, stat)
+  if (stat.isSymbolicLink()) return `${kind}, which stays as it is`
+  if (!stat.isFile())
+    throw new Trouble(`${file}: is ${kind}; remove it, or give another directory; nothing was changed`)
+  const found = await identify(place, signal)
+  if (found.is === 'ours') return `${NAME} ${found.version}`
+  if (found.is === 'broken') return `a file that does not start: ${found.says}`
+  const program = `another program, which answers --version with ${JSON.stringify(found.says)}`
+  if (force) return program
+  throw new Trouble(`${file}: is ${program}; move it away, or give --force to replace it; nothing was changed`)
+}
+
+async function replace({ directory, file, hostRoot }: Place, options: Options): Promise<void> {
+  const temporary = temporaryIn(directory)
+  try {
+    await copyOwn(temporary, options.signal)
+    await ask({ file: temporary, hostRoot }, options)
+    await rename(temporary, file)
+  } catch (error) {
+    await rm(temporary, { force: true })
+    throw error
+  }
+  await syncDirectory(directory)
+}
+
+async function ask(asked: Pick<Place, 'file' | 'hostRoot'>, { status, signal }: Options): Promise<void> {
+  await askVersion(asked, signal)
+  if (status) await askStatus(asked, signal)
+}
+
+/** Ends by throwing when the signal comes. */
+async function stay(where: () => Promise<Place>, every: number, options: Options, terminal: Terminal): Promise<never> {
+  /** The file that was last found to work. */
+  let working = ''
+  let said = ''
+  for (;;) {
+    await sleep(every * 1000, undefined, { signal: options.signal })
+    try {
+      const place = await where()
+      const stat = await statOf(place.file)
+      if (stat !== undefined && fingerprint(stat) === working) continue
+      const found = stat?.isFile() ? await identify(place, options.signal) : undefined
+      if (stat !== undefined && found?.is === 'ours') {
+        const name = `${NAME} ${found.version}`
+        if (name !== OWN_VERSION) terminal.out(`${place.file}: now ${name}, left alone\n`)
+        working = fingerprint(stat)
+      } else {
+        // Nobody is there to give --force; and a node whose plugin is something else starts no pods.
+        await installInto(place, { ...options, force: true }, terminal)
+      }
+      said = ''
+    } catch (caught) {
+      const error = fileTrouble('--to', caught)
+      if (!(error instanceof Trouble) || options.signal.aborted) throw error
+      // It will be tried again, and need be said once only.
+      if (error.message !== said) terminal.err(`${NAME} install: ${error.message}; trying again every ${every} s\n`)
+      said = error.message
+    }
+  }
+}
+
+function fingerprint({ dev, ino, size, mode, ctimeMs }: Stats): string {
+  return [dev, ino, size, mode, ctimeMs].join(' ')
+}

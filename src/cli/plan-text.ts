@@ -1,0 +1,50 @@
+import type { CniError } from '../errors.ts'
+import type { DhcpPreview } from './dhcp.ts'
+import { painter, printable } from './paint.ts'
+import type { Plan } from './plan.ts'
+
+/** A plan for people to read. */
+export function planText(
+  { verb, ifname, batch, diff, result, prevResultFrom, dhcp, warnings }: Plan,
+  colors: boolean,
+): string {
+  const paint = painter(colors)
+  const width = Math.max(0, ...diff.map(({ route }) => route.length))
+  const routes = diff.map(({ mark, route, why }) => {
+    const line = printable(`${mark} ${why === undefined ? route : `${route.padEnd(width)}  # ${why}`}`)
+    return mark === ' ' ? line : paint(mark === '+' ? 'green' : 'red', line)
+  })
+  const sections = [
+    [`Routes of the pod, by ${verb} of ${ifname}:`, ...(routes.length > 0 ? routes : ['  none'])],
+    [
+      'Lines for ip -batch:',
+      ...(batch.length > 0 ? batch.map((line) => `  ${printable(line)}`) : ['  none, there is nothing to do']),
+    ],
+    ...(result === undefined
+      ? []
+      : [[`Result (prevResult is from ${prevResultFrom}):`, indented(JSON.stringify(result, null, 2))]]),
+    ...(dhcp ? [['To a KubeVirt VM on this NIC (bridge binding), DHCP would hand:', ...dhcpLines(dhcp)]] : []),
+  ]
+  const warned = [...warnings, ...(dhcp?.warnings ?? []).map((warning) => `for a KubeVirt VM: ${warning}`)]
+  const tail = warned.length > 0 ? [warned.map((warning) => paint('yellow', `warning: ${printable(warning)}`))] : []
+  return `${[...sections, ...tail].map((lines) => lines.join('\n')).join('\n\n')}\n`
+}
+
+function dhcpLines({ offer }: DhcpPreview): string[] {
+  if (!offer) return ['  nothing: there is no IPv4 route left, and the VM would fail']
+  const routes = offer.classlessRoutes.map(({ dst, gw }) => `${dst} ${gw === '0.0.0.0' ? 'on-link' : `via ${gw}`}`)
+  return [
+    `  router (option 3):             ${offer.router ?? 'none'}`,
+    ...routes.map((route, i) => `  ${(i === 0 ? 'classless routes (option 121):' : '').padEnd(30)} ${route}`),
+  ]
+}
+
+/** What an operator would see of a refusal. */
+export function refusalText(verb: string, { code, message, details }: CniError): string {
+  const said = details === undefined ? message : `${message}; ${details}`
+  return `plugin type="x-calico-route" failed (${verb.toLowerCase()}): ${said}\nThe pod would be left as it is (code ${code}).\n`
+}
+
+function indented(text: string): string {
+  return text.replace(/^/gm, '  ')
+}

@@ -1,0 +1,187 @@
+import { readFileSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import { readRoutes } from '../change.ts'
+import { afterwards } from '../effects.ts'
+import { CniError, Code } from '../errors.ts'
+import { batchLine } from '../iproute2.ts'
+import { withNetns } from '../netns.ts'
+import { effectiveConfig } from '../overrides.ts'
+import { isObject, type NetConf, parseRequest } from '../request.ts'
+import { parsePrevResult } from '../result.ts'
+import type { RouteOp, Snapshot } from '../route.ts'
+import { decideAdd } from '../verbs/add.ts'
+import { decideDel } from '../verbs/del.ts'
+import { refuseUnwritable } from '../verbs/refusals.ts'
+import { chooseEntry, inWordsOfOptions } from './choose.ts'
+import { type Command, Exit, Trouble } from './command.ts'
+import { type DhcpPreview, dhcpPreview } from './dhcp.ts'
+import { reading } from './files.ts'
+import { OUTPUT, outputOf } from './output.ts'
+import { planText, refusalText } from './plan-text.ts'
+import { CACHES, readCaches } from './result-cache.ts'
+import { type DiffLine, diffRoutes } from './route-diff.ts'
+import { savedSnapshot } from './saved-routes.ts'
+
+const HELP = `Usage: x-calico-route plan --netns PATH --ifname IF [OPTION…] FILE
+       x-calico-route plan --routes FILE [--links FILE] --ifname IF [OPTION…] FILE
+
+Shows what ADD would do to a pod's NIC, and does not do it: each route that would come or go and the key it comes from, the
+lines ip(8) would be told, the Result, and what KubeVirt's bridge binding would then hand to a VM by DHCP. FILE holds the
+configuration (see validate --help).
+
+Options:
+  --netns PATH     the pod's network namespace; to enter it takes CAP_SYS_ADMIN
+  --ifname IF      the NIC in it
+  --routes FILE    instead of a namespace: what "ip -json -details -Numeric route show table all" printed there
+  --links FILE     and what "ip -json -details address show" printed; without it the routes tell what interfaces there are
+  --name NETWORK   which network, if FILE has several
+  --verb VERB      ADD (default) or DEL
+  --cni-args JSON  what a pod asks for in its annotation, {"routes": …}, within "overrides"
+  -o json          print one JSON document
+  -h, --help       this text
+
+What ADD is told by the plugin before it is "prevResult" in FILE, else what libcni's result cache has of this NIC, else what
+the kernel tells of its addresses.
+
+Exit status: 0 the plan is shown, 1 the plugin would refuse, 2 the question could not be asked.
+
+Example: x-calico-route plan --netns /var/run/netns/pod --ifname eth0 network.yaml
+`
+
+/** What a call would do. */
+export interface Plan {
+  readonly verb: 'ADD' | 'DEL'
+  readonly ifname: string
+  readonly ops: readonly RouteOp[]
+  readonly batch: readonly string[]
+  readonly diff: readonly DiffLine[]
+  readonly result?: unknown
+  /** Where the Result's beginning, prevResult, is from. */
+  readonly prevResultFrom?: string
+  readonly dhcp?: DhcpPreview
+  readonly warnings: readonly string[]
+}
+
+export const plan: Command = {
+  summary: 'shows what ADD would change in a pod, and changes nothing',
+  help: HELP,
+  run: async (words, terminal) => {
+    const { values, positionals } = parseArgs({
+      args: [...words],
+      allowPositionals: true,
+      options: {
+        netns: { type: 'string' },
+        ifname: { type: 'string' },
+        routes: { type: 'string' },
+        links: { type: 'string' },
+        name: { type: 'string' },
+        verb: { type: 'string', default: 'ADD' },
+        'cni-args': { type: 'string' },
+        output: OUTPUT,
+      },
+    })
+    const { netns, ifname, verb, routes, links } = values
+    const json = outputOf(values.output) === 'json'
+    const [file, ...others] = positionals
+    if (file === undefined || others.length > 0)
+      throw new Trouble('exactly one FILE is needed\nSee x-calico-route plan --help.')
+    if (ifname === undefined) throw new Trouble('--ifname is missing: the NIC that the plugin would be called for')
+    if ((netns === undefined) === (routes === undefined))
+      throw new Trouble('either --netns or --routes is needed: the pod as it is')
+    if (verb !== 'ADD' && verb !== 'DEL') throw new Trouble(`--verb: must be ADD or DEL, is ${JSON.stringify(verb)}`)
+    const { conf } = chooseEntry(file, values.name, terminal)
+    const asked = values['cni-args'] === undefined ? conf : withCniArgs(conf, values['cni-args'])
+    try {
+      refuseUnwritable(ifname)
+      const snapshot = netns === undefined ? saved(routes ?? '', links, ifname) : await snapshotOf(netns)
+      const made = verb === 'ADD' ? planAdd(asked, ifname, netns, snapshot) : planDel(asked, ifname, snapshot)
+      terminal.out(json ? `${JSON.stringify(made, null, 2)}\n` : planText(made, terminal.colors))
+      return Exit.ok
+    } catch (error) {
+      if (!(error instanceof CniError) || !REFUSALS.includes(error.code)) throw inWordsOfOptions(error)
+      const { code, message: msg, details } = error
+      terminal.out(
+        json
+          ? `${JSON.stringify({ verb, ifname, error: { code, msg, details } }, null, 2)}\n`
+          : refusalText(verb, error),
+      )
+      return Exit.problems
+    }
+  },
+}
+
+/** What the plugin says of a configuration, and not of where it was called. */
+const REFUSALS: readonly Code[] = [
+  Code.incompatibleVersion,
+  Code.decodingFailure,
+  Code.invalidConfig,
+  Code.overrideNotAllowed,
+]
+
+function planAdd(conf: NetConf, ifname: string, netns: string | undefined, snapshot: Snapshot): Plan {
+  const request = parseRequest({ CNI_COMMAND: 'ADD', CNI_IFNAME: ifname }, conf)
+  if (request.verb !== 'ADD') throw new Error(`unreachable: ${request.verb}`)
+  const { dryRun, ...config } = effectiveConfig(conf)
+  const { prevResult, from } = prevResultOf(conf, ifname, netns, snapshot)
+  const { ops, result, warnings } = decideAdd(
+    request,
+    { ...config, dryRun: false },
+    parsePrevResult(prevResult),
+    snapshot,
+  )
+  const dhcp = dhcpPreview(afterwards(snapshot, ops), ifname)
+  return {
+    ...shownOps('ADD', ifname, ops, snapshot),
+    result,
+    prevResultFrom: from,
+    ...(dhcp ? { dhcp } : {}),
+    warnings: [...(dryRun ? ['dryRun is true: ADD would do none of this'] : []), ...warnings],
+  }
+}
+
+function planDel(conf: NetConf, ifname: string, snapshot: Snapshot): Plan {
+  const ops = conf.dryRun === true ? [] : decideDel(conf, ifname, snapshot)
+  return { ...shownOps('DEL', ifname, ops, snapshot), warnings: [] }
+}
+
+function shownOps(verb: 'ADD' | 'DEL', ifname: string, ops: readonly RouteOp[], snapshot: Snapshot) {
+  return { verb, ifname, ops, batch: ops.map(batchLine), diff: diffRoutes(snapshot, ops) }
+}
+
+function snapshotOf(netns: string): Promise<Snapshot> {
+  return withNetns(netns, (open) => readRoutes(open, (snapshot) => snapshot))
+}
+
+function saved(routes: string, links: string | undefined, ifname: string): Snapshot {
+  const read = (file: string) => ({ file, text: reading(file, () => readFileSync(file, 'utf8')) })
+  return savedSnapshot(read(routes), links === undefined ? undefined : read(links), ifname)
+}
+
+function withCniArgs(conf: NetConf, text: string): NetConf {
+  let cni: unknown
+  try {
+    cni = JSON.parse(text)
+  } catch {
+    // told below
+  }
+  if (!isObject(cni)) throw new Trouble('--cni-args: must be a JSON object, as "cni-args" in the annotation of a pod')
+  return { ...conf, args: { ...(isObject(conf.args) ? conf.args : {}), cni } }
+}
+
+function prevResultOf(conf: NetConf, ifname: string, netns: string | undefined, { links }: Snapshot) {
+  if (conf.prevResult !== undefined) return { prevResult: conf.prevResult, from: 'FILE' }
+  const cached = readCaches(CACHES).attachments.find(
+    (one) =>
+      netns !== undefined && one.netns !== undefined && byRun(one.netns) === byRun(netns) && one.ifname === ifname,
+  )
+  const known = cached?.confs[0]?.prevResult
+  if (known !== undefined) return { prevResult: known, from: "libcni's result cache" }
+  const addresses = links.find((link) => link.ifname === ifname)?.addresses ?? []
+  const ips = addresses
+    .filter((address) => !address.startsWith('fe80:'))
+    .map((address) => ({ address: `${address}/${address.includes(':') ? 128 : 32}` }))
+  return { prevResult: { ips }, from: 'the addresses of the NIC' }
+}
+
+/** /var/run is a link to /run on any node. */
+const byRun = (file: string) => file.replace(/^\/var\/run\//, '/run/')

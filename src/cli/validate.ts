@@ -1,0 +1,141 @@
+import { isatty } from 'node:tty'
+import { parseArgs } from 'node:util'
+import { checkConfiguration, entriesOf, networkOf, typesOf } from './chain.ts'
+import { type Command, Exit, type Terminal, Trouble } from './command.ts'
+import type { Contents } from './documents.ts'
+import { type Asked, filesOf, nameOf, readContents, STDIN } from './files.ts'
+import { type Finding, inFileOrder, type Severity, sayer } from './finding.ts'
+import { OUTPUT, outputOf } from './output.ts'
+import { count, type Paint, painter, printable } from './paint.ts'
+
+const HELP = `Usage: x-calico-route validate [--strict] [-o json] [FILE…]
+
+Tells every problem of network configurations before a runtime meets it, with file, line, column and key path: network
+configurations and plugin lists in JSON, NetworkAttachmentDefinitions in YAML or JSON. Documents of other kinds in
+between are passed over. The rules are the plugin's own; what other plugins make of their keys is not looked at.
+
+FILE may be a directory, whose *.conf, *.conflist, *.json, *.yaml and *.yml are read, or "-" for stdin, which is also read
+when there is no FILE and no terminal.
+
+  error     a runtime or the plugin refuses it
+  warning   it is taken, but does not do what it looks like
+  note      worth knowing
+
+Options:
+  --strict        a warning fails the command, too
+  -o json         print one JSON document
+  -h, --help      this text
+
+Exit status: 0 nothing is wrong, 1 there are errors, 2 a file could not be read.
+
+Example: x-calico-route validate /etc/cni/net.d network.yaml
+`
+
+export const validate: Command = {
+  summary: 'tells what is wrong with a network configuration',
+  help: HELP,
+  run: (words, terminal) => {
+    const { values, positionals } = parseArgs({
+      args: [...words],
+      allowPositionals: true,
+      options: { strict: { type: 'boolean', default: false }, output: OUTPUT },
+    })
+    const json = outputOf(values.output) === 'json'
+    if (positionals.length === 0 && isatty(0)) throw new Trouble('no FILE\nSee x-calico-route validate --help.')
+    const { reports, troubles } = examine(positionals.length > 0 ? positionals : [STDIN], terminal)
+    const paint = painter(terminal.colors)
+    for (const trouble of troubles) terminal.err(`${trouble}\n`)
+    if (json) terminal.out(`${JSON.stringify({ files: reports.map(reportJson) }, null, 2)}\n`)
+    else for (const report of reports) terminal.out(reportText(report, paint))
+    if (troubles.length > 0) return Exit.trouble
+    const failing: readonly Severity[] = values.strict ? ['error', 'warning'] : ['error']
+    const failed = reports.some(({ findings }) => findings.some(({ severity }) => failing.includes(severity)))
+    return failed ? Exit.problems : Exit.ok
+  },
+}
+
+interface Report {
+  readonly file: string
+  readonly contents: Contents
+  readonly findings: readonly Finding[]
+}
+
+/** All files that can be read, and for the others why not. */
+function examine(words: readonly string[], terminal: Terminal): { reports: Report[]; troubles: string[] } {
+  const reports: Report[] = []
+  const troubles: string[] = []
+  const trying = <T>(what: () => T): T | undefined => {
+    try {
+      return what()
+    } catch (error) {
+      if (!(error instanceof Trouble)) throw error
+      troubles.push(error.message)
+      return undefined
+    }
+  }
+  for (const word of words) {
+    const found = (trying(() => filesOf([word])) ?? []).flatMap(
+      (asked) => trying(() => examineFile(asked, terminal)) ?? [],
+    )
+    reports.push(...found)
+    if (found.length > 0 && found.every(({ contents }) => contents.foreign)) {
+      const [first] = found
+      // A single file says so itself.
+      if (first && first.file !== word) troubles.push(`${word}: no file in this directory has a network configuration`)
+    }
+  }
+  return { reports, troubles }
+}
+
+function examineFile({ file, inDirectory }: Asked, terminal: Terminal): Report {
+  const contents = readContents(file, terminal)
+  // What lies beside configurations in a directory is no mistake.
+  if (inDirectory && contents.foreign) return { file, contents, findings: [] }
+  const findings = [...contents.findings]
+  for (const configuration of contents.configurations)
+    checkConfiguration(configuration, sayer(configuration.placed, findings))
+  return { file, contents, findings: inFileOrder(findings) }
+}
+
+function reportText({ file, contents, findings }: Report, paint: Paint): string {
+  const name = nameOf(file)
+  const lines = findings.map(({ severity, position, path, message }) => {
+    const where = position ? `${name}:${position.line}:${position.column}` : name
+    const said = printable(path === '' ? message : `${path}: ${message}`)
+    return `${paint('bold', where)}: ${paint(COLORS[severity], `${severity}:`)} ${said}`
+  })
+  if (contents.foreign) {
+    if (findings.length === 0) lines.push(`${name}: passed over, no network configuration in it`)
+    return `${lines.join('\n')}\n`
+  }
+  const numbers = (['error', 'warning'] as const).flatMap((severity) => {
+    const number = findings.filter((finding) => finding.severity === severity).length
+    return number > 0 ? count(number, severity) : []
+  })
+  const verdict = numbers.length > 0 ? numbers.join(', ') : paint('green', 'ok')
+  return `${[...lines, `${name}: ${verdict}${summary(contents)}`].join('\n')}\n`
+}
+
+/** ` (1 chain: calico, x-calico-route, tuning)` */
+function summary({ configurations, passedOver }: Contents): string {
+  const chains = configurations.map((one) => {
+    const none = entriesOf(one).length === 0 ? ' without x-calico-route' : ''
+    return `${printable(typesOf(one).join(', '))}${none}`
+  })
+  const parts = chains.length > 0 ? [`${count(chains.length, 'chain')}: ${chains.join('; ')}`] : []
+  if (passedOver.length > 0) parts.push(`${count(passedOver.length, 'other document')} passed over`)
+  return parts.length > 0 ? ` (${parts.join('; ')})` : ''
+}
+
+const COLORS = { error: 'red', warning: 'yellow', note: 'cyan' } as const
+
+function reportJson({ file, contents, findings }: Report): object {
+  const { configurations, passedOver } = contents
+  return {
+    file: nameOf(file),
+    ok: !findings.some(({ severity }) => severity === 'error'),
+    chains: configurations.map((one) => ({ network: networkOf(one), plugins: typesOf(one) })),
+    passedOver,
+    problems: findings.map(({ severity, position, path, message }) => ({ severity, ...position, path, message })),
+  }
+}

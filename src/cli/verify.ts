@@ -1,0 +1,219 @@
+import { existsSync } from 'node:fs'
+import path from 'node:path'
+import { parseArgs } from 'node:util'
+import { CniError, Code } from '../errors.ts'
+import { withNetns } from '../netns.ts'
+import type { NetConf } from '../request.ts'
+import { findDifferences } from '../verbs/check.ts'
+import { chooseEntry, inWordsOfOptions } from './choose.ts'
+import { type Command, Exit, type Terminal, Trouble } from './command.ts'
+import { OUTPUT, outputOf } from './output.ts'
+import { count, painter } from './paint.ts'
+import { type Attachment, CACHES, type Cache, readCaches } from './result-cache.ts'
+import { table } from './table.ts'
+
+const HELP = `Usage: x-calico-route verify [--cache DIR]… [--root DIR] [--quiet] [-o json]
+       x-calico-route verify --netns PATH --ifname IF [--name NETWORK] FILE
+
+Compares pods with their configuration, as CHECK does, at any time and without a runtime. It changes nothing. Without FILE: every
+attachment of this node whose chain has x-calico-route, as libcni's result cache tells of them. With FILE (see validate --help):
+one NIC of one pod. It needs CAP_SYS_ADMIN, to enter namespaces.
+
+  ok          the routes are those of the configuration
+  differs     they are not; each difference is told
+  gone        the pod's network namespace is no more; its cache entry is left over
+  unknown     the cache does not tell the network namespace (libcni before 1.2)
+  error       the pod could not be looked at
+
+Options:
+  --cache DIR     a result cache; may be given several times
+                  (default: ${CACHES.join(' and ')})
+  --root DIR      where the node's root is, for cache and namespaces: /host in a container that mounts it there
+  --quiet         print only what is not right
+  --netns PATH    the pod's network namespace
+  --ifname IF     the NIC in it
+  --name NETWORK  which network, if FILE has several
+  -o json         print one JSON document
+  -h, --help      this text
+
+Exit status: 0 nothing differs, 1 a pod differs or a cache entry is unreadable, 2 something could not be looked at. So it can be
+the exec probe of a DaemonSet.
+
+Example: x-calico-route verify --netns /var/run/netns/pod --ifname eth0 network.yaml
+`
+
+export const verify: Command = {
+  summary: 'compares pods with their configuration',
+  help: HELP,
+  run: async (words, terminal) => {
+    const { values, positionals } = parseArgs({
+      args: [...words],
+      allowPositionals: true,
+      options: {
+        cache: { type: 'string', multiple: true },
+        root: { type: 'string', default: '/' },
+        quiet: { type: 'boolean', default: false },
+        netns: { type: 'string' },
+        ifname: { type: 'string' },
+        name: { type: 'string' },
+        output: OUTPUT,
+      },
+    })
+    const { netns, ifname, root, quiet } = values
+    const json = outputOf(values.output) === 'json'
+    const [file, ...others] = positionals
+    if (others.length > 0) throw new Trouble('more than one FILE\nSee x-calico-route verify --help.')
+    if (file === undefined) {
+      if (netns !== undefined || ifname !== undefined || values.name !== undefined) {
+        throw new Trouble('--netns, --ifname and --name go with a FILE, the configuration of that pod')
+      }
+      const caches = (values.cache ?? CACHES).map((directory) => path.join(root, directory))
+      return verifyNode(caches, root, { json, quiet }, terminal)
+    }
+    if (netns === undefined || ifname === undefined)
+      throw new Trouble('a FILE needs --netns and --ifname, the pod to compare with it')
+    const { conf } = chooseEntry(file, values.name, terminal)
+    return verifyOne({ conf, netns: onThisSide(root, netns), ifname }, { json, quiet }, terminal)
+  },
+}
+
+interface Shown {
+  readonly json: boolean
+  readonly quiet: boolean
+}
+
+async function verifyOne(
+  { conf, netns, ifname }: { conf: NetConf; netns: string; ifname: string },
+  { json, quiet }: Shown,
+  terminal: Terminal,
+): Promise<number> {
+  // Without a Result at hand the kernel must tell everything that ADD reported.
+  const { prevResult = {} } = conf
+  const differences = await findDifferences({ conf: { ...conf, prevResult }, netns, ifname }, withNetns).catch(
+    (error) => {
+      throw inWordsOfOptions(error)
+    },
+  )
+  const state = differences.length > 0 ? 'differs' : 'ok'
+  if (json) terminal.out(`${JSON.stringify({ netns, ifname, state, differences }, null, 2)}\n`)
+  else if (state === 'differs') terminal.out(differences.map((one) => `${ifname}: ${one}\n`).join(''))
+  else if (!quiet) terminal.out(`${ifname}: ok\n`)
+  return state === 'differs' ? Exit.problems : Exit.ok
+}
+
+type State = 'ok' | 'differs' | 'gone' | 'unknown' | 'error'
+
+/** What became of one attachment. */
+interface Verdict {
+  readonly attachment: Attachment
+  readonly state: State
+  /** Of `differs` each difference, of `error` what failed. */
+  readonly said: readonly string[]
+}
+
+/** Each is a process of its own, and a node may have hundreds. */
+const AT_ONCE = 8
+
+async function verifyNode(caches: readonly string[], root: string, shown: Shown, terminal: Terminal): Promise<number> {
+  const cache = readCaches(caches)
+  const { attachments, unreadable } = cache
+  const verdicts: Verdict[] = []
+  const waiting = attachments.entries()
+  let done = 0
+  const work = async () => {
+    for (const [index, attachment] of waiting) {
+      verdicts[index] = await verdictOn(attachment, root)
+      done += 1
+      if (terminal.progress) terminal.err(`\r\x1b[K${done} of ${count(attachments.length, 'attachment')}`)
+    }
+  }
+  await Promise.all(Array.from({ length: AT_ONCE }, work))
+  if (terminal.progress && attachments.length > 0) terminal.err('\r\x1b[K')
+  if (shown.json) terminal.out(`${JSON.stringify(nodeJson(verdicts, cache), null, 2)}\n`)
+  else terminal.out(nodeText(verdicts, cache, caches, shown.quiet, terminal.colors))
+  const some = (state: State) => verdicts.some((verdict) => verdict.state === state)
+  if (some('error')) return Exit.trouble
+  return some('differs') || unreadable.length > 0 ? Exit.problems : Exit.ok
+}
+
+async function verdictOn(attachment: Attachment, root: string): Promise<Verdict> {
+  const { confs, ifname } = attachment
+  if (attachment.netns === undefined) return { attachment, state: 'unknown', said: ['netns unknown'] }
+  const netns = onThisSide(root, attachment.netns)
+  // In a container that lacks the mount every pod would otherwise seem to be gone.
+  if (!netns.startsWith('/proc/') && !existsSync(path.dirname(netns))) {
+    return {
+      attachment,
+      state: 'error',
+      said: [`no directory ${path.dirname(netns)} here; mount the node's, or give --root`],
+    }
+  }
+  if (!existsSync(netns)) return { attachment, state: 'gone', said: [] }
+  try {
+    const said: string[] = []
+    for (const conf of confs) said.push(...(await findDifferences({ conf, netns, ifname }, withNetns)))
+    return { attachment, state: said.length > 0 ? 'differs' : 'ok', said }
+  } catch (error) {
+    if (!(error instanceof CniError)) throw error
+    // It ended between the two looks.
+    if (error.code === Code.invalidEnvironment && !existsSync(netns)) return { attachment, state: 'gone', said: [] }
+    return {
+      attachment,
+      state: 'error',
+      said: [[error.message.replace(/^CNI_[A-Z]+: /, ''), error.details].filter(Boolean).join('; ')],
+    }
+  }
+}
+
+/** Where a path of the node is for this process. /var/run is a link of the node's to /run, which would lead out of `root`. */
+function onThisSide(root: string, file: string): string {
+  return root === '/' ? file : path.join(root, file.replace(/^\/var\/run\//, '/run/'))
+}
+
+const COLORS = { ok: 'green', differs: 'red', gone: 'dim', unknown: 'yellow', error: 'red' } as const
+const HEAD = ['CONTAINER', 'POD', 'NETWORK', 'IFNAME', 'STATE', 'DIFFERENCE']
+const STATE_COLUMN = HEAD.indexOf('STATE')
+
+function nodeText(
+  verdicts: readonly Verdict[],
+  { unreadable }: Cache,
+  caches: readonly string[],
+  quiet: boolean,
+  colors: boolean,
+): string {
+  const paint = painter(colors)
+  const told = quiet ? verdicts.filter(({ state }) => state === 'differs' || state === 'error') : verdicts
+  const rows = told.map(
+    ({ attachment: { container, pod = '-', network, ifname }, state, said: [first = '', ...more] }) => [
+      container.slice(0, 12),
+      pod,
+      network,
+      ifname,
+      state,
+      more.length > 0 ? `${first} (and ${more.length} more: -o json)` : first,
+    ],
+  )
+  const broken = unreadable.map(({ file, message }) => `${file}: unreadable: ${message}\n`).join('')
+  if (rows.length > 0) {
+    const painted = (text: string, row: number, column: number) => {
+      if (row === 0) return paint('bold', text)
+      const state = told[row - 1]?.state
+      return column === STATE_COLUMN && state !== undefined ? paint(COLORS[state], text) : text
+    }
+    return table([HEAD, ...rows], painted) + broken
+  }
+  if (quiet || broken !== '') return broken
+  return `nothing attached with x-calico-route, by ${caches.join(' and ')}\n`
+}
+
+function nodeJson(verdicts: readonly Verdict[], { unreadable }: Cache): object {
+  return {
+    attachments: verdicts.map(({ attachment: { confs: _, ...attachment }, state, said }) => ({
+      ...attachment,
+      state,
+      ...(state === 'differs' ? { differences: said } : {}),
+      ...(state === 'error' || state === 'unknown' ? { message: said.join('; ') } : {}),
+    })),
+    unreadable,
+  }
+}

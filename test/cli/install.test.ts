@@ -1,0 +1,208 @@
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs'
+import { chmod, copyFile, rename, truncate, utimes, writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { PLUGIN } from '../support/runtime.ts'
+import {
+  NAME,
+  otherBuild,
+  pluginDirectory,
+  script,
+  sha256,
+  temporaries,
+  temporaryDirectory,
+  tool,
+  versionOf,
+} from './install-support.ts'
+
+let version: string
+let digest: string
+beforeAll(async () => {
+  version = await versionOf()
+  digest = await sha256(PLUGIN)
+})
+
+/** Exit status 2, one line on stderr, and what was there is there. */
+const refused = (line: string) => ({ exitCode: 2, stdout: '', stderr: `${line}\n` })
+const done = (line: string) => ({ exitCode: 0, stdout: `${line}\n`, stderr: '' })
+
+async function expectInstalled(bin: string): Promise<void> {
+  expect(await sha256(path.join(bin, NAME))).toBe(digest)
+  expect(lstatSync(path.join(bin, NAME)).mode & 0o7777).toBe(0o755)
+  expect(readdirSync(bin)).toEqual([NAME])
+}
+
+describe('install', () => {
+  test('puts the running executable into the directory, whatever the umask', async () => {
+    const { bin, file } = pluginDirectory()
+    expect(await tool(['install', '--to', bin], { shell: 'umask 077; exec "$@"' })).toEqual(
+      done(`${file}: ${version} installed`),
+    )
+    await expectInstalled(bin)
+  })
+
+  test('leaves alone what is installed already', async () => {
+    const { bin, file } = pluginDirectory()
+    await tool(['install', '--to', bin])
+    const { ino, ctimeMs } = lstatSync(file)
+    expect(await tool(['install', '--to', bin])).toEqual(done(`${file}: ${version} is already installed`))
+    expect(lstatSync(file)).toMatchObject({ ino, ctimeMs })
+  })
+
+  test('installs again where the mode is wrong', async () => {
+    const { bin, file } = pluginDirectory()
+    await copyFile(PLUGIN, file)
+    await chmod(file, 0o4755)
+    expect(await tool(['install', '--to', bin])).toEqual(done(`${file}: ${version} installed, replaces ${version}`))
+    await expectInstalled(bin)
+  })
+
+  test('says which older version it replaces', async () => {
+    const { bin, file } = pluginDirectory()
+    await script(file, 'echo x-calico-route 0.0.9+abc')
+    expect(await tool(['install', '--to', bin])).toEqual(
+      done(`${file}: ${version} installed, replaces x-calico-route 0.0.9+abc`),
+    )
+    await expectInstalled(bin)
+  })
+
+  test.each([
+    { what: 'empty', size: 0, says: 'no program for this machine, or only a part of it' },
+    { what: 'the first page of it', size: 4096, says: 'no program for this machine, or only a part of it' },
+    { what: 'half of it', size: 50_000_000, says: 'ended by SIGSEGV' },
+  ])('replaces a broken copy: $what', async ({ size, says }) => {
+    const { bin, file } = pluginDirectory()
+    await copyFile(PLUGIN, file)
+    await truncate(file, size)
+    expect(await tool(['install', '--to', bin])).toEqual(
+      done(`${file}: ${version} installed, replaces a file that does not start: ${says}`),
+    )
+    await expectInstalled(bin)
+  })
+
+  test('does not have a shell run what is no program', async () => {
+    const { bin, file } = pluginDirectory()
+    const proof = path.join(bin, 'proof')
+    await writeFile(file, `echo > ${proof}`, { mode: 0o755 })
+    expect((await tool(['install', '--to', bin])).exitCode).toBe(0)
+    expect(existsSync(proof)).toBe(false)
+  })
+
+  test('refuses to replace another program, until it is told to', async () => {
+    const { bin, file } = pluginDirectory()
+    await script(file, 'echo CNI bridge plugin v1.7.1')
+    const text = readFileSync(file, 'utf8')
+    const program = 'another program, which answers --version with "CNI bridge plugin v1.7.1"'
+    expect(await tool(['install', '--to', bin])).toEqual(
+      refused(
+        `x-calico-route install: ${file}: is ${program}; move it away, or give --force to replace it; nothing was changed`,
+      ),
+    )
+    expect(readFileSync(file, 'utf8')).toBe(text)
+    expect(await tool(['install', '--to', bin, '--force'])).toEqual(
+      done(`${file}: ${version} installed, replaces ${program}`),
+    )
+    await expectInstalled(bin)
+  })
+
+  test('refuses to replace a directory, also if forced', async () => {
+    const { bin, file } = pluginDirectory()
+    mkdirSync(file)
+    expect(await tool(['install', '--to', bin, '--force'])).toEqual(
+      refused(
+        `x-calico-route install: ${file}: is a directory; remove it, or give another directory; nothing was changed`,
+      ),
+    )
+    expect(readdirSync(bin)).toEqual([NAME])
+  })
+
+  test('replaces a symbolic link itself, not what it leads to', async () => {
+    const { bin, file } = pluginDirectory()
+    const elsewhere = path.join(temporaryDirectory(), 'elsewhere')
+    await script(elsewhere, 'echo somebody else')
+    symlinkSync(elsewhere, file)
+    expect(await tool(['install', '--to', bin])).toEqual(
+      done(`${file}: ${version} installed, replaces a symbolic link to ${elsewhere}, which stays as it is`),
+    )
+    await expectInstalled(bin)
+    expect(readFileSync(elsewhere, 'utf8')).toContain('somebody else')
+  })
+
+  test('names --to when there is no such directory', async () => {
+    expect(await tool(['install', '--to', '/run/there/is/none'])).toEqual(
+      refused(
+        'x-calico-route install: --to: there is no directory /run/there/is/none; make it, or give the one the runtime takes plugins from',
+      ),
+    )
+    expect(await tool(['install', '--to', PLUGIN])).toEqual(
+      refused(
+        `x-calico-route install: --to: ${PLUGIN} is not a directory; give the one the runtime takes plugins from`,
+      ),
+    )
+  })
+
+  test('removes what killed installs left, once it is 10 minutes old, and nothing else', async () => {
+    const { bin } = pluginDirectory()
+    const [old, young, other] = ['.x-calico-route.0123456789ab.tmp', '.x-calico-route.ba9876543210.tmp', '.other.tmp']
+    for (const name of [old, young, other]) await writeFile(path.join(bin, name), '')
+    for (const name of [old, other]) await utimes(path.join(bin, name), 0, Date.now() / 1000 - 601)
+    expect((await tool(['install', '--to', bin])).exitCode).toBe(0)
+    expect(readdirSync(bin).sort()).toEqual([other, young, NAME].sort())
+  })
+
+  test.each([
+    { words: ['--every', '0'], says: /^x-calico-route install: --every: "0" is no number of seconds/ },
+    { words: ['--every', 'x'], says: /^x-calico-route install: --every: "x" is no number of seconds/ },
+    { words: ['--too', 'x'], says: /^x-calico-route install: Unknown option '--too'/ },
+    { words: ['here'], says: /^x-calico-route install: Unexpected argument 'here'/ },
+  ])('refuses the words $words', async ({ words, says }) => {
+    const { bin } = pluginDirectory()
+    const answer = await tool(['install', '--to', bin, ...words])
+    expect(answer).toEqual({ exitCode: 2, stdout: '', stderr: expect.stringMatching(says) })
+    expect(readdirSync(bin)).toEqual([])
+  })
+})
+
+describe('uninstall', () => {
+  test('removes any version of the plugin; a second time is no error', async () => {
+    const { bin, file } = pluginDirectory()
+    await rename(await otherBuild(bin), file)
+    expect(await tool(['uninstall', '--from', bin])).toEqual(done(`${file}: ${version} removed`))
+    expect(readdirSync(bin)).toEqual([])
+    expect(await tool(['uninstall', '--from', bin])).toEqual(done(`${file}: is not installed`))
+    await script(file, 'echo x-calico-route 0.0.9+abc')
+    expect(await tool(['uninstall', '--from', bin])).toEqual(done(`${file}: x-calico-route 0.0.9+abc removed`))
+  })
+
+  test.each([
+    {
+      what: 'another program',
+      make: (file: string) => script(file, 'echo v2'),
+      says: 'is another program, which answers --version with "v2"',
+    },
+    {
+      what: 'what does not start',
+      make: (file: string) => writeFile(file, 'text'),
+      says: "does not start (no program for this machine, or only a part of it), and may be anybody's",
+    },
+    {
+      what: 'a symbolic link',
+      make: async (file: string) => symlinkSync(PLUGIN, file),
+      says: `is a symbolic link to ${PLUGIN}, which install never makes`,
+    },
+    {
+      what: 'a directory',
+      make: async (file: string) => mkdirSync(file),
+      says: 'is a directory, which install never makes',
+    },
+  ])('leaves $what', async ({ make, says }) => {
+    const { bin, file } = pluginDirectory()
+    await make(file)
+    const { ino } = lstatSync(file)
+    expect(await tool(['uninstall', '--from', bin])).toEqual(
+      refused(`x-calico-route uninstall: ${file}: ${says}; remove it by hand if nobody needs it; nothing was changed`),
+    )
+    expect(lstatSync(file).ino).toBe(ino)
+    expect(temporaries(bin)).toEqual([])
+  })
+})

@@ -1,0 +1,205 @@
+import { execa } from 'execa'
+import { afterEach, describe, expect, test } from 'vitest'
+import { calicoPod } from '../support/calico.ts'
+import { directory } from '../support/examples.ts'
+import { changes, removeNamespaces, routes } from '../support/netns.ts'
+import { calicoResult } from '../support/results.ts'
+import { add } from '../support/verbs.ts'
+import { scratch, tool } from './tool.ts'
+
+afterEach(removeNamespaces)
+
+const UNDERLAY = `${directory}/calico-underlay.yaml`
+const VM = `${directory}/calico-vm.yaml`
+const ROUTES = [
+  { dst: '10.199.0.0/16' },
+  { dst: '10.50.0.0/16' },
+  { dst: 'fd00:10:199::/64' },
+  { dst: 'fd00:10:50::/64' },
+]
+const at = ({ path, ifname }: { path: string; ifname: string }) => ['--netns', path, '--ifname', ifname]
+const diffOf = (text: string) => text.split('\n').filter((line) => /^[-+] /.test(line))
+
+describe('x-calico-route plan', () => {
+  test('shows what ADD would change, and changes nothing', async () => {
+    const pod = await calicoPod()
+    let answer = { stdout: '', stderr: '', exitCode: -1 }
+    const { before, after } = await changes(pod.netns, async () => {
+      answer = await tool(['plan', ...at(pod), UNDERLAY])
+    })
+    expect(after).toBe(before)
+    expect(answer).toMatchObject({ stderr: '', exitCode: 0 })
+    expect(diffOf(answer.stdout).map((line) => line.replace(/ +#/, ' #'))).toEqual([
+      '- 0.0.0.0/0 via 169.254.1.1 dev eth0 proto 3 # defaultRoute',
+      '+ 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142 # routes[1]',
+      '+ 10.199.0.0/16 via 169.254.1.1 dev eth0 proto 142 # routes[0]',
+      '- ::/0 via fe80::ecee:eeff:feee:eeee dev eth0 proto 3 metric 1024 # defaultRoute',
+      '+ fd00:10:199::/64 via fe80::ecee:eeff:feee:eeee dev eth0 proto 142 metric 1024 # routes[2]',
+      '+ fd00:10:50::/64 via fe80::ecee:eeff:feee:eeee dev eth0 proto 142 metric 1024 # routes[3]',
+    ])
+    expect(answer.stdout).toContain('\n  169.254.1.1/32 dev eth0 proto 3\n')
+  })
+
+  test('foretells what ADD then does', async () => {
+    const pod = await calicoPod()
+    const prevResult = calicoResult(pod, { cniVersion: '0.3.1' })
+    const conf = {
+      cniVersion: '0.3.1',
+      name: 'k8s-pod-network',
+      type: 'x-calico-route',
+      routes: ROUTES,
+      prevResult,
+    } as const
+    using files = scratch({ 'conf.json': JSON.stringify(conf) })
+    const before = await routes(pod.netns)
+    const { stdout } = await tool(['plan', ...at(pod), '-o', 'json', files.file('conf.json')])
+    const told = JSON.parse(stdout)
+    expect(await add(pod, conf)).toEqual(told.result)
+    const after = await routes(pod.netns)
+    expect(told.batch).toHaveLength(
+      before.filter((one) => !after.includes(one)).length + after.filter((one) => !before.includes(one)).length,
+    )
+    // and then finds nothing left to do
+    const again = JSON.parse((await tool(['plan', ...at(pod), '-o', 'json', files.file('conf.json')])).stdout)
+    expect(again.ops).toEqual([])
+    // until the NIC leaves
+    const leaving = await tool(['plan', '--verb', 'DEL', ...at(pod), files.file('conf.json')])
+    expect(diffOf(leaving.stdout)).toHaveLength(ROUTES.length)
+    expect(leaving.stdout).not.toContain('Result')
+  })
+
+  test('shows what KubeVirt would hand to a VM', async () => {
+    const pod = await calicoPod()
+    const onLink = JSON.parse((await tool(['plan', ...at(pod), '-o', 'json', VM])).stdout)
+    expect(onLink.dhcp).toEqual({
+      offer: {
+        classlessRoutes: [
+          { dst: '10.50.0.0/16', gw: '0.0.0.0' },
+          { dst: '169.254.1.1/32', gw: '0.0.0.0' },
+        ],
+      },
+      warnings: [],
+    })
+    const throughGateway = await tool(['plan', ...at(pod), UNDERLAY])
+    expect(throughGateway.stdout).toMatch(/router \(option 3\): +169\.254\.1\.1\n/)
+    expect(throughGateway.stdout).toContain(
+      'warning: for a KubeVirt VM: clients that apply the routes in this order refuse 10.50.0.0/16',
+    )
+  })
+
+  test('takes what a pod would ask for, or shows its refusal', async () => {
+    const pod = await calicoPod()
+    const ask = (dst: string) => [
+      '--cni-args',
+      JSON.stringify({ routes: [{ dst }] }),
+      `${directory}/calico-per-pod.yaml`,
+    ]
+    expect(diffOf((await tool(['plan', ...at(pod), ...ask('10.50.31.21/32')])).stdout)).toHaveLength(3)
+    expect(await tool(['plan', ...at(pod), ...ask('8.8.8.8/32')])).toEqual({
+      exitCode: 1,
+      stderr: '',
+      stdout: `plugin type="x-calico-route" failed (add): args.cni.routes[0].dst: 8.8.8.8/32 is outside of "overrides.within" (10.50.0.0/16)\nThe pod would be left as it is (code 120).\n`,
+    })
+  })
+
+  test('reads what somebody saved of a pod, with names or numbers, as it reads the pod', async () => {
+    const pod = await calicoPod()
+    const save = async (...words: string[]) => (await execa('ip', ['-n', pod.netns, ...words])).stdout
+    using files = scratch({
+      numeric: await save('-json', '-details', '-Numeric', 'route', 'show', 'table', 'all'),
+      named: await save('-json', 'route', 'show', 'table', 'all'),
+      links: await save('-json', '-details', 'address', 'show'),
+    })
+    const { stdout } = await tool(['plan', ...at(pod), UNDERLAY])
+    for (const saved of [['numeric', 'links'], ['named', 'links'], ['numeric']]) {
+      const [table = '', links] = saved.map(files.file)
+      const words = [
+        'plan',
+        '--ifname',
+        'eth0',
+        '--routes',
+        table,
+        ...(links === undefined ? [] : ['--links', links]),
+        UNDERLAY,
+      ]
+      const answer = await tool(words)
+      expect(diffOf(answer.stdout), saved.join()).toEqual(diffOf(stdout))
+    }
+  })
+
+  test.each<[string, string[], RegExp]>([
+    [
+      'a pod that is gone',
+      ['--netns', '/run/netns/gone', '--ifname', 'eth0', UNDERLAY],
+      /^x-calico-route plan: --netns: cannot open the network namespace \/run\/netns\/gone; ENOENT/,
+    ],
+    [
+      'a file that is no namespace',
+      ['--netns', UNDERLAY, '--ifname', 'eth0', UNDERLAY],
+      /--netns: .* is no network namespace/,
+    ],
+    ['no interface', ['--netns', '/proc/self/ns/net', UNDERLAY], /--ifname is missing/],
+    [
+      'an interface that is not there',
+      ['--netns', '/proc/self/ns/net', '--ifname', 'nope', UNDERLAY],
+      /--ifname: the pod has no interface nope; it has lo/,
+    ],
+    ['no pod', ['--ifname', 'eth0', UNDERLAY], /either --netns or --routes is needed/],
+    ['no file', ['--netns', '/proc/self/ns/net', '--ifname', 'eth0'], /exactly one FILE is needed/],
+    [
+      'a file that is not there',
+      ['--netns', '/proc/self/ns/net', '--ifname', 'eth0', '/nope.yaml'],
+      /\/nope\.yaml: no such file or directory/,
+    ],
+    [
+      'a file of another kind',
+      ['--netns', '/proc/self/ns/net', '--ifname', 'eth0', `${directory}/vpc.yaml`],
+      /vpc\.yaml: no network configuration, only Vpc/,
+    ],
+    [
+      'a network the file has not',
+      ['--netns', '/proc/self/ns/net', '--ifname', 'eth0', '--name', 'x', UNDERLAY],
+      /no network x with x-calico-route in it; there is kube-system\/calico-underlay/,
+    ],
+    [
+      'routes that are none',
+      ['--routes', UNDERLAY, '--ifname', 'eth0', UNDERLAY],
+      /calico-underlay\.yaml: not what "ip -json .*" prints/,
+    ],
+    [
+      'cni-args that are no object',
+      ['--netns', '/proc/self/ns/net', '--ifname', 'eth0', '--cni-args', '[', UNDERLAY],
+      /--cni-args: must be a JSON object/,
+    ],
+    [
+      'a verb it does not know',
+      ['--netns', '/proc/self/ns/net', '--ifname', 'eth0', '--verb', 'GC', UNDERLAY],
+      /--verb: must be ADD or DEL, is "GC"/,
+    ],
+  ])('says of %s what is wrong, and exits with 2', async (_, words, expected) => {
+    const { stdout, stderr, exitCode } = await tool(['plan', ...words])
+    expect({ stdout, stderr, exitCode }).toEqual({ stdout: '', stderr: expect.stringMatching(expected), exitCode: 2 })
+  })
+
+  test('asks which of several networks is meant', async () => {
+    using files = scratch({
+      'two.json': JSON.stringify({
+        cniVersion: '1.0.0',
+        name: 'net',
+        plugins: [{ type: 'calico' }, { type: 'x-calico-route' }, { type: 'x-calico-route' }],
+      }),
+    })
+    const { stderr, exitCode } = await tool([
+      'plan',
+      '--netns',
+      '/proc/self/ns/net',
+      '--ifname',
+      'lo',
+      files.file('two.json'),
+    ])
+    expect({ stderr, exitCode }).toEqual({
+      stderr: expect.stringContaining('2 places with x-calico-route; choose one by --name: net'),
+      exitCode: 2,
+    })
+  })
+})

@@ -1,0 +1,98 @@
+import { randomBytes } from 'node:crypto'
+import { mkdirSync } from 'node:fs'
+import { describe, expect, test } from 'vitest'
+import { configurations, directory, EXAMPLES } from '../support/examples.ts'
+import { scratch, tool } from './tool.ts'
+
+describe('x-calico-route validate', () => {
+  test.each(EXAMPLES.filter((file) => configurations(file).length > 0))('finds %s in order', async (file) => {
+    const { stdout, stderr, exitCode } = await tool(['validate', '--strict', `${directory}/${file}`])
+    expect({ stderr, exitCode }).toEqual({ stderr: '', exitCode: 0 })
+    expect(stdout).toMatch(/: ok \(.*x-calico-route.*\)\n$/)
+  })
+
+  test('reads a directory, and passes over what is no network configuration', async () => {
+    const { stdout, stderr, exitCode } = await tool(['validate', directory])
+    expect({ stderr, exitCode }).toEqual({ stderr: '', exitCode: 0 })
+    expect(stdout.match(/: ok /g)).toHaveLength(EXAMPLES.length - stdout.split('passed over, no network').length + 1)
+    expect(stdout).toContain('virtual-machine.yaml: passed over, no network configuration in it\n')
+  })
+
+  test('reads stdin when no file is named', async () => {
+    expect(await tool(['validate'], '{}')).toEqual({
+      exitCode: 1,
+      stdout: expect.stringContaining('stdin: error: no network configuration'),
+      stderr: '',
+    })
+  })
+
+  test('says in one line what it cannot read, and reads the rest', async () => {
+    using files = scratch({ 'b.json': '{"cniVersion": "1.0.0", "name": "a", "plugins": [{"type": "calico"}]}' })
+    const { stdout, stderr, exitCode } = await tool(['validate', files.file('a.json'), files.file('b.json')])
+    expect({ stderr, exitCode }).toEqual({
+      stderr: `${files.file('a.json')}: no such file or directory\n`,
+      exitCode: 2,
+    })
+    expect(stdout).toBe(`${files.file('b.json')}: ok (1 chain: calico without x-calico-route)\n`)
+  })
+
+  test.each([
+    ['a directory without configurations', { 'notes.txt': 'x' }, '', / no file in this directory ends in /],
+    [
+      'a directory of other things',
+      { 'pod.yaml': 'kind: Pod' },
+      '',
+      / no file in this directory has a network configuration/,
+    ],
+  ])('%s is trouble', async (_, contents, word, expected) => {
+    using files = scratch(contents)
+    const { stderr, exitCode } = await tool(['validate', files.file(word)])
+    expect({ stderr, exitCode }).toEqual({ stderr: expect.stringMatching(expected), exitCode: 2 })
+    expect(stderr.split('\n')).toHaveLength(2)
+  })
+
+  test('a file of bytes is a problem of that file', async () => {
+    using files = scratch({ 'a.conf': randomBytes(200) })
+    const { stdout, exitCode } = await tool(['validate', files.file('a.conf')])
+    expect({ stdout, exitCode }).toEqual({
+      stdout: expect.stringContaining('a.conf: error: not a text in UTF-8'),
+      exitCode: 1,
+    })
+  })
+
+  test('a directory by the name of a file in a directory is trouble, not a crash', async () => {
+    using files = scratch({ 'a.json': '{"type": "calico", "cniVersion": "1.0.0", "name": "a"}' })
+    mkdirSync(files.file('b.json'))
+    const { stdout, stderr, exitCode } = await tool(['validate', files.directory])
+    expect({ stdout, stderr, exitCode }).toEqual({
+      stdout: expect.stringContaining('a.json: ok'),
+      stderr: `${files.file('b.json')}: is a directory\n`,
+      exitCode: 2,
+    })
+  })
+
+  test.each([
+    [['-o', 'xml'], /-o: must be json or text, is "xml"/],
+    [['--nope'], /Unknown option '--nope'/],
+  ])('refuses %s', async (words, expected) => {
+    const { stderr, exitCode } = await tool(['validate', ...words])
+    expect({ stderr, exitCode }).toEqual({ stderr: expect.stringMatching(expected), exitCode: 2 })
+  })
+})
+
+test.each(['validate', 'plan', 'verify', 'schema'])('x-calico-route %s --help says how to use it', async (command) => {
+  const { stdout, stderr, exitCode } = await tool([command, '--help'])
+  expect({ stderr, exitCode }).toEqual({ stderr: '', exitCode: 0 })
+  for (const part of [/^Usage: x-calico-route /, /^Options:$/m, /^Exit status: 0/m, /^Example: x-calico-route /m]) {
+    expect(stdout).toMatch(part)
+  }
+})
+
+test('x-calico-route schema prints a JSON Schema', async () => {
+  const { stdout, exitCode } = await tool(['schema'])
+  expect(exitCode).toBe(0)
+  expect(JSON.parse(stdout)).toMatchObject({
+    $schema: 'https://json-schema.org/draft/2020-12/schema',
+    required: ['type'],
+  })
+})

@@ -1,0 +1,213 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { execa } from 'execa'
+import { afterEach, describe, expect, test } from 'vitest'
+import { type CalicoPod, calicoPod } from '../support/calico.ts'
+import { changes, configure, removeNamespace, removeNamespaces } from '../support/netns.ts'
+import { calicoResult } from '../support/results.ts'
+import { add } from '../support/verbs.ts'
+import { scratch, tool } from './tool.ts'
+
+afterEach(removeNamespaces)
+
+const OURS = { type: 'x-calico-route', routes: [{ dst: '10.50.0.0/16' }, { dst: 'fd00:10:50::/64' }] }
+const LIST = { cniVersion: '1.0.0', name: 'k8s-pod-network', plugins: [{ type: 'calico' }, OURS] }
+
+/** What libcni 1.3 writes of an ADD. */
+function cacheEntry(container: string, netns: string, result: unknown, more: object = {}): string {
+  return JSON.stringify({
+    kind: 'cniCacheV1',
+    containerId: container,
+    config: Buffer.from(JSON.stringify(LIST)).toString('base64'),
+    ifName: 'eth0',
+    networkName: LIST.name,
+    netns,
+    cniArgs: [
+      ['IgnoreUnknown', '1'],
+      ['K8S_POD_NAMESPACE', 'tenant'],
+      ['K8S_POD_NAME', container.slice(0, 3)],
+    ],
+    result,
+    ...more,
+  })
+}
+
+async function addedPod(): Promise<{ pod: CalicoPod; result: unknown }> {
+  const pod = await calicoPod()
+  return { pod, result: await add(pod, { ...OURS, prevResult: calicoResult(pod, { release: '3.30' }) }) }
+}
+
+describe('x-calico-route verify of a node', () => {
+  test('finds every pod as it should be', async () => {
+    const { pod, result } = await addedPod()
+    using cache = scratch({ one: cacheEntry('abc0123456789', pod.path, result) })
+    const { before, after } = await changes(pod.netns, async () => {
+      const { stdout, stderr, exitCode } = await tool(['verify', '--cache', cache.directory])
+      expect({ stderr, exitCode }).toEqual({ stderr: '', exitCode: 0 })
+      expect(stdout.split('\n').map((line) => line.trim().split(/ {2,}/))).toEqual([
+        ['CONTAINER', 'POD', 'NETWORK', 'IFNAME', 'STATE', 'DIFFERENCE'],
+        ['abc012345678', 'tenant/abc', 'k8s-pod-network', 'eth0', 'ok'],
+        [''],
+      ])
+    })
+    expect(after).toBe(before)
+    expect(await tool(['verify', '--quiet', '--cache', cache.directory])).toEqual({
+      exitCode: 0,
+      stdout: '',
+      stderr: '',
+    })
+  })
+
+  test('tells the pod that differs, and every difference', async () => {
+    const [good, bad] = [await addedPod(), await addedPod()]
+    await configure(bad.pod.netns, 'route del 10.50.0.0/16\nroute add default via 169.254.1.1 dev eth0')
+    using cache = scratch({
+      one: cacheEntry('aaa', good.pod.path, good.result),
+      two: cacheEntry('bbb', bad.pod.path, bad.result),
+    })
+    const quiet = await tool(['verify', '--quiet', '--cache', cache.directory])
+    expect(quiet).toMatchObject({ exitCode: 1, stderr: '' })
+    expect(quiet.stdout).toMatch(
+      /^CONTAINER .*\nbbb .* differs +routes\[0\]: missing: 10\.50\.0\.0\/16 via 169\.254\.1\.1 .*\(and 1 more: -o json\)\n$/,
+    )
+    const { stdout, exitCode } = await tool(['verify', '-o', 'json', '--cache', cache.directory])
+    expect(exitCode).toBe(1)
+    expect(JSON.parse(stdout)).toEqual({
+      attachments: [
+        { container: 'aaa', pod: 'tenant/aaa', network: LIST.name, ifname: 'eth0', netns: good.pod.path, state: 'ok' },
+        {
+          container: 'bbb',
+          pod: 'tenant/bbb',
+          network: LIST.name,
+          ifname: 'eth0',
+          netns: bad.pod.path,
+          state: 'differs',
+          differences: [
+            'routes[0]: missing: 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142',
+            'defaultRoute: not removed: 0.0.0.0/0 via 169.254.1.1 dev eth0 proto 3',
+          ],
+        },
+      ],
+      unreadable: [],
+    })
+  })
+
+  test('takes a pod that is gone for no failure', async () => {
+    const { pod, result } = await addedPod()
+    removeNamespace(pod.netns)
+    using cache = scratch({ one: cacheEntry('abc', pod.path, result) })
+    const { stdout, exitCode } = await tool(['verify', '--cache', cache.directory])
+    expect({ stdout, exitCode }).toEqual({ stdout: expect.stringMatching(/\nabc .* gone\n$/), exitCode: 0 })
+  })
+
+  test.each([
+    ['an entry that is cut off', cacheEntry('abc', '/run/netns/x', {}).slice(0, 100), 'not JSON: '],
+    ['an empty entry', '', 'not JSON: '],
+    ['an entry of another kind', '{"kind": "cniCacheV9"}', 'not of the kind cniCacheV1'],
+    ['an entry without container', cacheEntry('', '/run/netns/x', {}), 'containerId: missing'],
+    [
+      'an entry whose configuration is none',
+      cacheEntry('abc', '/run/netns/x', {}, { config: 'e30x' }),
+      'config: no network configuration',
+    ],
+  ])('tells of %s in one line', async (_, text, expected) => {
+    using cache = scratch({ broken: text })
+    const { stdout, stderr, exitCode } = await tool(['verify', '--cache', cache.directory])
+    expect({ stderr, exitCode }).toEqual({ stderr: '', exitCode: 1 })
+    expect(stdout).toMatch(/^[^\n]+\n$/)
+    expect(stdout).toContain(`${cache.file('broken')}: unreadable: ${expected}`)
+  })
+
+  test('finds the namespace in another entry of the container, or in a Result, where libcni wrote none', async () => {
+    const { pod, result } = await addedPod()
+    const entry = (netns?: string, more = result) => cacheEntry('abc', '', more, { netns })
+    const state = async (files: Record<string, string>) => {
+      using cache = scratch(files)
+      const { stdout, exitCode } = await tool(['verify', '-o', 'json', '--cache', cache.directory])
+      return [exitCode, ...JSON.parse(stdout).attachments.map((one: { state: string }) => one.state)]
+    }
+    const multus = { config: Buffer.from('{"type": "multus"}').toString('base64'), networkName: 'multus-cni-network' }
+    expect(await state({ one: entry() })).toEqual([0, 'unknown'])
+    expect(await state({ one: entry(), two: cacheEntry('abc', pod.path, {}, multus) })).toEqual([0, 'ok'])
+    expect(await state({ one: entry(pod.path), two: cacheEntry('abc', '/run/netns/gone', {}, multus) })).toEqual([
+      0,
+      'ok',
+    ])
+    const told = { ...(result as object), interfaces: [{ name: 'eth0', sandbox: pod.path }] }
+    expect(await state({ one: entry(undefined, told) })).toEqual([0, 'ok'])
+  })
+
+  test('looks for all below --root, where a container has the node', async () => {
+    const { pod, result } = await addedPod()
+    using host = scratch()
+    const cache = path.join(host.directory, 'var/lib/cni/results')
+    mkdirSync(cache, { recursive: true })
+    writeFileSync(path.join(cache, 'one'), cacheEntry('abc', `/var/run/netns/${pod.netns}`, result))
+    const words = ['verify', '--quiet', '--root', host.directory]
+    const without = await tool(words)
+    expect(without).toMatchObject({
+      exitCode: 2,
+      stdout: expect.stringContaining(`no directory ${host.directory}/run/netns here`),
+    })
+    mkdirSync(path.join(host.directory, 'run/netns'), { recursive: true })
+    expect((await tool(words)).exitCode).toBe(0) // gone
+    await execa('mount', ['--rbind', '/run/netns', path.join(host.directory, 'run/netns')])
+    try {
+      expect(await tool(words)).toEqual({ exitCode: 0, stdout: '', stderr: '' })
+      await configure(pod.netns, 'route del 10.50.0.0/16')
+      expect((await tool(words)).exitCode).toBe(1)
+    } finally {
+      await execa('umount', ['--recursive', path.join(host.directory, 'run/netns')])
+    }
+  })
+
+  test('says where it looked when nothing is attached', async () => {
+    expect(await tool(['verify', '--cache', '/nope'])).toEqual({
+      exitCode: 0,
+      stdout: 'nothing attached with x-calico-route, by /nope\n',
+      stderr: '',
+    })
+  })
+
+  test('looks at more pods than it does at once', async () => {
+    const { pod, result } = await addedPod()
+    using cache = scratch(
+      Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`e${i}`, cacheEntry(`c${i}`, pod.path, result)])),
+    )
+    const { stdout, exitCode } = await tool(['verify', '--cache', cache.directory])
+    expect(exitCode).toBe(0)
+    expect(stdout.match(/ ok$/gm)).toHaveLength(20)
+  })
+})
+
+describe('x-calico-route verify of one pod', () => {
+  test('says ok, or each difference', async () => {
+    const { pod } = await addedPod()
+    using files = scratch({ 'net.conflist': JSON.stringify(LIST) })
+    const words = ['verify', '--netns', pod.path, '--ifname', 'eth0', files.file('net.conflist')]
+    expect(await tool(words)).toEqual({ exitCode: 0, stdout: 'eth0: ok\n', stderr: '' })
+    await configure(pod.netns, 'route del 10.50.0.0/16')
+    expect(await tool(words)).toEqual({
+      exitCode: 1,
+      stdout: 'eth0: routes[0]: missing: 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142\n',
+      stderr: '',
+    })
+    removeNamespace(pod.netns)
+    expect(await tool(words)).toEqual({
+      exitCode: 2,
+      stdout: '',
+      stderr: expect.stringContaining(
+        `x-calico-route verify: --netns: cannot open the network namespace ${pod.path}; ENOENT`,
+      ),
+    })
+  })
+
+  test.each([
+    [['--netns', '/run/netns/x'], /--netns, --ifname and --name go with a FILE/],
+    [['a.json'], /a FILE needs --netns and --ifname/],
+    [['a.json', 'b.json'], /more than one FILE/],
+  ])('refuses %s', async (words, expected) => {
+    const { stderr, exitCode } = await tool(['verify', ...words])
+    expect({ stderr, exitCode }).toEqual({ stderr: expect.stringMatching(expected), exitCode: 2 })
+  })
+})
