@@ -1,0 +1,78 @@
+import { execa } from 'execa'
+import { CALICO, type CalicoPod, POD, POD_MAC } from '../../test/support/calico.ts'
+import { configure, createNamespaces, netnsPath, removeNamespace, routes } from '../../test/support/netns.ts'
+import type { Configuration } from './configurations.ts'
+
+/** How long the kernel may take to unmake a namespace; it does so in batches, behind everybody's back. */
+const UNMAKING_LIMIT_MS = 30_000
+
+export interface SoakPod extends CalicoPod {
+  readonly number: number
+  /** The main table as Calico leaves it. */
+  readonly before: readonly string[]
+}
+
+/** The node's end of the pod's NIC: it lives exactly as long as the pod's namespace. */
+const hostVeth = (number: number) => `cali${number}`
+
+export async function createNode(): Promise<string> {
+  const { node } = await createNamespaces('node')
+  return node
+}
+
+/** A pod as Calico wires it, with a second NIC as Kube-OVN's where the configuration is about one. */
+export async function createPod(node: string, number: number, { families, second }: Configuration): Promise<SoakPod> {
+  const { pod } = await createNamespaces('pod')
+  await configure(pod, 'sysctl net.ipv6.conf.default.accept_dad=0\nlink set lo up')
+  await configure(
+    node,
+    `
+    link add ${hostVeth(number)} type veth peer name eth0 address ${POD_MAC} netns ${pod}
+    link set ${hostVeth(number)} up
+    ${second ? `link add ovn${number} type veth peer name net1 netns ${pod}\nlink set ovn${number} up` : ''}`,
+  )
+  const wiring = {
+    4: `
+      route add ${CALICO[4]} dev eth0 scope link
+      route add default via ${CALICO[4]} dev eth0
+      addr add ${POD[4]}/32 dev eth0`,
+    6: `
+      route add ::/0 via ${CALICO[6]} dev eth0
+      addr add ${POD[6]}/128 dev eth0 nodad`,
+  }
+  await configure(
+    pod,
+    `
+    link set eth0 up
+    ${families.map((family) => wiring[family]).join('')}
+    ${second ? 'link set net1 up\naddr add 10.0.1.11/24 dev net1\naddr add fd00:10:0:1::11/64 dev net1 nodad' : ''}`,
+  )
+  const before = await routes(pod)
+  return { netns: pod, path: netnsPath(pod), ifname: 'eth0', families, node, underlay: node, number, before }
+}
+
+/** Makes the main table what it was, as the plugins before us would on the next ADD. */
+export async function restore(pod: SoakPod): Promise<void> {
+  const now = await routes(pod.netns)
+  const lines = [
+    ...now.filter((route) => !pod.before.includes(route)).map((route) => `route del ${route}`),
+    ...pod.before.filter((route) => !now.includes(route)).map((route) => `route add ${route}`),
+  ]
+  if (lines.length > 0) await execa('ip', ['-n', pod.netns, '-batch', '-'], { input: `${lines.join('\n')}\n` })
+}
+
+/** Unmakes the pod. @throws Error if something keeps its namespace alive */
+export async function removePod({ netns, node, number }: SoakPod): Promise<void> {
+  removeNamespace(netns)
+  const until = Date.now() + UNMAKING_LIMIT_MS
+  while (await exists(node, hostVeth(number))) {
+    if (Date.now() > until)
+      throw new Error(`the namespace ${netns} lives on ${UNMAKING_LIMIT_MS / 1000} s after its end`)
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+}
+
+async function exists(netns: string, ifname: string): Promise<boolean> {
+  const { exitCode } = await execa('ip', ['-n', netns, 'link', 'show', 'dev', ifname], { reject: false })
+  return exitCode === 0
+}

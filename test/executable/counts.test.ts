@@ -1,0 +1,150 @@
+import { existsSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { afterEach, describe, expect, test } from 'vitest'
+import { type CalicoPod, calicoPod } from '../support/calico.ts'
+import { type Call, instructions, traced } from '../support/counts.ts'
+import { removeNamespace, removeNamespaces } from '../support/netns.ts'
+import { calicoResult } from '../support/results.ts'
+import { environment, PLUGIN, type Verb } from '../support/runtime.ts'
+import { add } from '../support/verbs.ts'
+import { temporaryDirectory } from './product.ts'
+
+/**
+ * What a call costs, by counts that a busy machine does not change. Whoever makes calls dearer on purpose changes the
+ * numbers here; who fails here without a purpose has made them dearer on every node.
+ */
+interface Counts {
+  /** The programs that each child process executes. */
+  readonly children: readonly string[][]
+  /** What the plugin opens, beside EVERY_CALL_OPENS. */
+  readonly opens: readonly string[]
+  readonly exitCode?: number
+  /** Instructions of the plugin's own process, without its child, in units of those of a Node that does nothing. */
+  readonly instructions?: number
+}
+
+/** One process: nsenter, which becomes ip. */
+const CHILD = [['nsenter', 'ip']]
+const NETNS = ['CNI_NETNS']
+
+const CALLS = {
+  VERSION: { children: [], opens: [], instructions: 1.104 },
+  ADD: { children: CHILD, opens: NETNS, instructions: 1.23 },
+  'a second ADD': { children: CHILD, opens: NETNS },
+  // The clock of the log record.
+  'ADD with a wrong configuration': { children: [], opens: ['/etc/localtime'], exitCode: 1 },
+  CHECK: { children: CHILD, opens: NETNS },
+  'DEL of a living pod': { children: CHILD, opens: NETNS, instructions: 1.172 },
+  'DEL of a pod that is gone': { children: [], opens: NETNS },
+  STATUS: { children: CHILD, opens: ['/proc/self/ns/net', '/proc/self/status'] },
+  GC: { children: [], opens: [] },
+} satisfies Record<string, Counts>
+
+/** By Node, libuv and V8, before the plugin's first line. */
+const EVERY_CALL_OPENS = [
+  '/dev/null',
+  '/proc/meminfo',
+  '/proc/self/cgroup',
+  '/proc/self/maps',
+  '/proc/version_signature',
+  '/sys/fs/cgroup/…',
+  'the executable',
+]
+
+/** Four workers of V8 and their clock. An asynchronous use of files would start libuv's four as well. */
+const THREADS = 5
+
+/**
+ * By how much the instructions may exceed the table. From run to run they differ by 0.1 %, and at times the bare Node's by
+ * 0.6 %. The rest is for other processors: glibc, V8 and simdutf choose their code by what the processor can do, and the
+ * plugin and the bare Node do not gain by quite the same factor (with glibc kept from AVX2 and ERMS: 0.5 %). A test that
+ * fails for the processor's sake would teach people to ignore it.
+ */
+const TOLERANCE = 1.03
+
+type Name = keyof typeof CALLS
+const ROUTES = [{ dst: '10.50.0.0/16' }, { dst: 'fd00:10:50::/64' }]
+
+const missing = ['strace', 'valgrind'].filter(
+  (tool) => !['/usr/bin', '/usr/local/bin'].some((directory) => existsSync(path.join(directory, tool))),
+)
+if (missing.length > 0) {
+  const said = `What a call costs cannot be counted without ${missing.join(' and ')}: apt-get install ${missing.join(' ')}`
+  if (process.env.CI) throw new Error(said)
+  console.warn(`${said}. Its tests are left out`)
+}
+
+afterEach(removeNamespaces)
+
+/** Makes a pod such that the call is what its name says. */
+async function prepare(name: Name): Promise<Call> {
+  const pod = await calicoPod()
+  const prevResult = calicoResult(pod)
+  switch (name) {
+    case 'VERSION':
+      return { env: { CNI_COMMAND: 'VERSION' }, stdin: '{"cniVersion":"1.0.0"}' }
+    case 'ADD':
+      return call('ADD', pod, { prevResult })
+    case 'a second ADD':
+      await add(pod, { routes: ROUTES, prevResult })
+      return call('ADD', pod, { prevResult })
+    case 'ADD with a wrong configuration':
+      return call('ADD', pod, { prevResult, routes: [{ dst: '10.50.0.1/16' }] })
+    case 'CHECK':
+      return call('CHECK', pod, { prevResult: await add(pod, { routes: ROUTES, prevResult }) })
+    case 'DEL of a living pod':
+      return call('DEL', pod, { prevResult: await add(pod, { routes: ROUTES, prevResult }) })
+    case 'DEL of a pod that is gone':
+      removeNamespace(pod.netns)
+      return call('DEL', pod, { prevResult })
+    case 'STATUS':
+      return call('STATUS', pod, { cniVersion: '1.1.0' })
+    case 'GC':
+      return call('GC', pod, { cniVersion: '1.1.0', 'cni.dev/valid-attachments': [] })
+    default:
+      throw name satisfies never
+  }
+}
+
+function call(verb: Verb, pod: CalicoPod, keys: object): Call {
+  const conf = { cniVersion: '1.0.0', name: 'k8s-pod-network', type: 'x-calico-route', routes: ROUTES, ...keys }
+  return { env: environment(verb, pod), stdin: JSON.stringify(conf) }
+}
+
+const counts = Object.entries(CALLS) as [Name, Counts][]
+
+describe.skipIf(missing.length > 0)('what a call costs:', () => {
+  test.each(counts)('%s runs and opens what it needs, and nothing else', async (name, expected) => {
+    const { stdout, ...trace } = await traced(temporaryDirectory(), await prepare(name))
+    const { children, opens, exitCode = 0 } = expected
+    expect(trace, stdout).toEqual({
+      exitCode,
+      children,
+      threads: THREADS,
+      opens: [...new Set([...EVERY_CALL_OPENS, ...opens])].sort(),
+    })
+  })
+
+  const counted = counts.flatMap(([name, { instructions }]) => (instructions ? [[name, instructions] as const] : []))
+  test.each(counted)(
+    '%s executes hardly more than %s times the instructions of a bare Node',
+    async (name, expected) => {
+      const bare = await bareNode()
+      const executed = await instructions(temporaryDirectory(), [PLUGIN], await prepare(name))
+      expect(executed / bare).toBeLessThanOrEqual(expected * TOLERANCE)
+    },
+  )
+})
+
+let measured: Promise<number> | undefined
+
+/** The Node that the executable is made of, which runs this, doing nothing. The option is one that the executable has, too. */
+function bareNode(): Promise<number> {
+  if (measured === undefined) {
+    const directory = temporaryDirectory()
+    const script = path.join(directory, 'empty.js')
+    writeFileSync(script, '')
+    measured = instructions(directory, [process.execPath, '--no-rehash-snapshot', script], { env: {}, stdin: '' })
+  }
+  return measured
+}
