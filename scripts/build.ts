@@ -1,5 +1,6 @@
 /**
- * Builds dist/x-calico-route: bundle → pkg (SEA) → start-up snapshot → smoke test.
+ * Builds dist/x-calico-route: bundle → pkg (SEA) → start-up snapshot → smoke test; and beside it its checksum, its bill of
+ * materials (CycloneDX) and the licences of what is in it.
  *
  *   node scripts/build.ts [--outdir DIR] [--entry FILE] [--plain]
  *
@@ -11,6 +12,8 @@ import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { bundle } from './build/bundle.ts'
 import { makeExecutable } from './build/executable.ts'
+import { licenceTexts, packagesIn, readPackage } from './build/licences.ts'
+import { sbom } from './build/sbom.ts'
 
 const NAME = 'x-calico-route'
 const ROOT = path.dirname(import.meta.dirname)
@@ -39,7 +42,7 @@ async function build(): Promise<void> {
   const workdir = temporaryBeside(outdir)
   const made = (suffix: string) => path.join(workdir, `${NAME}${suffix}`)
 
-  const [plugin, cli] = await bundle({ root: ROOT, version: versionOf(ROOT), node: nodeVersion }, [
+  const metafiles = await bundle({ root: ROOT, version: versionOf(ROOT), node: nodeVersion }, [
     { entry: path.resolve(options.entry), outfile: made('.cjs') },
     { entry: path.join(ROOT, 'src', 'cli', 'main.ts'), outfile: made('-cli.cjs') },
   ])
@@ -54,13 +57,20 @@ async function build(): Promise<void> {
     warn: (text) => console.error(`build: WARNING: ${text}`),
   })
 
+  const packages = packagesIn(ROOT, metafiles)
+  const bundles = [made('.cjs'), made('-cli.cjs')]
+  const bill = await sbom({ root: ROOT, node, nodePackage, executable: made(''), bundles, packages })
+  writeFileSync(made('.cdx.json'), `${JSON.stringify(bill, undefined, 2)}\n`)
+  const licences = licenceTexts([readPackage(ROOT), readPackage(nodePackage), ...packages])
+  writeFileSync(path.join(workdir, 'LICENSES.txt'), licences)
   const sha256 = createHash('sha256')
     .update(readFileSync(made('')))
     .digest('hex')
   writeFileSync(made('.sha256'), `${sha256}  ${NAME}\n`)
-  writeFileSync(path.join(workdir, 'meta.json'), JSON.stringify({ blob, plugin, cli }))
+  writeFileSync(path.join(workdir, 'meta.json'), JSON.stringify({ blob, plugin: metafiles[0], cli: metafiles[1] }))
   // Renamed, never copied: who reads dist/ while a build runs sees the old file or the new one.
-  for (const file of ['meta.json', `${NAME}.cjs`, `${NAME}-cli.cjs`, `${NAME}.sha256`, NAME]) {
+  const record = ['meta.json', 'LICENSES.txt', `${NAME}.cdx.json`]
+  for (const file of [...record, `${NAME}.cjs`, `${NAME}-cli.cjs`, `${NAME}.sha256`, NAME]) {
     renameSync(path.join(workdir, file), path.join(outdir, file))
   }
   const megabytes = (statSync(path.join(outdir, NAME)).size / 1e6).toFixed(1)

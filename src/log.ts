@@ -43,7 +43,10 @@ function append(path: string, line: string): void {
     constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK
   const fd = openSync(path, flags, 0o640)
   try {
-    if (!fstatSync(fd).isFile()) throw new Error('not a regular file')
+    const stat = fstatSync(fd)
+    if (!stat.isFile()) throw new Error('not a regular file')
+    // Of a file that has another name, somebody else may have made this one.
+    if (stat.nlink > 1) throw new Error('the file has another name, too (a hard link)')
     writeAll(fd, line)
   } finally {
     closeSync(fd)

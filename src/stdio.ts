@@ -126,6 +126,8 @@ function readChunk(fd: number): Buffer | 'later' {
  */
 export function writeAll(fd: number, text: string): void {
   const bytes = Buffer.from(text)
+  // SIMDUTF_FORCE_IMPLEMENTATION in the environment can make Node convert all text to nothing: no Result, and no success.
+  if (bytes.length < text.length) throw new Error('text cannot be converted to UTF-8')
   for (let done = 0; done < bytes.length; ) {
     try {
       done += writeSync(fd, bytes, done)

@@ -39,9 +39,11 @@ describe('building', () => {
     expect(await build(outdir, [], { HOME: home })).toMatchObject({ exitCode: 0, stderr: '' })
     expect(readdirSync(home)).toEqual([])
     expect(readdirSync(outdir).sort()).toEqual([
+      'LICENSES.txt',
       'meta.json',
       'x-calico-route',
       'x-calico-route-cli.cjs',
+      'x-calico-route.cdx.json',
       'x-calico-route.cjs',
       'x-calico-route.sha256',
     ])

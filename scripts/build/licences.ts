@@ -1,0 +1,53 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import path from 'node:path'
+import type { Metafile } from 'esbuild'
+
+/** An npm package of which something is in the executable. */
+export interface Package {
+  readonly name: string
+  readonly version: string
+  /** Its SPDX expression. */
+  readonly licence: string
+  /** Its licence and notice files. */
+  readonly text: string
+}
+
+/** The npm packages that esbuild took at least one byte of, by name. */
+export function packagesIn(root: string, metafiles: readonly Metafile[]): Package[] {
+  const folders = metafiles
+    .flatMap(({ outputs }) => Object.values(outputs))
+    .flatMap(({ inputs }) => Object.entries(inputs))
+    .flatMap(([file, { bytesInOutput }]) => (bytesInOutput > 0 ? folderOf(file) : []))
+  return [...new Set(folders)].sort().map((folder) => readPackage(path.join(root, folder)))
+}
+
+/** The package a file belongs to, which may be a package inside of another; nothing for a file of our own. */
+function folderOf(file: string): string[] {
+  const [, folder] = /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(file) ?? []
+  return folder === undefined ? [] : [folder]
+}
+
+/** @throws Error for a package that must not be shipped: nobody could say under which terms */
+export function readPackage(folder: string): Package {
+  const { name, version, license } = JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8')) as Package & {
+    license?: unknown
+  }
+  const texts = readdirSync(folder)
+    .filter((file) => /^(licen[cs]e|copying|notice)(\.\w+)?$/i.test(file))
+    .sort()
+    .map((file) => readFileSync(path.join(folder, file), 'utf8').trim())
+  if (typeof license !== 'string' || texts.length === 0) throw new Error(`${name}: has no licence, or no text of it`)
+  return { name, version, licence: license, text: texts.join('\n\n') }
+}
+
+/** All licences of what the executable holds, in full, as most of them ask for. Node's own text covers what Node bundles. */
+export function licenceTexts(parts: readonly Package[]): string {
+  return parts
+    .map(({ name, version, licence, text }) => `${heading(`${name} ${version} (${licence})`)}\n${text}\n`)
+    .join('\n')
+}
+
+function heading(title: string): string {
+  const rule = '='.repeat(80)
+  return `${rule}\n${title}\n${rule}\n`
+}
