@@ -71,10 +71,12 @@ function planFamily(
   const leaving = defaults.filter(
     (route) => onNic(route) && disposition === 'remove' && !(gateway && isGateway(route, gateway)),
   )
-  // The default that ovnGateway restores takes the place of its demoted copy.
-  const spent = gateway
+  const copies = gateway
     ? defaults.filter((route) => isDemoted(route) && sameWay(route, gateway) && !leaving.includes(route))
     : []
+  // The default that ovnGateway restores takes the place of its demoted copy. One that it makes does not: DEL takes that
+  // away, and gives the demoted one back.
+  const spent = gateway?.protocol === RESTORED_PROTOCOL ? copies : []
 
   let replaced: Route | undefined
   if (gateway) {
@@ -83,7 +85,7 @@ function planFamily(
     // If there is a demoted copy as well, another copy of the plugin may just be demoting it, and delete it next:
     // then it is replaced by one that looks the same but for its protocol.
     const standing = inPlace.some(
-      (route) => isGateway(route, gateway) && (spent.length === 0 || route.protocol === gateway.protocol),
+      (route) => isGateway(route, gateway) && (copies.length === 0 || route.protocol === gateway.protocol),
     )
     const foreign = inPlace.find(
       (route) => !leaving.includes(route) && route.protocol !== GATEWAY_PROTOCOL && !isGateway(route, gateway),
