@@ -1,0 +1,105 @@
+/**
+ * The image that the Dockerfile makes, and the containers of the DaemonSet in it, without Kubernetes: what kubelet would
+ * ask of the runtime is read from daemonset.yaml and handed to `ctr`.
+ */
+import { containerOf, hostPathOf, pod } from '../support/daemonset.ts'
+import { PLUGIN } from '../support/runtime.ts'
+import type { Containerd } from './containerd.ts'
+import { local, type Ran, type TestNode } from './node.ts'
+
+const IMAGE = 'localhost/x-calico-route:e2e'
+const ARCHIVE = '/run/installer.tar'
+
+// A Debian to build on, of this machine's own files: what the Dockerfile calls, and the libraries that Debian's own image has.
+const BASE = `
+cd /run
+tools=$(command -v sh bash cp grep ip ln mkdir nsenter readlink sort)
+libraries=$(ldd "$PLUGIN" $tools | grep -o '/lib[^ ]*' | sort -u | sed 's#^#/usr#')
+tar -cf base.tar -C / bin lib lib64 sbin
+tar -rhf base.tar -C / --hard-dereference $(printf '.%s ' $tools $libraries $(command -v ldd))
+podman $STORAGE import -q base.tar localhost/base
+rm base.tar
+`
+
+// The context holds the plugin that is under test, and what else the Dockerfile may copy must be left out of it.
+const BUILD = `
+mkdir -p /run/context/dist
+cp "$PROJECT/Dockerfile" "$PROJECT/.dockerignore" /run/context
+cp "$PLUGIN" /run/context/dist/x-calico-route
+podman $STORAGE build -q --isolation=chroot --build-arg BASE=localhost/base --build-arg PLUGIN=dist \
+  -t ${IMAGE} /run/context
+podman $STORAGE save -q --format docker-archive -o ${ARCHIVE} ${IMAGE}
+rm -r /run/context /run/podman
+`
+
+/** Builds the image and gives it to containerd. */
+export async function buildInstaller(containerd: Containerd): Promise<void> {
+  const { node } = containerd
+  node.write('/etc/containers/policy.json', '{ "default": [{ "type": "insecureAcceptAnything" }] }')
+  const env = {
+    PATH: '/usr/sbin:/usr/bin',
+    PLUGIN,
+    PROJECT: local('../..'),
+    STORAGE: '--root /run/podman/storage --runroot /run/podman/run --storage-driver vfs',
+  }
+  await node.run(['bash', '-ec', BASE + BUILD], { env })
+  await containerd.ctr(['images', 'import', '--snapshotter', 'native', ARCHIVE])
+}
+
+/** The files of the image, of all its layers. */
+export async function filesOf(node: TestNode): Promise<string[]> {
+  const [manifest] = JSON.parse(await unpacked(node, 'manifest.json')) as [{ Layers: string[] }]
+  const list = `for layer; do tar -xOf ${ARCHIVE} "$layer" | tar -t; done`
+  const { stdout } = await node.run(['sh', '-ec', list, 'sh', ...manifest.Layers])
+  return stdout.split('\n').filter((file) => file !== '' && !file.endsWith('/'))
+}
+
+/** `args` of a pod follow it. ctr, unlike kubelet, leaves it out where a command is given. */
+async function entrypointOf(node: TestNode): Promise<string[]> {
+  const [manifest] = JSON.parse(await unpacked(node, 'manifest.json')) as [{ Config: string }]
+  const { config } = JSON.parse(await unpacked(node, manifest.Config)) as { config: { Entrypoint: string[] } }
+  return config.Entrypoint
+}
+
+async function unpacked(node: TestNode, file: string): Promise<string> {
+  return (await node.run(['tar', '-xOf', ARCHIVE, file])).stdout
+}
+
+// What ctr gives a container unasked; `drop: [ALL]` takes it away. The order of ctr is: add, then drop.
+const OF_CTR = (
+  'CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP NET_BIND_SERVICE SYS_CHROOT KILL ' +
+  'AUDIT_WRITE'
+).split(' ')
+
+/** Runs a container of the DaemonSet as kubelet has it run. With --detach in `flags`: returns when it is started. */
+export async function runContainer(containerd: Containerd, name: string, ...flags: string[]): Promise<Ran> {
+  const { node } = containerd
+  const { args, resources, securityContext, volumeMounts } = containerOf(name)
+  const { add, drop } = securityContext.capabilities
+  const dropped = drop.includes('ALL') ? OF_CTR.filter((capability) => !add.includes(capability)) : drop
+  const mounts = volumeMounts.map(({ name, mountPath, readOnly = false, mountPropagation = 'None' }) => {
+    const options = ['rbind', readOnly ? 'ro' : 'rw', { None: 'rprivate', HostToContainer: 'rslave' }[mountPropagation]]
+    return `type=bind,src=${hostPathOf(name)},dst=${mountPath},options=${options.join(':')}`
+  })
+  // as DirectoryOrCreate
+  await node.run(['mkdir', '-p', ...volumeMounts.map(({ name }) => hostPathOf(name))])
+  const options = [
+    ...['--snapshotter', 'native', '--cgroup', `/${node.cgroup}/${name}`],
+    ...['--memory-limit', `${Number.parseInt(resources.limits.memory ?? '', 10) * 1024 * 1024}`],
+    ...add.flatMap((capability) => ['--cap-add', `CAP_${capability}`]),
+    ...dropped.flatMap((capability) => ['--cap-drop', `CAP_${capability}`]),
+    ...mounts.flatMap((mount) => ['--mount', mount]),
+    ...(securityContext.readOnlyRootFilesystem ? ['--read-only'] : []),
+    ...(securityContext.allowPrivilegeEscalation ? ['--allow-new-privs'] : []),
+    ...(pod.hostNetwork ? ['--net-host'] : []),
+    ...(pod.securityContext.seccompProfile.type === 'RuntimeDefault' ? ['--seccomp'] : []),
+  ]
+  const command = [...(await entrypointOf(node)), ...args]
+  return containerd.ctr(['run', ...flags, ...options, IMAGE, name, ...command], { reject: false })
+}
+
+/** Runs the readiness probe of a container that runs. */
+export function probe(containerd: Containerd, name: string): Promise<Ran> {
+  const command = containerOf(name).readinessProbe?.exec.command ?? []
+  return containerd.ctr(['tasks', 'exec', '--exec-id', `probe-${Date.now()}`, name, ...command], { reject: false })
+}
