@@ -111,6 +111,12 @@ lint-workflows: ## actionlint over .github/workflows; needs Go
 	@if command -v go >/dev/null; then cd .github/tools && go tool actionlint ../workflows/*.yaml; \
 	else echo 'no Go on this machine: workflows unchecked' >&2; [ "$(CI)" != true ]; fi
 
+.PHONY: audit
+audit: setup ## known vulnerabilities of the locked packages, where the registry can tell
+	@out=$$(npm audit --audit=true --omit=optional 2>&1); status=$$?; printf '%s\n' "$$out"; \
+	if grep -qE 'audit endpoint returned an error|40[45] ' <<<"$$out"; then \
+	  echo 'NOT AUDITED: this registry has no audit endpoint; run it against one that has' >&2; exit 1; fi; exit $$status
+
 .PHONY: lint
 lint: setup ## style, layering, types, shell scripts
 	@$(BIOME) check --error-on-warnings
