@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { PLUGIN } from '../support/runtime.ts'
 
 const ROOT = path.resolve(import.meta.dirname, '../..')
 
