@@ -100,7 +100,7 @@ function planFamily(
     }
     const stay = defaults.filter(
       (route) =>
-        isPlainDefault(route) && !leaving.includes(route) && !spent.includes(route) && !inPlace.includes(route),
+        isPlainDefault(route) && !leaving.includes(route) && !copies.includes(route) && !inPlace.includes(route),
     )
     plan.warnings.push(...stay.map((route) => `the pod keeps another default route: ${routeText(route)}`))
   }

@@ -169,10 +169,10 @@ export function parseLinks(answer: string): Link[] {
     if (json.ifname === undefined) return [] // ip prints `{}` for what a filter left out
     const kind = json.linkinfo?.info_kind
     return {
-      ifname: json.ifname,
+      ifname: text(json.ifname),
       up: json.flags?.includes('UP') ?? false,
       ...(kind === undefined ? {} : { kind }),
-      addresses: (json.addr_info ?? []).flatMap((info) => info.local ?? []),
+      addresses: (json.addr_info ?? []).flatMap((info) => (info.local === undefined ? [] : text(info.local))),
     }
   })
 }

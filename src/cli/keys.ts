@@ -20,7 +20,7 @@ export const KEYS: Table<keyof typeof CONF._zod.def.shape> = {
     meaning:
       'what happens to the default routes of the NIC, in the main table. `demote` gives them a metric behind all others, so that Calico can attach after it',
   },
-  routes: { values: 'list of routes', default: ['`[]`', []], meaning: 'routes to have, see below' },
+  routes: { values: 'list of up to 10,000 routes', default: ['`[]`', []], meaning: 'routes to have, see below' },
   ovnGateway: {
     values: '`"auto"`, an address, or an object, see below',
     default: ['none'],

@@ -1,0 +1,142 @@
+/** A pod of the real kernel with three NICs on veth, whose routing tables can be set and read again and again. */
+import { execa } from 'execa'
+import { configure, createNamespaces, linkLocalReady, netnsPath, removeNamespace } from '../../support/netns.ts'
+
+export const NICS = ['eth0', 'net1', 'net2'] as const
+export type Nic = (typeof NICS)[number]
+export type Family = 4 | 6
+export const FAMILIES = [4, 6] as const
+
+/** eth0 is as Calico makes it, the others as kube-ovn does. */
+export const ADDRESSES: Readonly<Record<Nic, Readonly<Record<Family, string>>>> = {
+  eth0: { 4: '10.199.3.153/32', 6: 'fd00:10:199::153/128' },
+  net1: { 4: '10.0.1.10/24', 6: 'fd00:10:0:1::10/64' },
+  net2: { 4: '10.0.2.10/24', 6: 'fd00:10:0:2::10/64' },
+}
+export const GATEWAYS: Readonly<Record<Nic, Readonly<Record<Family, string>>>> = {
+  eth0: { 4: '169.254.1.1', 6: 'fe80::1' },
+  net1: { 4: '10.0.1.1', 6: 'fd00:10:0:1::1' },
+  net2: { 4: '10.0.2.1', 6: 'fd00:10:0:2::1' },
+}
+export const ANY = { 4: '0.0.0.0/0', 6: '::/0' } as const
+export const TABLES = [254, 100] as const
+
+/** What the kernel or the plugins that made the NICs put there, and nobody takes away. */
+const WIRING = `
+  route add 169.254.1.1 dev eth0 scope link
+  route add 10.0.1.0/24 dev net1 proto kernel scope link src 10.0.1.10
+  route add 10.0.2.0/24 dev net2 proto kernel scope link src 10.0.2.10
+  route add fd00:10:199::153 dev eth0 proto kernel metric 256
+  route add fd00:10:0:1::/64 dev net1 proto kernel metric 256
+  route add fd00:10:0:2::/64 dev net2 proto kernel metric 256
+  ${NICS.map((nic) => `route append fe80::/64 dev ${nic} proto kernel metric 256`).join('\n')}`
+
+export interface ModelPod {
+  readonly netns: string
+  readonly path: string
+  remove(): void
+}
+
+export async function modelPod(): Promise<ModelPod> {
+  const { pod, far } = await createNamespaces('pod', 'far')
+  const start = 'sysctl net.ipv6.conf.default.accept_dad=0\nlink set lo up'
+  await Promise.all([configure(pod, start), configure(far, start)])
+  const links = NICS.map(
+    (nic) => `
+    link add ${nic} type veth peer name ${nic} netns ${far}
+    link set ${nic} up`,
+  )
+  await configure(pod, links.join(''))
+  await configure(far, NICS.map((nic) => `link set ${nic} up`).join('\n'))
+  await Promise.all(NICS.map((nic) => linkLocalReady(pod, nic)))
+  const addresses = NICS.flatMap((nic) => FAMILIES.map((of) => `addr add ${ADDRESSES[nic][of]} dev ${nic}`))
+  await configure(pod, addresses.map((line) => (line.includes(':') ? `${line} nodad` : line)).join('\n'))
+  return {
+    netns: pod,
+    path: netnsPath(pod),
+    remove() {
+      removeNamespace(pod)
+      removeNamespace(far)
+    },
+  }
+}
+
+/** Makes the tables those of the wiring and `lines`; a line the kernel does not take is left out. */
+export async function setTables({ netns }: ModelPod, lines: readonly string[]): Promise<void> {
+  const flush = TABLES.flatMap((table) => [`-4 route flush table ${table}`, `-6 route flush table ${table}`])
+  for (const line of flush) await execa('ip', ['-n', netns, ...line.split(' ')], { reject: false })
+  await tell({ netns }, [...WIRING.split('\n'), ...lines])
+}
+
+/** Lines for ip(8), those that fail left out. */
+export async function tell({ netns }: Pick<ModelPod, 'netns'>, lines: readonly string[]): Promise<void> {
+  await execa('ip', ['-n', netns, '-force', '-batch', '-'], { input: `${lines.join('\n')}\n`, reject: false })
+}
+
+/** A route as the kernel shows it: what the model speaks of, and a text of every attribute. */
+export interface Seen {
+  readonly family: Family
+  readonly dst: string
+  readonly gw?: string
+  /** Absent where it leads nowhere, or to several. */
+  readonly dev?: string
+  readonly table: number
+  readonly proto: number
+  readonly metric: number
+  readonly mtu?: number
+  readonly unicast: boolean
+  readonly text: string
+}
+
+interface RouteJson {
+  type: string
+  dst: string
+  gateway?: string
+  dev?: string
+  table?: string
+  protocol?: string
+  metric?: number
+  metrics?: { mtu?: number }[]
+  pref?: string
+}
+
+export interface Tables {
+  readonly routes: readonly Seen[]
+  /** All that ip(8) says, to the last attribute and in the kernel's order. */
+  readonly text: string
+}
+
+export async function readTables({ netns }: ModelPod): Promise<Tables> {
+  const { stdout } = await execa('ip', ['-n', netns, '-json', '-Numeric', '-details', 'route', 'show', 'table', 'all'])
+  const all: RouteJson[] = JSON.parse(stdout)
+  const ours = all.filter(({ table }) => table === undefined || TABLES.some((one) => String(one) === table))
+  return {
+    routes: ours.map((json): Seen => {
+      const family = json.pref !== undefined || json.dst.includes(':') ? 6 : 4
+      const dst = json.dst === 'default' ? ANY[family] : json.dst
+      return {
+        family,
+        dst: dst.includes('/') ? dst : `${dst}/${family === 4 ? 32 : 128}`,
+        ...(json.gateway === undefined ? {} : { gw: json.gateway }),
+        ...(json.dev === undefined ? {} : { dev: json.dev }),
+        table: Number(json.table ?? 254),
+        proto: Number(json.protocol),
+        metric: json.metric ?? 0,
+        ...(json.metrics?.[0]?.mtu === undefined ? {} : { mtu: json.metrics[0].mtu }),
+        unicast: json.type === '1',
+        text: JSON.stringify(json),
+      }
+    }),
+    text: stdout,
+  }
+}
+
+export const mainDefaults = ({ routes }: Tables, family: Family, nic?: string): Seen[] =>
+  routes.filter(
+    (route) =>
+      route.unicast &&
+      route.family === family &&
+      route.table === 254 &&
+      route.dst === ANY[family] &&
+      (nic === undefined || route.dev === nic),
+  )
