@@ -61,4 +61,7 @@ export async function rehearse(node: string): Promise<void> {
     })
     if (exitCode !== 0) throw new Error(`rehearsal of ${verb}: ${stdout}`)
   }
+  // Node.js remembers when the next timer ends, and asks the kernel for none that ends later; it forgets when a timer fires.
+  // Else the time limit armed and cleared above would, from the snapshot, keep that of a call from ever coming.
+  await new Promise((resolve) => setTimeout(resolve, 1))
 }
