@@ -1,10 +1,9 @@
 import { planRestore, unmet } from './effects.ts'
 import { CniError, Code, messageOf } from './errors.ts'
-import { batchLine, parseLinks, parseRoutes, SHOW_LINKS, SHOW_ROUTES } from './iproute2.ts'
+import { batchLine } from './iproute2.ts'
+import { LOOK, type Look, lookAgain } from './look.ts'
 import { converse, type Failure, type Netns } from './netns.ts'
 import { type RouteOp, type Snapshot, sameWay } from './route.ts'
-
-const QUESTIONS = [SHOW_ROUTES, SHOW_LINKS] as const
 
 /** Others may change the pod's routes at the same time: how often we look and plan again before we call it a failure. */
 const ATTEMPTS = 5
@@ -26,21 +25,23 @@ export async function changeRoutes(
   onFailure: 'restore' | 'leave' = 'restore',
 ): Promise<readonly RouteOp[]> {
   let origin: Snapshot | undefined
-  let seen: Snapshot | undefined
   let done: readonly RouteOp[] = []
   let ops: readonly RouteOp[] = []
+  let second: Look | undefined
   const refusals: CniError[] = []
   try {
     for (let attempt = 1; ; attempt++) {
       const whole = onFailure === 'restore' || refusals.length < WHOLE_ATTEMPTS
       const { after, failure } = await converse(
         netns,
-        QUESTIONS,
+        LOOK.questions,
         (answers) => {
-          seen = snapshotOf(answers)
+          const seen = LOOK.snapshotOf(answers)
           origin ??= seen
           ops = whole ? decide(seen) : withoutSwaps(decide(seen))
-          return ops.length > 0 ? [...ops.map(batchLine), SHOW_ROUTES] : []
+          if (ops.length === 0) return []
+          second = lookAgain(seen, ops)
+          return [...ops.map(batchLine), ...second.questions]
         },
         whole ? 'stop' : 'go on',
       )
@@ -55,11 +56,17 @@ export async function changeRoutes(
         continue
       }
       if (!whole) throw refusals[0]
-      if (planned.length === 0) return done
+      if (planned.length === 0 || !second) return done
       // Done is what leaves nothing to do: this sees as well what another copy of the plugin did to our decision
-      // meanwhile. The interfaces are those from before: no operation of ours changes them.
-      const now: Snapshot = { routes: parseAnswer(parseRoutes, after[0]), links: seen?.links ?? [] }
-      const left = decide(now)
+      // meanwhile.
+      const now = second.snapshotOf(after)
+      let left: readonly RouteOp[]
+      try {
+        left = decide(now)
+      } catch (error) {
+        if (attempt < ATTEMPTS) continue // an interface is gone, say: a look that sees these as well tells what is wrong
+        throw error
+      }
       if (left.length === 0) return done
       if (attempt < ATTEMPTS) continue
       const [first, ...others] = [
@@ -101,19 +108,23 @@ async function rolledBack(netns: Netns, before: Snapshot, ops: readonly RouteOp[
   // What stopped the change may stop the rollback as well, once.
   for (let attempt = 1; ; attempt++) {
     let undo: readonly RouteOp[] | undefined
+    let second: Look | undefined
     let told: string[]
     try {
       const { after, failure } = await converse(
         netns,
-        QUESTIONS,
+        LOOK.questions,
         (answers) => {
-          undo = planRestore(before, snapshotOf(answers), ops)
+          const now = LOOK.snapshotOf(answers)
+          undo = planRestore(before, now, ops)
+          if (undo.length === 0) return []
           tried.push(...undo.map(batchLine))
-          return undo.length > 0 ? [...undo.map(batchLine), SHOW_ROUTES] : []
+          second = lookAgain(now, undo)
+          return [...undo.map(batchLine), ...second.questions]
         },
         'go on',
       )
-      const now = undo?.length ? parseAnswer(parseRoutes, after[0]) : []
+      const now = second?.snapshotOf(after).routes ?? []
       const left = undo?.filter((op) => unmet([op], now).length > 0) ?? []
       if (left.length === 0)
         return tell(cause.code, tried.length > 0 ? `restored by: ${tried.join(', ')}; ${UNTOUCHED}` : UNTOUCHED)
@@ -121,9 +132,9 @@ async function rolledBack(netns: Netns, before: Snapshot, ops: readonly RouteOp[
         `rolling back failed too: ${[...unmet(left, now), failure?.stderr].filter(Boolean).join('; ')}`,
         `still to do: ${left.map(batchLine).join(', ')}`,
       ]
-    } catch (second) {
+    } catch (another) {
       told = [
-        `rolling back failed too: ${messageOf(second)}`,
+        `rolling back failed too: ${messageOf(another)}`,
         undo
           ? `still to do, unless it was done: ${undo.map(batchLine).join(', ')}`
           : `may have been done: ${ops.map(batchLine).join(', ')}`,
@@ -163,21 +174,4 @@ function failedBatch(ops: readonly RouteOp[], { carriedOut, stderr }: Failure, u
     `${op.why}: ip refused "${batchLine(op)}": ${said}${advice}`,
     untouched ? UNTOUCHED : undefined,
   )
-}
-
-function snapshotOf(answers: readonly string[]): Snapshot {
-  return { routes: parseAnswer(parseRoutes, answers[0]), links: parseAnswer(parseLinks, answers[1]) }
-}
-
-function parseAnswer<T>(parse: (answer: string) => T, answer: string | undefined): T {
-  try {
-    return parse(answer ?? '')
-  } catch (error) {
-    throw new CniError(
-      Code.toolMissing,
-      'ip: answered something else than JSON; iproute2 5.3 or newer is needed',
-      `${messageOf(error)}: ${(answer ?? '').slice(0, 200)}`,
-      error,
-    )
-  }
 }

@@ -27,16 +27,24 @@ export function planRestore(before: Snapshot, now: Snapshot, ops: readonly Route
     ops.some(({ op, route: other }) =>
       op === 'del' ? sameRoute(other, route) : op === 'replace' && samePlace(other, route),
     )
-  // With an interface the kernel takes its routes away, for good.
-  const possible = (route: Route) => devicesOf(route).every((dev) => now.links.some((link) => link.ifname === dev))
+  // With an interface, and when it is set down, the kernel takes its routes away, for good.
+  const possible = (route: Route) =>
+    devicesOf(route).every((dev) => now.links.some(({ ifname, up }) => ifname === dev && up))
   const surplus = now.routes.filter((route) => added(route) && !there(before, route))
   const lost = before.routes.filter((route) => taken(route) && possible(route) && !there(now, route))
-  // Deletions first: a lost route may need the place that one of ours has taken. Additions in the order of the kernel's
-  // dump reversed, since there a gateway route comes before the link route it resolves through; appended, since there
-  // may have been several in one place.
+  // Additions first: whoever cuts the rollback short must not leave the pod without a route that it had before and that
+  // ADD would look for. Where one of ours has taken the place, they are exchanged; where there are several, ours go first.
+  const inPlace = (routes: readonly Route[], route: Route) => routes.filter((other) => samePlace(other, route)).length
+  const exchanged = (route: Route) => [surplus, lost, now.routes].every((routes) => inPlace(routes, route) === 1)
+  const restore = (op: 'append' | 'replace', route: Route): RouteOp => ({ op, route, why: 'rollback' })
+  // In the order of the kernel's dump reversed, since there a gateway route comes before the link route it resolves
+  // through; appended, since there may have been several in one place.
+  const back = lost.toReversed()
+  const blocked = (route: Route) => !exchanged(route) && inPlace(surplus, route) > 0
   return [
-    ...surplus.map((route): RouteOp => ({ op: 'del', route, why: 'rollback' })),
-    ...lost.reverse().map((route): RouteOp => ({ op: 'append', route, why: 'rollback' })),
+    ...back.filter((route) => !blocked(route)).map((route) => restore(exchanged(route) ? 'replace' : 'append', route)),
+    ...surplus.filter((route) => !exchanged(route)).map((route): RouteOp => ({ op: 'del', route, why: 'rollback' })),
+    ...back.filter(blocked).map((route) => restore('append', route)),
   ]
 }
 

@@ -22,6 +22,11 @@ export const IP = ['ip', '-json', '-Numeric', '-details', '-batch', '-'] as cons
 export const SHOW_ROUTES = 'route show table all'
 export const SHOW_LINKS = 'address show'
 
+/** @param dst a prefix; those of other lengths are not meant */
+export function showRoutesTo(dst: string): string {
+  return `${SHOW_ROUTES} exact ${dst}`
+}
+
 // `ip -json route` prints these; the rest of its keys (flags aside) does not matter to us or is listed in EXTRA.
 interface RouteJson {
   type?: string
@@ -64,7 +69,7 @@ const METRICS = ['window', 'cwnd', 'initcwnd', 'initrwnd', 'hoplimit', 'reorderi
 type Writable<T> = { -readonly [K in keyof T]: T[K] }
 
 /**
- * The routes of one `route show table all` answer: of every table, both families. @throws SyntaxError if it is no JSON
+ * The routes of one `route show` answer: of every table, both families. @throws SyntaxError if it is no JSON
  */
 export function parseRoutes(answer: string): Route[] {
   return parseAnswer<RouteJson>(answer).map(parseRoute)

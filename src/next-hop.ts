@@ -51,8 +51,8 @@ export function nextHops(
   }
 }
 
-export function noHop({ key, family }: ConfiguredRoute, dev: string): string {
-  return `${key}: no IPv${family} next hop is known on ${dev}, which has no IPv${family} default route; add "gw" or "scope": "link"`
+export function noHop({ key, dst, family }: ConfiguredRoute, dev: string): string {
+  return `${key}: no next hop to ${dst} is known on ${dev}, which has no IPv${family} default route; add "gw" or "scope": "link"`
 }
 
 /** @see https://docs.tigera.io/calico/latest/reference/faq#why-cant-i-see-the-16925411-address-mentioned-above-on-my-host */

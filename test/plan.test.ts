@@ -172,7 +172,7 @@ describe('the next hop of a route that names none', () => {
     expect(refusal(() => batch(conf, pod))).toEqual({
       code: 7,
       message:
-        'routes[0]: no IPv4 next hop is known on eth0, which has no IPv4 default route; add "gw" or "scope": "link"',
+        'routes[0]: no next hop to 10.50.0.0/16 is known on eth0, which has no IPv4 default route; add "gw" or "scope": "link"',
     })
   })
 })

@@ -3,6 +3,15 @@ import { type Entry, entriesOf, networkOf, OURS } from './chain.ts'
 import type { Terminal } from './command.ts'
 import { Trouble } from './command.ts'
 import { nameOf, readContents } from './files.ts'
+import { OUTPUT } from './output.ts'
+
+/** The options of plan and verify that name a pod and its network, for parseArgs. */
+export const POD = {
+  netns: { type: 'string' },
+  ifname: { type: 'string' },
+  name: { type: 'string' },
+  output: OUTPUT,
+} as const
 
 /**
  * The one place in a file that names this plugin.

@@ -31,9 +31,9 @@ export interface Place {
  * @throws Trouble if there is no such directory
  */
 export async function placeOf(option: string, directory: string, hostRoot: string | undefined): Promise<Place> {
-  const root = hostRoot === undefined ? undefined : await existing('--host-root', hostRoot)
+  const root = hostRoot === undefined ? undefined : await existing('--host-root', hostRoot, "mount the node's root there")
   const named = root === undefined ? path.resolve(directory) : path.join(root, path.resolve('/', directory))
-  const real = await existing(option, named)
+  const real = await existing(option, named, 'give the one the runtime takes plugins from')
   // An absolute link of the node's leads into our own root directory, where no runtime of the node would look.
   if (root !== undefined && path.relative(root, real).startsWith('..')) {
     throw new Trouble(
@@ -43,17 +43,15 @@ export async function placeOf(option: string, directory: string, hostRoot: strin
   return { directory: real, file: path.join(real, NAME), hostRoot: root }
 }
 
-async function existing(option: string, directory: string): Promise<string> {
+async function existing(option: string, directory: string, advice: string): Promise<string> {
   try {
     const real = await realpath(directory)
     if ((await lstat(real)).isDirectory()) return real
   } catch (error) {
     if (codeOf(error) !== 'ENOENT' && codeOf(error) !== 'ENOTDIR') throw fileTrouble(directory, error)
-    throw new Trouble(
-      `${option}: there is no directory ${directory}; make it, or give the one the runtime takes plugins from`,
-    )
+    throw new Trouble(`${option}: there is no directory ${directory}; ${advice}`)
   }
-  throw new Trouble(`${option}: ${directory} is not a directory; give the one the runtime takes plugins from`)
+  throw new Trouble(`${option}: ${directory} is not a directory; ${advice}`)
 }
 
 /** Of the file itself, be it a link; undefined if there is none. */

@@ -1,6 +1,5 @@
 import type { Stats } from 'node:fs'
 import { rename, rm } from 'node:fs/promises'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { type Command, Exit, type Terminal, Trouble } from './command.ts'
 import { version } from './help.ts'
@@ -19,8 +18,7 @@ import {
   syncDirectory,
   temporaryIn,
 } from './install-file.ts'
-
-const EVERY_SECONDS = 10
+import { EVERY_SECONDS, STAY, secondsOf, stay, untilSignal } from './stay.ts'
 
 export const install: Command = {
   summary: 'puts this executable where the container runtime takes plugins from',
@@ -49,23 +47,23 @@ An install that is killed leaves a file .x-calico-route.*.tmp in DIR; the next o
         'host-root': { type: 'string' },
         'no-status': { type: 'boolean', default: false },
         force: { type: 'boolean', default: false },
-        stay: { type: 'boolean', default: false },
-        every: { type: 'string', default: `${EVERY_SECONDS}` },
+        ...STAY,
       },
     })
     const every = secondsOf(values.every)
-    const options = { status: !values['no-status'], force: values.force, signal: untilSignal() }
+    const signal = untilSignal()
+    const options = { status: !values['no-status'], force: values.force, signal }
     if (!options.status) terminal.err('STATUS is not asked: whether ADD can work on this node is not known\n')
     const where = () => placeOf('--to', values.to, values['host-root'])
-    if (!values.stay) {
-      await installInto(await where(), options, terminal)
-      return Exit.ok
-    }
     try {
       await installInto(await where(), options, terminal)
-      await stay(where, every, options, terminal)
     } catch (error) {
-      if (!options.signal.aborted) throw error
+      if (values.stay && signal.aborted) return Exit.ok
+      throw error
+    }
+    if (values.stay) {
+      const look = keeper(where, options, terminal)
+      await stay(look, every, signal, (trouble) => terminal.err(`${NAME} install: ${trouble}`))
     }
     return Exit.ok
   },
@@ -75,20 +73,6 @@ interface Options {
   readonly status: boolean
   readonly force: boolean
   readonly signal: AbortSignal
-}
-
-function secondsOf(text: string): number {
-  const seconds = Number(text)
-  // setTimeout(3) of Node takes no longer ones than 24.8 days.
-  if (seconds >= 0.1 && seconds <= 86_400) return seconds
-  throw new Trouble(`--every: ${JSON.stringify(text)} is no number of seconds from 0.1 to 86400`)
-}
-
-/** Aborts at the first SIGTERM or SIGINT, so that the temporary file is removed before we go. */
-function untilSignal(): AbortSignal {
-  const controller = new AbortController()
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => controller.abort())
-  return controller.signal
 }
 
 const OWN_VERSION = version().trim()
@@ -145,33 +129,25 @@ async function ask(asked: Pick<Place, 'file' | 'hostRoot'>, { status, signal }: 
   if (status) await askStatus(asked, signal)
 }
 
-/** Ends by throwing when the signal comes. */
-async function stay(where: () => Promise<Place>, every: number, options: Options, terminal: Terminal): Promise<never> {
+/** Looks after the installed plugin, and installs it again when it is gone or does not work. */
+function keeper(where: () => Promise<Place>, options: Options, terminal: Terminal): () => Promise<void> {
   /** The file that was last found to work. */
   let working = ''
-  let said = ''
-  for (;;) {
-    await sleep(every * 1000, undefined, { signal: options.signal })
+  return async () => {
+    const place = await where()
     try {
-      const place = await where()
       const stat = await statOf(place.file)
-      if (stat !== undefined && fingerprint(stat) === working) continue
+      if (stat !== undefined && fingerprint(stat) === working) return
       const found = stat?.isFile() ? await identify(place, options.signal) : undefined
-      if (stat !== undefined && found?.is === 'ours') {
-        const name = `${NAME} ${found.version}`
-        if (name !== OWN_VERSION) terminal.out(`${place.file}: now ${name}, left alone\n`)
-        working = fingerprint(stat)
-      } else {
+      if (stat === undefined || found?.is !== 'ours') {
         // Nobody is there to give --force; and a node whose plugin is something else starts no pods.
-        await installInto(place, { ...options, force: true }, terminal)
+        return await installInto(place, { ...options, force: true }, terminal)
       }
-      said = ''
-    } catch (caught) {
-      const error = fileTrouble('--to', caught)
-      if (!(error instanceof Trouble) || options.signal.aborted) throw error
-      // It will be tried again, and need be said once only.
-      if (error.message !== said) terminal.err(`${NAME} install: ${error.message}; trying again every ${every} s\n`)
-      said = error.message
+      const name = `${NAME} ${found.version}`
+      if (name !== OWN_VERSION) terminal.out(`${place.file}: now ${name}, left alone\n`)
+      working = fingerprint(stat)
+    } catch (error) {
+      throw fileTrouble(place.file, error)
     }
   }
 }

@@ -22,8 +22,8 @@ export async function run(words: readonly string[], terminal: Terminal = ownTerm
   try {
     return await answer(name, rest, terminal)
   } catch (error) {
-    const prefix = Object.hasOwn(COMMANDS, name) ? `x-calico-route ${name}` : 'x-calico-route'
-    terminal.err(`${prefix}: ${complaint(error)}\n`)
+    const called = Object.hasOwn(COMMANDS, name) ? `x-calico-route ${name}` : 'x-calico-route'
+    terminal.err(`${called}: ${complaint(error, called)}\n`)
     return Exit.trouble
   }
 }
@@ -31,6 +31,10 @@ export async function run(words: readonly string[], terminal: Terminal = ownTerm
 function answer(name: string, rest: readonly string[], terminal: Terminal): Promise<number> | number {
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
   if (command) {
+    // "" would be the working directory to some options, and nothing that could be shown in a message to others.
+    const empty = rest.find((word) => /^(--[\w-]+=)?$/.test(word))
+    if (empty !== undefined)
+      throw new Trouble(`an empty word is among the arguments${empty && `, ${empty}`}; is a variable of the shell not set?`)
     if (!rest.includes('--help') && !rest.includes('-h')) return command.run(rest, terminal)
     terminal.out(command.help)
     return Exit.ok
@@ -49,12 +53,12 @@ function answer(name: string, rest: readonly string[], terminal: Terminal): Prom
   throw new Trouble(`unknown command ${JSON.stringify(name)}${hint}\nSee x-calico-route --help.`)
 }
 
-function complaint(error: unknown): string {
+function complaint(error: unknown, called: string): string {
   if (error instanceof CniError) return error.details ? `${error.message}; ${error.details}` : error.message
   if (error instanceof Trouble) return error.message
   // What node:util's parseArgs throws is meant to be read by who typed the words.
   const { code } = error as NodeJS.ErrnoException
-  if (code?.startsWith('ERR_PARSE_ARGS')) return `${messageOf(error)}\nSee --help.`
+  if (code?.startsWith('ERR_PARSE_ARGS')) return `${messageOf(error)}\nSee ${called} --help.`
   return `internal error, please report it: ${messageOf(error)}`
 }
 

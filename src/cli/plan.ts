@@ -12,11 +12,11 @@ import type { RouteOp, Snapshot } from '../route.ts'
 import { decideAdd } from '../verbs/add.ts'
 import { decideDel } from '../verbs/del.ts'
 import { refuseUnwritable } from '../verbs/refusals.ts'
-import { chooseEntry, inWordsOfOptions } from './choose.ts'
+import { chooseEntry, inWordsOfOptions, POD } from './choose.ts'
 import { type Command, Exit, Trouble } from './command.ts'
 import { type DhcpPreview, dhcpPreview } from './dhcp.ts'
 import { reading } from './files.ts'
-import { OUTPUT, outputOf } from './output.ts'
+import { outputOf } from './output.ts'
 import { planText, refusalText } from './plan-text.ts'
 import { CACHES, readCaches } from './result-cache.ts'
 import { type DiffLine, diffRoutes } from './route-diff.ts'
@@ -70,14 +70,11 @@ export const plan: Command = {
       args: [...words],
       allowPositionals: true,
       options: {
-        netns: { type: 'string' },
-        ifname: { type: 'string' },
+        ...POD,
         routes: { type: 'string' },
         links: { type: 'string' },
-        name: { type: 'string' },
         verb: { type: 'string', default: 'ADD' },
         'cni-args': { type: 'string' },
-        output: OUTPUT,
       },
     })
     const { netns, ifname, verb, routes, links } = values
@@ -86,8 +83,10 @@ export const plan: Command = {
     if (file === undefined || others.length > 0)
       throw new Trouble('exactly one FILE is needed\nSee x-calico-route plan --help.')
     if (ifname === undefined) throw new Trouble('--ifname is missing: the NIC that the plugin would be called for')
-    if ((netns === undefined) === (routes === undefined))
+    if (netns === undefined && routes === undefined)
       throw new Trouble('either --netns or --routes is needed: the pod as it is')
+    if (netns !== undefined && routes !== undefined)
+      throw new Trouble('--netns and --routes both tell the pod as it is; give one of them')
     if (verb !== 'ADD' && verb !== 'DEL') throw new Trouble(`--verb: must be ADD or DEL, is ${JSON.stringify(verb)}`)
     const { conf } = chooseEntry(file, values.name, terminal)
     const asked = values['cni-args'] === undefined ? conf : withCniArgs(conf, values['cni-args'])

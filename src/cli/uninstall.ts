@@ -1,10 +1,13 @@
-import { unlink } from 'node:fs/promises'
+import type { Stats } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { type Command, Exit, Trouble } from './command.ts'
-import { identify } from './install-ask.ts'
+import { CONFIGURATIONS, usersOf } from './in-use.ts'
+import { type Identity, identify } from './install-ask.ts'
 import {
   fileTrouble,
   kindOf,
+  NAME,
   PLUGIN_DIRECTORY,
   type Place,
   placeOf,
@@ -12,49 +15,79 @@ import {
   statOf,
   syncDirectory,
 } from './install-file.ts'
+import { EVERY_SECONDS, STAY, secondsOf, stay, untilSignal } from './stay.ts'
 
 export const uninstall: Command = {
   summary: 'takes the plugin out of the directory of the container runtime again',
-  help: `Usage: x-calico-route uninstall [--from DIR] [--host-root DIR]
+  help: `Usage: x-calico-route uninstall [--from DIR] [--host-root DIR] [--force] [--stay [--every SECONDS]]
 
 Removes DIR/x-calico-route if it is this plugin, of whatever version. If there is none, that is no error.
-As long as a network or a pod still has x-calico-route in its list of plugins, do not: its pods can neither start nor end.
+
+It refuses as long as a configuration in ${CONFIGURATIONS.join(' or ')} names the plugin, or a pod of this node has it by
+libcni's result cache: without the plugin such pods can neither start nor end. Of NetworkAttachmentDefinitions it knows nothing.
 
   --from DIR       the runtime's directory of plugins, as the node knows it (default: ${PLUGIN_DIRECTORY})
-  --host-root DIR  where the node's root directory is mounted, in a container; --from is taken below it
+  --host-root DIR  where the node's root directory is mounted, in a container; everything is looked for below it
+  --force          remove the plugin also where it is still in use
+  --stay           wait until nobody uses the plugin, remove it, and stay until SIGTERM or SIGINT
+  --every SECONDS  how often --stay looks (default: ${EVERY_SECONDS})
 `,
   async run(words, terminal) {
     const { values } = parseArgs({
       args: [...words],
-      options: { from: { type: 'string', default: PLUGIN_DIRECTORY }, 'host-root': { type: 'string' } },
+      options: {
+        from: { type: 'string', default: PLUGIN_DIRECTORY },
+        'host-root': { type: 'string' },
+        force: { type: 'boolean', default: false },
+        ...STAY,
+      },
     })
-    const place = await placeOf('--from', values.from, values['host-root'])
-    try {
-      terminal.out(`${place.file}: ${await remove(place)}\n`)
-    } catch (error) {
-      throw fileTrouble(place.file, error)
+    const every = secondsOf(values.every)
+    const signal = untilSignal()
+    let said = ''
+    const work = async () => {
+      const place = await placeOf('--from', values.from, values['host-root'])
+      const done = `${place.file}: ${await remove(place, values.force, signal)}\n`
+      if (done !== said) terminal.out(done)
+      said = done
     }
+    if (values.stay) await stay(work, every, signal, (trouble) => terminal.err(`x-calico-route uninstall: ${trouble}`))
+    else await work()
     return Exit.ok
   },
 }
 
-/** @throws Trouble if it is not ours */
-async function remove(place: Place): Promise<string> {
+/** @throws Trouble if it is not ours, or still in use */
+async function remove(place: Place, force: boolean, signal: AbortSignal): Promise<string> {
   const { directory, file } = place
-  await removeLeftOvers(directory)
-  const stat = await statOf(file)
-  if (stat === undefined) return 'is not installed'
+  try {
+    await removeLeftOvers(directory)
+    const stat = await statOf(file)
+    if (stat === undefined) return 'is not installed'
+    const found = await ours(place, stat, signal)
+    const users = force ? undefined : usersOf(place.hostRoot ?? '/')
+    if (users !== undefined) {
+      throw new Trouble(
+        `${file}: is in use ${users}; take it out of the configurations and delete the pods first, or give --force; nothing was changed`,
+      )
+    }
+    // Somebody else may have been faster.
+    await rm(file, { force: true })
+    await syncDirectory(directory)
+    return `${NAME} ${found.version} removed`
+  } catch (error) {
+    throw fileTrouble(file, error)
+  }
+}
+
+/** @throws Trouble if it is anything but the plugin */
+async function ours(place: Place, stat: Stats, signal: AbortSignal): Promise<Identity & { is: 'ours' }> {
+  const { file } = place
   const byHand = 'remove it by hand if nobody needs it; nothing was changed'
   if (!stat.isFile()) throw new Trouble(`${file}: is ${await kindOf(file, stat)}, which install never makes; ${byHand}`)
-  const found = await identify(place, new AbortController().signal)
+  const found = await identify(place, signal)
+  if (found.is === 'ours') return found
   if (found.is === 'broken')
     throw new Trouble(`${file}: does not start (${found.says}), and may be anybody's; ${byHand}`)
-  if (found.is === 'foreign') {
-    throw new Trouble(
-      `${file}: is another program, which answers --version with ${JSON.stringify(found.says)}; ${byHand}`,
-    )
-  }
-  await unlink(file)
-  await syncDirectory(directory)
-  return `x-calico-route ${found.version} removed`
+  throw new Trouble(`${file}: is another program, which answers --version with ${JSON.stringify(found.says)}; ${byHand}`)
 }

@@ -1,13 +1,13 @@
-import { existsSync } from 'node:fs'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { CniError, Code } from '../errors.ts'
 import { withNetns } from '../netns.ts'
 import type { NetConf } from '../request.ts'
 import { findDifferences } from '../verbs/check.ts'
-import { chooseEntry, inWordsOfOptions } from './choose.ts'
+import { chooseEntry, inWordsOfOptions, POD } from './choose.ts'
 import { type Command, Exit, type Terminal, Trouble } from './command.ts'
-import { OUTPUT, outputOf } from './output.ts'
+import { netnsState, onThisSide } from './node-root.ts'
+import { outputOf } from './output.ts'
 import { count, painter } from './paint.ts'
 import { type Attachment, CACHES, type Cache, readCaches } from './result-cache.ts'
 import { table } from './table.ts'
@@ -53,10 +53,7 @@ export const verify: Command = {
         cache: { type: 'string', multiple: true },
         root: { type: 'string', default: '/' },
         quiet: { type: 'boolean', default: false },
-        netns: { type: 'string' },
-        ifname: { type: 'string' },
-        name: { type: 'string' },
-        output: OUTPUT,
+        ...POD,
       },
     })
     const { netns, ifname, root, quiet } = values
@@ -67,8 +64,8 @@ export const verify: Command = {
       if (netns !== undefined || ifname !== undefined || values.name !== undefined) {
         throw new Trouble('--netns, --ifname and --name go with a FILE, the configuration of that pod')
       }
-      const caches = (values.cache ?? CACHES).map((directory) => path.join(root, directory))
-      return verifyNode(caches, root, { json, quiet }, terminal)
+      const caches = values.cache?.map((directory) => existing('--cache', onThisSide(root, directory)))
+      return verifyNode(caches ?? CACHES.map((one) => path.join(root, one)), root, { json, quiet }, terminal)
     }
     if (netns === undefined || ifname === undefined)
       throw new Trouble('a FILE needs --netns and --ifname, the pod to compare with it')
@@ -140,15 +137,12 @@ async function verdictOn(attachment: Attachment, root: string): Promise<Verdict>
   const { confs, ifname } = attachment
   if (attachment.netns === undefined) return { attachment, state: 'unknown', said: ['netns unknown'] }
   const netns = onThisSide(root, attachment.netns)
-  // In a container that lacks the mount every pod would otherwise seem to be gone.
-  if (!netns.startsWith('/proc/') && !existsSync(path.dirname(netns))) {
-    return {
-      attachment,
-      state: 'error',
-      said: [`no directory ${path.dirname(netns)} here; mount the node's, or give --root`],
-    }
+  const there = netnsState(root, attachment.netns)
+  if (there === 'gone') return { attachment, state: 'gone', said: [] }
+  if (there === 'hidden') {
+    const said = [`no directory ${path.dirname(netns)} here; mount the node's, or give --root`]
+    return { attachment, state: 'error', said }
   }
-  if (!existsSync(netns)) return { attachment, state: 'gone', said: [] }
   try {
     const said: string[] = []
     for (const conf of confs) said.push(...(await findDifferences({ conf, netns, ifname }, withNetns)))
@@ -156,18 +150,14 @@ async function verdictOn(attachment: Attachment, root: string): Promise<Verdict>
   } catch (error) {
     if (!(error instanceof CniError)) throw error
     // It ended between the two looks.
-    if (error.code === Code.invalidEnvironment && !existsSync(netns)) return { attachment, state: 'gone', said: [] }
+    if (error.code === Code.invalidEnvironment && netnsState(root, attachment.netns) === 'gone')
+      return { attachment, state: 'gone', said: [] }
     return {
       attachment,
       state: 'error',
       said: [[error.message.replace(/^CNI_[A-Z]+: /, ''), error.details].filter(Boolean).join('; ')],
     }
   }
-}
-
-/** Where a path of the node is for this process. /var/run is a link of the node's to /run, which would lead out of `root`. */
-function onThisSide(root: string, file: string): string {
-  return root === '/' ? file : path.join(root, file.replace(/^\/var\/run\//, '/run/'))
 }
 
 const COLORS = { ok: 'green', differs: 'red', gone: 'dim', unknown: 'yellow', error: 'red' } as const

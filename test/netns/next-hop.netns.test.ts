@@ -166,7 +166,9 @@ describe('where no next hop is known', () => {
       const { code, msg } = await fails('ADD', pod, config)
       expect(code).toBe(7)
       expect(msg).toMatch(
-        new RegExp(`^routes\\[1\\]: no IPv${family} next hop is known on eth0\\b.*"gw".*"scope": "link"`),
+        new RegExp(
+          `^routes\\[1\\]: no next hop to ${dst} is known on eth0, which has no IPv${family} default route\\b.*"gw".*"scope": "link"`,
+        ),
       )
     })
     expect(after).toBe(before)
