@@ -50,7 +50,7 @@ demo: build ## show the main job on a pod of this machine's own kernel
 	@$(SANDBOX) $(NODE) scripts/demo.ts
 
 .PHONY: test
-test: lint test-unit test-executable test-cli test-netns test-fuzz test-conformance ## everything that needs no container runtime
+test: lint test-unit test-executable test-cli test-netns test-faults test-fuzz test-conformance ## everything that needs no container runtime
 
 .PHONY: test-unit
 test-unit: setup ## what the plugin decides; no root, milliseconds
@@ -67,6 +67,10 @@ test-cli: build ## validate, plan, verify, schema, install: what a person calls
 .PHONY: test-netns
 test-netns: build ## every verb on the real kernel
 	@$(SANDBOX) $(call vitest,netns)
+
+.PHONY: test-faults
+test-faults: build ## every step fails once, in every way; the plugin is killed at any instant
+	@$(SANDBOX) $(call vitest,faults)
 
 .PHONY: test-fuzz
 test-fuzz: build ## random input, random routing tables, random interleavings

@@ -23,6 +23,8 @@ export default defineConfig({
       tier('conformance', 'test/conformance/*.test.ts', seconds(60)),
       // What a person calls: the tool for people inside the executable.
       tier('cli', 'test/cli/*.test.ts', seconds(60)),
+      // Waits for time limits of 10 s on purpose.
+      tier('faults', 'test/faults/*.test.ts', seconds(120)),
       tier('fuzz', 'test/fuzz/*.test.ts', seconds(300)),
       tier('e2e', 'test/e2e/*.e2e.test.ts', seconds(300)),
     ],

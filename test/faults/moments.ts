@@ -1,0 +1,44 @@
+/** The moments of a conversation with ip(8), as rows of a table. */
+import type { Moment } from './stand-in.ts'
+
+const QUESTIONS = ['route show table all', 'address show']
+
+export type Kind = 'question' | 'change' | 'look' | 'end'
+
+/** The moments of a conversation that has `changes` carried out: each line, and the end. */
+export class Moments {
+  readonly rows: readonly string[]
+  readonly #changes: number
+
+  constructor(changes: readonly string[]) {
+    this.#changes = changes.length
+    const look = changes.length > 0 ? ['route show table all, again'] : []
+    this.rows = [...QUESTIONS, ...changes, ...look].map((line) => `\`${line}\``).concat('the end')
+  }
+
+  at(row: number, conversation = 1): Moment {
+    return { conversation, line: row === this.rows.length - 1 ? 'end' : row + 1 }
+  }
+
+  kind(row: number): Kind {
+    if (row === this.rows.length - 1) return 'end'
+    if (row < QUESTIONS.length) return 'question'
+    return row < QUESTIONS.length + this.#changes ? 'change' : 'look'
+  }
+
+  /** How many changes were carried out when it comes to the row's turn. */
+  before(row: number): number {
+    return Math.min(Math.max(row - QUESTIONS.length, 0), this.#changes)
+  }
+}
+
+/** The states between: `1 of 5 changes`, and so on; `all but change 2` for those that one line was left out of. */
+export function between(start: readonly string[], changes: readonly string[]): Record<string, readonly string[]> {
+  const states: Record<string, readonly string[]> = {}
+  for (const done of changes.keys()) {
+    if (done > 0) states[partly(done, changes.length)] = [...start, ...changes.slice(0, done)]
+  }
+  return states
+}
+
+export const partly = (done: number, all: number): string => `${done} of ${all} changes`

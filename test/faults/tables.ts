@@ -1,0 +1,143 @@
+/**
+ * Tables of faults and moments: each cell is a call of the plugin in a pod of its own, held against the code and the state it
+ * must end with. README.md shows them; with UPDATE_README=1 they are written there, one file of tests at a time
+ * (--no-file-parallelism).
+ */
+import { readFileSync, writeFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { removeNamespaces } from '../support/netns.ts'
+import type { Verb } from '../support/runtime.ts'
+import { type Circumstances, call, type Ending } from './call.ts'
+import { aside, inTurn } from './pace.ts'
+import { inPod, stateOf } from './pod.ts'
+import type { Scenario } from './scenarios.ts'
+
+const README = fileURLToPath(new URL('README.md', import.meta.url))
+
+export interface Cell extends Circumstances {
+  /** Further keys of the network configuration. */
+  readonly config?: object
+  /** One of the table's states. */
+  readonly state: string
+  readonly code: number | string
+  readonly warned?: boolean
+  /** What the call says must contain these. */
+  readonly says?: readonly string[]
+  /** The call waits for a time limit. */
+  readonly waits?: boolean
+  /** What is done in the pod afterwards, and looked at. */
+  readonly afterwards?: (netns: string, ending: Ending) => Promise<void>
+}
+
+export interface Table {
+  readonly title: string
+  readonly scenario: Scenario
+  readonly verb: Verb
+  /** Lines for ip(8): what was done in the pod before the call. */
+  readonly start?: readonly string[]
+  /** What the pod may look like afterwards, each made by lines for ip(8) in a new pod, without the plugin. */
+  readonly states: Readonly<Record<string, readonly string[]>>
+  readonly rows: readonly string[]
+  readonly columns: readonly string[]
+  /** Undefined: there is no such case. */
+  readonly cell: (column: string, row: number) => Cell | undefined
+  /** Not in README.md. */
+  readonly silent?: boolean
+}
+
+interface Case {
+  readonly column: string
+  readonly row: number
+  readonly cell: Cell
+}
+
+const casesOf = ({ rows, columns, cell }: Table): Case[] =>
+  rows.flatMap((_, row) =>
+    columns.flatMap((column) => {
+      const expected = cell(column, row)
+      return expected ? { column, row, cell: expected } : []
+    }),
+  )
+
+/** Registers a test for each case, and one for what README.md says of them under the heading `block`. */
+export function tables(block: string, all: readonly Table[]): void {
+  const running = new Map<Case, Promise<Ending>>()
+  const cases = new Map(all.map((table) => [table, casesOf(table)]))
+
+  beforeAll(() => {
+    for (const table of all) {
+      for (const one of cases.get(table) ?? []) {
+        const ending = (one.cell.waits ? aside : inTurn)(() => perform(table, one.cell))
+        ending.catch(() => {}) // its own test tells
+        running.set(one, ending)
+      }
+    }
+  })
+  afterAll(removeNamespaces)
+
+  describe.each(all)('$title', (table) => {
+    const { rows, scenario, states } = table
+    const texts = new Map<string, string>()
+    const textOf = async (name: string) => {
+      const text = texts.get(name) ?? (await inPod(scenario, states[name] ?? [], stateOf))
+      texts.set(name, text)
+      return text
+    }
+    const named = (cases.get(table) ?? []).map((one) => ({ ...one.cell, one, at: rows[one.row], fault: one.column }))
+    test.each(named)('$fault at $at: code $code, $state', async ({ one, state, code, warned = false, says = [] }) => {
+      if (!Object.hasOwn(states, state)) throw new Error(`${state} is no state of this table`)
+      const ending = await running.get(one)
+      if (!ending) throw new Error('was not performed')
+      expect({ code: ending.code, warned: ending.warned, violations: ending.violations, text: ending.text }).toEqual({
+        code,
+        warned,
+        violations: [],
+        text: expect.any(String), // shown where the code is another
+      })
+      for (const word of says) expect(ending.text).toContain(word)
+      expect(ending.state).toBe(await textOf(state))
+    })
+  })
+
+  // The tables show what the tests above hold the plugin to.
+  test('README.md shows these tables', () => {
+    const shown = all.filter(({ silent }) => !silent).map((table) => markdown(table, cases.get(table) ?? []))
+    const between = new RegExp(`(?<=<!-- ${block}:begin -->\\n).*(?=<!-- ${block}:end -->)`, 's')
+    const text = shown.join('\n')
+    if (process.env.UPDATE_README) {
+      writeFileSync(
+        README,
+        readFileSync(README, 'utf8').replace(between, () => text),
+      )
+    }
+    expect(between.exec(readFileSync(README, 'utf8'))?.[0]).toBe(text)
+  })
+}
+
+function perform({ scenario, verb, start = [] }: Table, cell: Cell): Promise<Ending> {
+  return inPod(scenario, start, async (netns) => {
+    const ending = await call(netns, verb, { ...scenario.config, ...cell.config }, cell)
+    await cell.afterwards?.(netns, ending)
+    return ending
+  })
+}
+
+function markdown({ title, rows, columns }: Table, cases: readonly Case[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
+  const entry = (column: string, row: number) => {
+    const one = cases.find((candidate) => candidate.column === column && candidate.row === row)
+    if (!one) return ''
+    const { code, state, warned } = one.cell
+    const told = warned ? '0, warns' : typeof code === 'string' && code.startsWith('SIG') ? '' : `${code}`
+    return told === '' ? state : `${told}: ${state}`
+  }
+  return [
+    `#### ${title}`,
+    '',
+    line(['', ...columns]),
+    line(['---', ...columns.map(() => '---')]),
+    ...rows.map((text, row) => line([text, ...columns.map((column) => entry(column, row))])),
+    '',
+  ].join('\n')
+}
