@@ -19,8 +19,8 @@ export interface DhcpOffer {
 
 /**
  * The offer to the VM behind `ifname`, from the routes in the order of the kernel's dump. Only IPv4, and only what
- * leaves by the NIC and the main table; sources, metrics and MTUs of routes do not reach the VM, nor do routes to
- * where the VM itself is.
+ * leaves by the NIC and the main table; sources, metrics and MTUs of routes do not reach the VM, nor does the route to
+ * the NIC's own subnet.
  * @param address the NIC's own, with prefix length
  * @returns undefined if the NIC has no IPv4 route: then KubeVirt fails the VM ("no gateway address found")
  */
@@ -29,7 +29,7 @@ export function dhcpOffer(routes: readonly Route[], ifname: string, address: str
   const [first] = onNic
   if (!first) return undefined
   const isDefault = ({ dst }: Route) => dst === DEFAULT_DST[4]
-  const kept = onNic.filter((route) => isDefault(route) || !isAround(route, address))
+  const kept = onNic.filter((route) => isDefault(route) || !isOwnSubnet(route, address))
   const inOrder = [...kept.filter((route) => !isDefault(route)), ...kept.filter(isDefault)]
   return {
     ...(first.gw === undefined ? {} : { router: first.gw }),
@@ -37,8 +37,12 @@ export function dhcpOffer(routes: readonly Route[], ifname: string, address: str
   }
 }
 
-function isAround({ dst }: Route, address: string): boolean {
-  return isWithin(address.split('/')[0] ?? address, dst)
+/**
+ * KubeVirt before 1.4 left out every prefix around the address.
+ * @see https://github.com/kubevirt/kubevirt/commit/d9fe046f3f
+ */
+function isOwnSubnet({ dst }: Route, address: string): boolean {
+  return dst === parsePrefix(address)?.network
 }
 
 /** Why KubeVirt's bridge binding would fail in a pod with these routes, or lead its VM astray; key path first. */

@@ -24,17 +24,18 @@ describe("KubeVirt's DHCP offer", () => {
     })
   })
 
-  it('with routes through a gateway makes the first of them the router, and leaves out the one around the VM', () => {
+  it('with routes through a gateway makes the first of them the router, and has the prefix around the VM too', () => {
     const offer = dhcpOffer(parseRoutes(DUMP), 'eth0', ADDRESS)
     expect(offer).toEqual({
       router: '169.254.1.1',
       classlessRoutes: [
         { dst: '10.50.0.0/16', gw: '169.254.1.1' },
+        { dst: '10.199.0.0/16', gw: '169.254.1.1' },
         { dst: '169.254.1.1/32', gw: '0.0.0.0' },
       ],
     })
     // The gateway comes after the routes through it, which a client that goes by the order refuses.
-    expect(offer && unreachableInOrder(offer, ADDRESS)).toEqual(['10.50.0.0/16'])
+    expect(offer && unreachableInOrder(offer, ADDRESS)).toEqual(['10.50.0.0/16', '10.199.0.0/16'])
   })
 
   it('with on-link routes has no router, and suits every client', () => {

@@ -215,7 +215,9 @@ describe.skipIf(missing.length > 0).each(Object.keys(CLIENTS) as Client[])('a VM
   test('gets no underlay where the routes lead through a gateway that the offer names too late', async () => {
     await using pod = await site({ families: [4] })
     await using one = await vm(pod, throughGateway)
-    expect(one.offers.map((offer) => offer && unreachableInOrder(offer, NICS.eth0.address))).toEqual([['10.50.0.0/16']])
+    expect(one.offers.map((offer) => offer && unreachableInOrder(offer, NICS.eth0.address))).toEqual([
+      ['10.50.0.0/16', '10.199.0.0/16'],
+    ])
     expect(await inGuest(one.guest)).toEqual(['169.254.1.1 dev eth0'])
     expect(await paths(one.guest, UNDERLAY[4])).toEqual({ [UNDERLAY[4]]: 'ENETUNREACH, no packets' })
   })
@@ -239,11 +241,12 @@ describe("KubeVirt's offer, from the kernel's own dump", () => {
     })
   })
 
-  test('of routes through a gateway makes it the router, and leaves out the prefix that the VM itself is in', async () => {
+  test('of routes through a gateway makes it the router, and has the prefix that the VM itself is in', async () => {
     expect(await offer(throughGateway)).toEqual({
       router: '169.254.1.1',
       classlessRoutes: [
         { dst: '10.50.0.0/16', gw: '169.254.1.1' },
+        { dst: '10.199.0.0/16', gw: '169.254.1.1' },
         { dst: '169.254.1.1/32', gw: '0.0.0.0' },
       ],
     })
