@@ -75,7 +75,7 @@ async function build(): Promise<void> {
   }
   const megabytes = (statSync(path.join(outdir, NAME)).size / 1e6).toFixed(1)
   console.log(
-    `${path.relative(process.cwd(), path.join(outdir, NAME))}: ${megabytes} MB, ${blob} start, node ${nodeVersion}`,
+    `${path.relative(process.cwd(), path.join(outdir, NAME))}: ${megabytes} MB, ${blob.kind} start, node ${nodeVersion}`,
   )
 }
 

@@ -1,4 +1,4 @@
-import { chmod, copyFile, mkdir, rename, writeFile } from 'node:fs/promises'
+import { chmod, copyFile, mkdir, rename, stat, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { exec as pkg } from '@yao-pkg/pkg'
@@ -25,11 +25,15 @@ export type Job = {
   warn: (text: string) => void
 }
 
+/** What an executable starts from. */
+export type Blob = { kind: BlobKind; bytes: number }
+
 /** Packages the bundle with Node's binary as one executable that has passed the smoke test. */
-export async function makeExecutable(job: Job): Promise<BlobKind> {
+export async function makeExecutable(job: Job): Promise<Blob> {
   const home = path.join(job.workdir, 'home')
   const base = await plantBase(job, home)
-  let made = job.blob
+  let kind = job.blob
+  let bytes = 0
 
   await quietly(home, () =>
     pkg({
@@ -40,23 +44,23 @@ export async function makeExecutable(job: Job): Promise<BlobKind> {
       targets: [`node${job.nodeVersion}-linux-${process.arch}`],
       // pkg's own blob lets NODE_OPTIONS in, and pkg has no way to say otherwise; so both kinds replace it.
       postBuild: async (output) => {
-        if (made === 'snapshot') {
+        if (kind === 'snapshot') {
           try {
-            await inject(await buildSnapshotBlob(base, job, job.workdir), output, job.node)
+            bytes = await inject(await buildSnapshotBlob(base, job, job.workdir), output, job.node)
             return
           } catch (error) {
-            made = 'plain'
+            kind = 'plain'
             job.warn(
               'the start-up snapshot cannot be used; the executable will start from source, about 40 % slower: ' +
                 (error instanceof Error ? error.message : error),
             )
           }
         }
-        await inject(await buildPlainBlob(base, job, job.workdir), output, job.node)
+        bytes = await inject(await buildPlainBlob(base, job, job.workdir), output, job.node)
       },
     }),
   )
-  return made
+  return { kind, bytes }
 }
 
 /**
@@ -83,8 +87,11 @@ async function strip(from: string, to: string): Promise<void> {
   if (failed) throw new Error(message)
 }
 
-/** Puts the blob into a copy of the executable, and the copy in its place once it has answered as it should. */
-async function inject(blob: string, executable: string, node: string): Promise<void> {
+/**
+ * Puts the blob into a copy of the executable, and the copy in its place once it has answered as it should.
+ * @returns how many bytes the blob has
+ */
+async function inject(blob: string, executable: string, node: string): Promise<number> {
   const candidate = `${executable}.candidate`
   const postject = fileURLToPath(import.meta.resolve('postject/dist/cli.js'))
   await copyFile(executable, candidate)
@@ -92,6 +99,7 @@ async function inject(blob: string, executable: string, node: string): Promise<v
   await chmod(candidate, 0o755)
   await smokeTest(candidate)
   await rename(candidate, executable)
+  return (await stat(blob)).size
 }
 
 /** Runs pkg with HOME where its cache was planted; what it tells of its progress is shown only when it fails. */

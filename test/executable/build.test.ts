@@ -6,7 +6,7 @@ import { replaceSnapshot } from '../../scripts/build/sea-blob.ts'
 import { PLUGIN } from '../support/runtime.ts'
 import { BUILD_RECORD, build, start, temporaryDirectory } from './product.ts'
 
-const blobOf = (record: string): string => JSON.parse(readFileSync(record, 'utf8')).blob
+const blobOf = (record: string): string => JSON.parse(readFileSync(record, 'utf8')).blob.kind
 const answersVersion = { exitCode: 0, stdout: expect.stringContaining('"supportedVersions"'), stderr: '' }
 const VERSION = { CNI_COMMAND: 'VERSION' }
 
