@@ -106,3 +106,8 @@ function format(words: readonly number[]): string {
   const hex = (part: readonly number[]) => part.map((word) => word.toString(16)).join(':')
   return start < 0 ? hex(words) : `${hex(words.slice(0, start))}::${hex(words.slice(start + longest))}`
 }
+
+/** @see https://www.rfc-editor.org/rfc/rfc4291#section-2.5.6 */
+export function isLinkLocal(address: string): boolean {
+  return /^fe[89ab][0-9a-f]:/i.test(address)
+}

@@ -1,4 +1,4 @@
-import { planRestore, unmet } from './effects.ts'
+import { planRestore, unmet, unmetText } from './effects.ts'
 import { CniError, Code, messageOf } from './errors.ts'
 import { batchLine } from './iproute2.ts'
 import { LOOK, type Look, lookAgain } from './look.ts'
@@ -70,7 +70,7 @@ export async function changeRoutes(
       if (left.length === 0) return done
       if (attempt < ATTEMPTS) continue
       const [first, ...others] = [
-        ...unmet(planned, now.routes),
+        ...unmet(planned, now.routes).map(unmetText),
         ...left.map((op) => `${op.why}: still to do: ${batchLine(op)}`),
       ]
       throw new CniError(Code.notApplied, `ip: the kernel does not show what was applied: ${first}`, others.join('; '))
@@ -125,11 +125,11 @@ async function rolledBack(netns: Netns, before: Snapshot, ops: readonly RouteOp[
         'go on',
       )
       const now = second?.snapshotOf(after).routes ?? []
-      const left = undo?.filter((op) => unmet([op], now).length > 0) ?? []
+      const left = unmet(undo ?? [], now)
       if (left.length === 0)
         return tell(cause.code, tried.length > 0 ? `restored by: ${tried.join(', ')}; ${UNTOUCHED}` : UNTOUCHED)
       told = [
-        `rolling back failed too: ${[...unmet(left, now), failure?.stderr].filter(Boolean).join('; ')}`,
+        `rolling back failed too: ${[...left.map(unmetText), failure?.stderr].filter(Boolean).join('; ')}`,
         `still to do: ${left.map(batchLine).join(', ')}`,
       ]
     } catch (another) {

@@ -1,4 +1,4 @@
-import { type Family, familyOf, isWithin } from './address.ts'
+import { type Family, familyOf, isLinkLocal, isWithin } from './address.ts'
 import type { Config, Gateway } from './config.ts'
 import { routeText } from './iproute2.ts'
 import {
@@ -15,6 +15,7 @@ import {
   RESTORED_PROTOCOL,
   type Route,
   type RouteOp,
+  restorable,
   restored,
   Scope,
   type Snapshot,
@@ -84,13 +85,14 @@ function planFamily(
     const inPlace = defaults.filter((route) => samePlace(route, gateway))
     // If there is a demoted copy as well, another copy of the plugin may just be demoting it, and delete it next:
     // then it is replaced by one that looks the same but for its protocol.
-    const standing = inPlace.some(
+    const standing = inPlace.find(
       (route) => isGateway(route, gateway) && (copies.length === 0 || route.protocol === gateway.protocol),
     )
     const foreign = inPlace.find(
       (route) => !leaving.includes(route) && route.protocol !== GATEWAY_PROTOCOL && !isGateway(route, gateway),
     )
-    if (!standing && foreign) {
+    // Of several in one place the kernel takes the first.
+    if (foreign && (!standing || inPlace.indexOf(foreign) < inPlace.indexOf(standing))) {
       plan.problems.push(
         `ovnGateway: the pod has another default route with the same metric: ${routeText(foreign)}; set "ovnGateway": {"priority": ...}`,
       )
@@ -100,7 +102,10 @@ function planFamily(
     }
     const stay = defaults.filter(
       (route) =>
-        isPlainDefault(route) && !leaving.includes(route) && !copies.includes(route) && !inPlace.includes(route),
+        isPlainDefault(route) &&
+        !leaving.includes(route) &&
+        !copies.includes(route) &&
+        !(standing ? isGateway(route, gateway) : inPlace.includes(route)),
     )
     plan.warnings.push(...stay.map((route) => `the pod keeps another default route: ${routeText(route)}`))
   }
@@ -132,11 +137,12 @@ function planDemotion(
   const attached = routes.some(
     ({ protocol, dev = ifname }) => protocol === PROTOCOL && dev !== ifname && !withDefault.has(dev),
   )
+  if (attached) {
+    for (const route of restorable(here)) plan.ops.push(...swap(route, restored(route), defaults, 'defaultRoute'))
+    return
+  }
   for (const route of here) {
-    if (attached || isDemoted(route) || route.protocol === RESTORED_PROTOCOL) {
-      if (attached && isDemoted(route)) plan.ops.push(...swap(route, restored(route), defaults, 'defaultRoute'))
-      continue
-    }
+    if (isDemoted(route) || route.protocol === RESTORED_PROTOCOL) continue
     const copy = demoted(route, defaults)
     const problem =
       lossProblem(route, ifname) ??
@@ -208,7 +214,7 @@ function gatewayOf(
       !byMetric.some((other) => isDemoted(other) && other.dev === route.dev && other.gw === route.gw),
   )
   if (back) return back
-  const parked = byMetric.find((route) => isDemoted(route) && fits(route))
+  const parked = restorable(byMetric).find(fits)
   if (parked) return at(restored(parked))
   if (reported !== undefined && device === ifname) {
     // Where the subnet is also on the underlay (kube-ovn's u2o), the kernel's gateway is not the reported one, and it
@@ -239,7 +245,7 @@ function isGateway(route: Route, gateway: Route): boolean {
 }
 
 function isOnLink(gw: string, dev: string, snapshot: Snapshot): boolean {
-  if (familyOf(gw) === 6 && isWithin(gw, 'fe80::/10')) return true
+  if (isLinkLocal(gw)) return true
   return snapshot.routes.some(
     (route) =>
       route.table === MAIN_TABLE &&
@@ -273,13 +279,14 @@ function keepAdvice({ family }: Route): string {
  */
 export function planDefaultsDel(gateway: Gateway | undefined, ifname: string, snapshot: Snapshot): RouteOp[] {
   const defaults = snapshot.routes.filter(isMainDefault)
+  const parked = restorable(defaults.filter(({ dev }) => dev === ifname))
   return defaults.flatMap((route): RouteOp[] => {
     const here = route.dev === ifname
     if (route.protocol === GATEWAY_PROTOCOL) {
       const ours = here || (gateway !== undefined && route.dev === gateway.dev)
       return ours ? [{ op: 'del', route, why: 'DEL' }] : []
     }
-    if (isDemoted(route) && here) return swap(route, restored(route), defaults, 'DEL')
+    if (parked.includes(route)) return swap(route, restored(route), defaults, 'DEL')
     if (route.protocol === RESTORED_PROTOCOL && !here && gateway !== undefined) {
       return swap(route, demoted(route, defaults), defaults, 'DEL')
     }

@@ -1,8 +1,10 @@
 import { CniError, Code, messageOf } from './errors.ts'
 import { type LogTarget, log } from './log.ts'
 import { type WithNetns, withNetns } from './netns.ts'
+import { boundArgs } from './pod-args.ts'
 import {
   checkEnv,
+  decodeText,
   type Env,
   isObject,
   parseDocument,
@@ -44,7 +46,9 @@ export async function dispatch(env: Env, { readStdin, withNetns }: Outside = THE
   let document: unknown
   try {
     checkEnv(env)
-    document = parseDocument(readStdin())
+    const { text, refusal } = boundArgs(decodeText(readStdin()))
+    document = parseDocument(text)
+    if (refusal && env.CNI_COMMAND !== 'DEL') throw refusal
     const request = parseRequest(env, document)
     const outcome = await run(request, withNetns)
     const { warning, routes } = outcome

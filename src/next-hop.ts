@@ -1,3 +1,4 @@
+import { isLinkLocal } from './address.ts'
 import type { Config, ConfiguredRoute } from './config.ts'
 import {
   devicesOf,
@@ -19,8 +20,9 @@ export interface Hop {
 
 /**
  * Finds the next hop that a NIC itself has, as far as the kernel still shows it: its default route, unless we made
- * it; on a repeated ADD, when that is gone, our own routes, except those whose entry said where they lead; the
- * default we made or are to make; Calico's link route.
+ * it; on a repeated ADD, when that is gone, the routes that such entries of this configuration made before; the default we
+ * made or are to make; Calico's link route. What another configuration made of ours may lead where an entry of it said, so
+ * only a link-local next hop is learnt from it: Calico's for IPv6, which nothing else in the kernel tells.
  * @param hints what ADD reported, by destination
  * @param gateways the default routes that `ovnGateway` asks for
  */
@@ -31,11 +33,13 @@ export function nextHops(
   gateways: readonly Route[],
 ): (configured: ConfiguredRoute, dev: string) => Hop | undefined {
   const explicit = new Set(config.routes.filter(isExplicit).map(placeOf))
+  const learnt = new Set(config.routes.filter((route) => !isExplicit(route)).map(placeOf))
   const unicast = snapshot.routes.filter((route) => route.type === UNICAST)
   const defaults = unicast
     .filter((route) => isPlainDefault(route) && route.protocol !== GATEWAY_PROTOCOL)
     .sort((a, b) => a.priority - b.priority)
-  const ours = unicast.filter((route) => route.protocol === PROTOCOL && !explicit.has(placeOf(route)))
+  const all = unicast.filter((route) => route.protocol === PROTOCOL)
+  const ours = all.filter((route) => learnt.has(placeOf(route)))
   const oursByPlace = new Map(ours.map((route) => [placeOf(route), route]))
 
   return (configured, dev) => {
@@ -45,9 +49,10 @@ export function nextHops(
     if (standing) return standing.nexthops?.find((hop) => hop.dev === dev) ?? standing
     const hop = hints.get(dst) ?? oursByPlace.get(placeOf(configured)) ?? ours.find(onNic) ?? gateways.find(onNic)
     if (hop) return hop
-    return unicast.some((route) => onNic(route) && route.dst === `${CALICO_GATEWAY}/32`)
-      ? { gw: CALICO_GATEWAY }
-      : undefined
+    if (unicast.some((route) => onNic(route) && route.dst === `${CALICO_GATEWAY}/32`)) return { gw: CALICO_GATEWAY }
+    return all.find(
+      (route) => route.gw !== undefined && isLinkLocal(route.gw) && onNic(route) && !explicit.has(placeOf(route)),
+    )
   }
 }
 

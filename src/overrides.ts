@@ -14,7 +14,7 @@ const NEVER = ['overrides', 'logLevel', 'logFile'] as const
  */
 export function effectiveConfig(conf: NetConf): Config {
   const own = parseConfig(conf)
-  const args = isObject(conf.args) && isObject(conf.args.cni) ? conf.args.cni : {}
+  const args = askedBy(conf)
   const wanted = [...OVERRIDABLE, ...NEVER].filter((key) => args[key] !== undefined)
   if (wanted.length === 0) return own
 
@@ -47,4 +47,19 @@ export function effectiveConfig(conf: NetConf): Config {
     }
   }
   throw refusal(Code.overrideNotAllowed, problems)
+}
+
+/** What `args.cni` asks for: nothing is known of it. */
+function askedBy({ args }: NetConf): Readonly<Record<string, unknown>> {
+  return isObject(args) && isObject(args.cni) ? args.cni : {}
+}
+
+/** True where ADD was dry, so that there is nothing to take back; false for a configuration that ADD would have refused. */
+export function isDry(conf: NetConf): boolean {
+  if (conf.dryRun !== true && askedBy(conf).dryRun !== true) return false
+  try {
+    return effectiveConfig(conf).dryRun
+  } catch {
+    return false
+  }
 }

@@ -1,4 +1,4 @@
-import { type Family, familyOf } from './address.ts'
+import { type Family, familyOf, isLinkLocal } from './address.ts'
 import type { Config, ConfiguredRoute } from './config.ts'
 import { type Gateways, planDefaults, planDefaultsDel } from './defaults.ts'
 import { afterwards } from './effects.ts'
@@ -76,9 +76,14 @@ export function planAdd(
     }
     routes.push({ configured, route })
     const inPlace = sameDst.filter((other) => samePlace(other, route))
+    // Of several in one place the kernel takes the first. The same made by another plugin stays that plugin's.
+    const others = inPlace.filter((old) => !sameWay(old, route))
     if (inPlace.length === 0) ops.push({ op: 'add', route, why: configured.key })
-    // The same made by another plugin stays that plugin's.
-    else if (!inPlace.some((old) => sameWay(old, route))) ops.push({ op: 'replace', route, why: configured.key })
+    else if (others.length === inPlace.length) {
+      others.shift()
+      ops.push({ op: 'replace', route, why: configured.key })
+    }
+    ops.push(...others.map((old): RouteOp => ({ op: 'del', route: old, why: configured.key })))
   }
   ops.push(...defaults.ops)
   problems.push(...defaults.problems)
@@ -172,7 +177,6 @@ function routeProblem(
     return `${key}.src: ${src} is no address of the pod; its IPv${family} addresses are ${addressesOf(family, snapshot)}`
   }
   const inPlace = sameDst.filter((other) => samePlace(other, route))
-  const old = inPlace.find((other) => sameWay(other, route)) ?? inPlace[0]
   // On the NIC itself a route may be replaced; on another one only if it is ours or just so.
   const mayGo = (other: Route) =>
     other.type === UNICAST &&
@@ -182,7 +186,8 @@ function routeProblem(
   if (taken) {
     return `${key}: the pod has another route to ${dst} already: ${routeText(taken)}; give this one another "priority"`
   }
-  if (old?.opaque !== undefined && !sameWay(old, route)) {
+  const old = inPlace.find((other) => other.opaque !== undefined && !sameWay(other, route))
+  if (old) {
     return `${key}: ${routeText(old)} is in its place, with an attribute (${old.opaque}) that could not be restored; give this one another "priority"`
   }
   return undefined
@@ -195,5 +200,5 @@ function nicNames(snapshot: Snapshot): string {
 /** Link-local addresses are left out: each NIC makes its own, and no route of the underlay starts there. */
 function addressesOf(family: Family, snapshot: Snapshot): string {
   const all = snapshot.links.flatMap(({ ifname, addresses }) => (ifname === 'lo' ? [] : addresses))
-  return all.filter((address) => familyOf(address) === family && !address.startsWith('fe80:')).join(', ') || 'none'
+  return all.filter((address) => familyOf(address) === family && !isLinkLocal(address)).join(', ') || 'none'
 }

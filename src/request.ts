@@ -73,17 +73,20 @@ export function checkEnv(env: Env): void {
   }
 }
 
+/** @throws CniError 6 if it is no UTF-8 */
+export function decodeText(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+  } catch {
+    throw new CniError(Code.decodingFailure, 'stdin: not UTF-8; a network configuration is JSON in UTF-8')
+  }
+}
+
 /**
  * Exactly one JSON document.
  * @throws CniError 6 if it is anything else
  */
-export function parseDocument(bytes: Uint8Array): unknown {
-  let text: string
-  try {
-    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
-  } catch {
-    throw new CniError(Code.decodingFailure, 'stdin: not UTF-8; a network configuration is JSON in UTF-8')
-  }
+export function parseDocument(text: string): unknown {
   if (text.trim() === '')
     throw new CniError(Code.decodingFailure, 'stdin: empty; a network configuration in JSON must come on it')
   if (text.startsWith('\uFEFF'))

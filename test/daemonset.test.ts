@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
-import { containerOf, type DaemonSet, hostPathOf, manifest, pod } from './support/daemonset.ts'
+import { containerOf, type DaemonSet, hostPathOf, manifest, pod, uninstaller } from './support/daemonset.ts'
 
 const page = (path: string) => readFileSync(new URL(`../${path}`, import.meta.url), 'utf8')
 
@@ -77,6 +77,38 @@ describe('the DaemonSet', () => {
   })
 })
 
+describe('the DaemonSet that uninstalls', () => {
+  const install = containerOf('install')
+  const uninstall = containerOf('uninstall')
+
+  it('is the one that installs, with one other container: applied, it takes the place of that', () => {
+    expect(manifest('../uninstall/kustomization.yaml')).toMatchObject({
+      resources: ['../daemonset'],
+      patches: [{ path: 'uninstall.yaml', target: { kind: 'DaemonSet', name: 'x-calico-route' } }],
+    })
+    const { initContainers, containers, volumes, ...rest } = pod
+    expect(uninstaller).toEqual({
+      ...rest,
+      containers: [uninstall],
+      volumes: volumes.filter(({ name }) => uninstall.volumeMounts.some((mount) => mount.name === name)),
+    })
+  })
+
+  it('has the image, mounts and limits of the one that installs, and fewer capabilities', () => {
+    const { image, resources, volumeMounts, securityContext } = install
+    const capabilities = { drop: ['ALL'], add: ['SYS_CHROOT'] }
+    expect(uninstall).toMatchObject({ image, resources, volumeMounts })
+    expect(uninstall.securityContext).toEqual({ ...securityContext, capabilities })
+  })
+
+  it('waits until nobody needs the plugin, and is ready when it is gone', () => {
+    expect(uninstall.args).toEqual(['uninstall', '--stay', '--host-root=/host'])
+    expect(uninstall.readinessProbe?.exec.command.slice(1)).toEqual(
+      uninstall.args.filter((argument) => argument !== '--stay'),
+    )
+  })
+})
+
 describe('the image', () => {
   it('is built of what .dockerignore lets through', () => {
     const [, ...letThrough] = page('.dockerignore').matchAll(/^!?(\S+)$/gm)
@@ -89,7 +121,8 @@ describe('the image', () => {
   it('does by itself what the DaemonSet asks of it', () => {
     const dockerfile = page('Dockerfile')
     expect(dockerfile).toContain('ENTRYPOINT ["/x-calico-route"]\nCMD ["install"]\n')
-    for (const { args } of [...pod.initContainers, ...pod.containers]) expect(args[0]).toBe('install')
-    expect(containerOf('stay').readinessProbe?.exec.command[0]).toBe('/x-calico-route')
+    for (const name of ['install', 'stay']) expect(containerOf(name).args[0]).toBe('install')
+    for (const name of ['stay', 'uninstall'])
+      expect(containerOf(name).readinessProbe?.exec.command[0]).toBe('/x-calico-route')
   })
 })

@@ -303,9 +303,55 @@ describe('several defaults in one place', () => {
     ])
   })
 
-  it('one from a router advertisement on another NIC is no reason to refuse the one that stands', () => {
+  it('one that comes after the one that stands, as from a router advertisement, is no reason to refuse, but to warn', () => {
     const learnt = { ...DEFAULT6, gw: 'fe80::1', protocol: 9 }
-    expect(add({ ovnGateway: { ipv6: 'auto' } }, 'net1', pod(learnt, OVN6), { 6: 'fd00:10:0:1::1' }).lines).toEqual([])
+    const { lines, warnings } = add({ ovnGateway: { ipv6: 'auto' } }, 'net1', pod(OVN6, learnt), {
+      6: 'fd00:10:0:1::1',
+    })
+    expect({ lines, warnings }).toEqual({
+      lines: [],
+      warnings: ['the pod keeps another default route: ::/0 via fe80::1 dev eth0 proto 9 metric 1024'],
+    })
+  })
+
+  it('one that comes before the one that stands takes the packets: refused', () => {
+    expect(add({ ...address4, defaultRoute: 'keep' }, 'eth0', pod(DEFAULT4, OVN4))).toEqual({
+      problems: [
+        'ovnGateway: the pod has another default route with the same metric: 0.0.0.0/0 via 169.254.1.1 dev eth0 proto 3; set "ovnGateway": {"priority": ...}',
+      ],
+    })
+  })
+
+  it('are demoted each, and the last one demoted is restored', () => {
+    const second = { ...OVN4, gw: '10.0.1.254' }
+    const demote = { defaultRoute: 'demote' }
+    const both = pod(
+      ...[OVN4, second].map((one, i) => ({ ...one, protocol: 144, priority: 0xf0000000 + i * 0x1000000 })),
+    )
+    expect(lines(demote, 'net1', PARKED4, second)).toEqual([
+      'route add 0.0.0.0/0 via 10.0.1.254 dev net1 proto 144 metric 4043309056',
+      'route del 0.0.0.0/0 via 10.0.1.254 dev net1 proto 3',
+    ])
+    expect(planDel(() => ({ routes: [] }), 'net1', both).map(batchLine)).toEqual([
+      'route add 0.0.0.0/0 via 10.0.1.254 dev net1 proto 145',
+      'route del 0.0.0.0/0 via 10.0.1.254 dev net1 proto 144 metric 4043309056',
+    ])
+    expect(add(demote, 'net1', { ...both, routes: [...both.routes, UNDERLAY4] }).defaults).toEqual([
+      '0.0.0.0/0 via 10.0.1.1 dev net1 proto 144 metric 4026531840',
+      '0.0.0.0/0 via 10.0.1.254 dev net1 proto 145',
+    ])
+    expect(add({ ovnGateway: 'auto' }, 'eth0', both).defaults).toContain('0.0.0.0/0 via 10.0.1.254 dev net1 proto 145')
+  })
+
+  it('a new one in the place of a demoted one is not pushed away by it', () => {
+    const moved = { ...OVN4, gw: '10.0.1.254' }
+    expect(planDel(() => ({ routes: [] }), 'net1', pod(PARKED4, moved))).toEqual([])
+    expect(add({ defaultRoute: 'demote' }, 'net1', pod(PARKED4, moved, UNDERLAY4)).lines).toEqual([])
+    const { lines, defaults } = add({ ovnGateway: 'auto' }, 'eth0', pod(PARKED4, moved))
+    expect({ lines, first: defaults?.at(-1) }).toEqual({
+      lines: [],
+      first: '0.0.0.0/0 via 10.0.1.254 dev net1 proto 3',
+    })
   })
 })
 

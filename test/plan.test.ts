@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { parseConfig } from '../src/config.ts'
-import { planRestore, unmet } from '../src/effects.ts'
+import { planRestore, unmet, unmetText } from '../src/effects.ts'
 import { batchLine } from '../src/iproute2.ts'
 import { planAdd, planDel } from '../src/plan.ts'
 import type { Route, Snapshot } from '../src/route.ts'
@@ -146,10 +146,26 @@ describe('the next hop of a route that names none', () => {
     )
   })
 
-  it('is that of our other routes when the default is gone', () => {
-    expect(batch(conf, only(route(4, '10.60.0.0/16', { ...OURS, gw: '10.0.0.1' })))).toEqual([
+  it('is that of the routes that the configuration made before, when the default is gone', () => {
+    const grown = { routes: [{ dst: '10.60.0.0/16' }, { dst: '10.50.0.0/16' }] }
+    expect(batch(grown, only(route(4, '10.60.0.0/16', { ...OURS, gw: '10.0.0.1' })))).toEqual([
       'route add 10.50.0.0/16 via 10.0.0.1 dev eth0 proto 142',
     ])
+  })
+
+  it('is not where another configuration sent its routes, unless that is link-local, as only the next hop itself is', () => {
+    const theirs4 = route(4, '10.60.0.0/16', { ...OURS, gw: '10.7.7.1' })
+    expect(batch(conf, only(LINK4, theirs4))).toEqual(['route add 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142'])
+    const conf6 = { routes: [{ dst: 'fd00:10:50::/48' }] }
+    const theirs6 = (gw: string) => route(6, 'fd00:10:60::/48', { ...OURS, gw })
+    expect(batch(conf6, only(theirs6('fd00::1'), theirs6('fe80::1')))).toEqual([
+      'route add fd00:10:50::/48 via fe80::1 dev eth0 proto 142 metric 1024',
+    ])
+    for (const [asked, theirs] of [
+      [conf, theirs4],
+      [conf6, theirs6('fd00::1')],
+    ] as const)
+      expect(refusal(() => batch(asked, only(theirs))).code).toBe(7)
   })
 
   it('is not that of a route whose own entry names it', () => {
@@ -212,6 +228,18 @@ describe('a route that is there already', () => {
     ],
   ])('%s', (_, more, lines) => {
     expect(batch(conf, calicoPod(route(4, '10.50.0.0/16', more)))).toEqual(lines)
+  })
+
+  it('takes the packets if it is the first of several in its place: all others of the NIC go', () => {
+    const [wanted, other, third] = ['169.254.1.1', '10.199.3.9', '10.199.3.10'].map((gw) =>
+      route(4, '10.50.0.0/16', { dev: 'eth0', gw }),
+    ) as [Route, Route, Route]
+    const takeAway = (gw: string) => `route del 10.50.0.0/16 via ${gw} dev eth0 proto 3`
+    expect(batch(conf, calicoPod(other, wanted, third))).toEqual([takeAway('10.199.3.9'), takeAway('10.199.3.10')])
+    expect(batch(conf, calicoPod(other, third))).toEqual([
+      'route replace 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142',
+      takeAway('10.199.3.10'),
+    ])
   })
 
   it.each<[string, Partial<Route>, string]>([
@@ -350,7 +378,7 @@ describe('the check after the changes', () => {
   })
 
   it('names each that the kernel does not show', () => {
-    expect(unmet(ops, [DEFAULT4, DEFAULT6])).toEqual([
+    expect(unmet(ops, [DEFAULT4, DEFAULT6]).map(unmetText)).toEqual([
       'routes[0]: no route 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142',
       'defaultRoute: still there: 0.0.0.0/0 via 169.254.1.1 dev eth0 proto 3',
       'defaultRoute: still there: ::/0 via fe80::ecee:eeff:feee:eeee dev eth0 proto 3 metric 1024',

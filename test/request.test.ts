@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { checkEnv, parseDocument, parseRequest, versionAnswer, versionOf } from '../src/request.ts'
+import { checkEnv, decodeText, parseDocument, parseRequest, versionAnswer, versionOf } from '../src/request.ts'
 import { refusal } from './support/refusal.ts'
 
 const ENV = {
@@ -64,7 +64,7 @@ describe('stdin', () => {
     ['half a document', bytes('{"a":'), 'stdin: not exactly one JSON document: '],
     ['a line break in a broken one', bytes('{\n"a": x\n}'), 'stdin: not exactly one JSON document: '],
   ])('%s is refused with code 6, on one line', (_, document, message) => {
-    const error = refusal(() => parseDocument(document))
+    const error = refusal(() => parseDocument(decodeText(document)))
     expect(error.code).toBe(6)
     expect(error.message).toContain(message)
     expect(error.message).not.toContain('\n')
@@ -75,13 +75,13 @@ describe('a number that a double cannot hold', () => {
   it.each(['9007199254740993', '-123456789012345678901234567890', '0.1234567890123456789', '1e400'])(
     '%s keeps its digits',
     (number) => {
-      const document = parseDocument(bytes(`{"x":{"y":[${number}]},"n":5}`))
+      const document = parseDocument(`{"x":{"y":[${number}]},"n":5}`)
       expect(JSON.stringify(document)).toBe(`{"x":{"y":[${number}]},"n":5}`)
     },
   )
 
   it('deep inside is no reason to fail', () => {
-    expect(() => parseDocument(bytes(`{"n": 1.5, "x":${'['.repeat(50_000)}${']'.repeat(50_000)}}`))).not.toThrow()
+    expect(() => parseDocument(`{"n": 1.5, "x":${'['.repeat(50_000)}${']'.repeat(50_000)}}`)).not.toThrow()
   })
 })
 

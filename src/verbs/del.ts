@@ -3,7 +3,7 @@ import type { Config } from '../config.ts'
 import { CniError, Code, messageOf } from '../errors.ts'
 import { batchLine } from '../iproute2.ts'
 import type { WithNetns } from '../netns.ts'
-import { effectiveConfig } from '../overrides.ts'
+import { effectiveConfig, isDry } from '../overrides.ts'
 import { planDel } from '../plan.ts'
 import type { NetConf, Request } from '../request.ts'
 import type { RouteOp, Snapshot } from '../route.ts'
@@ -17,7 +17,7 @@ import { refuseOwn } from './refusals.ts'
  */
 export async function del(request: Request & { verb: 'DEL' }, withNetns: WithNetns): Promise<Outcome> {
   // Where ADD was dry there is nothing of ours; and dry is dry.
-  if (request.netns === '' || request.conf.dryRun === true) return {}
+  if (request.netns === '' || isDry(request.conf)) return {}
   try {
     return await withNetns(request.netns, async (netns) => {
       refuseOwn(request, netns)

@@ -3,7 +3,8 @@ import { CniError, Code } from '../../src/errors.ts'
 import { batchLine, parseLinks, parseRoutes } from '../../src/iproute2.ts'
 import { effectiveConfig } from '../../src/overrides.ts'
 import { planAdd, planDel } from '../../src/plan.ts'
-import { checkEnv, type Env, parseDocument, parseRequest, type Request } from '../../src/request.ts'
+import { boundArgs } from '../../src/pod-args.ts'
+import { checkEnv, decodeText, type Env, parseDocument, parseRequest, type Request } from '../../src/request.ts'
 import { buildResult, gatewaysOf, parsePrevResult } from '../../src/result.ts'
 import type { RouteOp, Snapshot } from '../../src/route.ts'
 import { refuseProblems, refuseUnwritable } from '../../src/verbs/refusals.ts'
@@ -34,7 +35,7 @@ export const TWO_NICS: Answers = {
 export function decide(env: Env, stdin: Uint8Array, answers: Answers = TWO_NICS): Decision {
   try {
     checkEnv(env)
-    return decided(parseRequest(env, parseDocument(stdin)), answers)
+    return decided(parseRequest(env, parseDocument(boundArgs(decodeText(stdin)).text)), answers)
   } catch (error) {
     if (error instanceof CniError) return { refused: error }
     throw error

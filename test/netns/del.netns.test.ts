@@ -85,6 +85,16 @@ describe('DEL', () => {
     expect(after).toBe(before)
   })
 
+  test.each([
+    { operator: true, pod: false, dry: false },
+    { operator: false, pod: true, dry: true },
+  ])('is as dry as ADD was where the pod may choose: $operator, $pod', async ({ operator, pod: asked, dry }) => {
+    const overrides = { dryRun: operator, overrides: { allow: ['dryRun'] }, args: { cni: { dryRun: asked } } }
+    const { pod, config } = await addedPod()
+    await del(pod, { ...config, ...overrides })
+    expect((await ours(pod.netns)).length > 0).toBe(dry)
+  })
+
   test('without ADD before it changes nothing', async () => {
     const pod = await calicoPod()
     const { before, after } = await changes(pod.netns, () =>

@@ -51,3 +51,13 @@ test('an ADD that is refused half-way leaves a pod with many routes as it was', 
   })
   expect(after).toBe(before)
 })
+
+test('an ADD of 10,000 routes of which the kernel refuses the last leaves the pod as it was', async () => {
+  const pod = await calicoPod()
+  const many = Array.from({ length: 9999 }, (_, i) => ({ dst: `10.${100 + (i >> 8)}.${i & 255}.0/24` }))
+  const { before, after } = await changes(pod.netns, async () => {
+    const { code } = await fails('ADD', pod, conf(pod, { routes: [...many, { dst: '10.99.0.0/16', gw: '192.0.2.1' }] }))
+    expect(code).toBe(100)
+  })
+  expect(after).toBe(before)
+})

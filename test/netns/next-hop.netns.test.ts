@@ -78,14 +78,14 @@ describe('the next hop of a route without gw and scope is learnt', () => {
       ],
     },
     {
-      from: 'routes that are ours, when the default is gone',
+      from: 'Calico’s link route, and the link-local next hop of routes that are ours, when the default is gone',
       script: `
         ${NO_DEFAULTS}
         route add 169.254.1.7 dev eth0 scope link
         route add 10.60.0.0/16 via 169.254.1.7 dev eth0 proto 142
         route add fd00:10:60::/64 via fe80::7 dev eth0 proto 142`,
       kernel: [
-        '10.50.0.0/16 via 169.254.1.7 dev eth0 proto 142',
+        '10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142',
         '10.60.0.0/16 via 169.254.1.7 dev eth0 proto 142',
         'fd00:10:50::/64 via fe80::7 dev eth0 proto 142 metric 1024',
         'fd00:10:60::/64 via fe80::7 dev eth0 proto 142 metric 1024',

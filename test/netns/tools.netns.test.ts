@@ -70,6 +70,20 @@ describe.concurrent('an ip that', () => {
     expect(after).toBe(before)
   })
 
+  test('cannot be killed, since it waits for the kernel, is not waited for', async () => {
+    const pod = await calicoPod()
+    // What such a process keeps open, a child of this one keeps open.
+    using host = hostWhereIpIs('sleep 60 & echo $! > $DIRECTORY/pid; wait')
+    const config = { routes: ROUTES, prevResult: calicoResult(pod) }
+    expect(await fails('ADD', pod, config, host.via)).toMatchObject({
+      code: 104,
+      msg: 'ip: no end within 10 s, and cannot be killed',
+    })
+    const pid = Number(readFileSync(`${host.directory}/pid`, 'utf8'))
+    expect(existsSync(`/proc/${pid}`)).toBe(true)
+    process.kill(pid)
+  })
+
   test('dies with every change it makes is asked once more, and the pod is as it was', async () => {
     const pod = await calicoPod()
     using host = hostWhereIpIs(instead(`echo "$line"; sleep 0.2; ${DIE}`))

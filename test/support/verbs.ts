@@ -24,6 +24,6 @@ export function failure(answer: Answer): CniFailure {
   return JSON.parse(answer.stdout) // a second document on stdout would not parse
 }
 
-export async function fails(verb: Verb, pod: Pod, config: Config): Promise<CniFailure> {
-  return failure(await run(environment(verb, pod), config))
+export async function fails(verb: Verb, pod: Pod, config: Config, via: readonly string[] = []): Promise<CniFailure> {
+  return failure(await run(environment(verb, pod), config, via))
 }

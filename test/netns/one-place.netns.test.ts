@@ -1,0 +1,58 @@
+/** `ip route append` puts several routes into one place: one destination, table and metric. The kernel takes the first. */
+import { afterEach, expect, test } from 'vitest'
+import { calicoPod } from '../support/calico.ts'
+import { changes, configure, inNetns, removeNamespaces, routes } from '../support/netns.ts'
+import { ovnNic } from '../support/ovn.ts'
+import { calicoResult } from '../support/results.ts'
+import { add, check, del, fails } from '../support/verbs.ts'
+
+afterEach(removeNamespaces)
+
+const defaults = async (netns: string) => (await routes(netns)).filter((route) => route.startsWith('default'))
+
+test('of routes to one destination only the configured one is left', async () => {
+  const pod = await calicoPod({ families: [4] })
+  await configure(
+    pod.netns,
+    `
+    route add 10.50.0.0/16 dev eth0 proto static
+    route append 10.50.0.0/16 via 169.254.1.1 dev eth0 proto static`,
+  )
+  const config = { routes: [{ dst: '10.50.0.0/16' }], prevResult: calicoResult(pod) }
+  const result = await add(pod, config)
+  expect(await inNetns(pod.netns, 'ip', ['route', 'get', '10.50.31.21'])).toContain('via 169.254.1.1')
+  await check(pod, { ...config, prevResult: result })
+})
+
+test('a default of another NIC before the gateway asked for is refused, one behind it is not', async () => {
+  const pod = await calicoPod({ families: [4] })
+  const net1 = await ovnNic(pod)
+  const config = { defaultRoute: 'keep', ovnGateway: { ipv4: '10.0.1.1' }, prevResult: net1.result }
+  await configure(
+    pod.netns,
+    'route del default\nroute add default via 169.254.1.1 dev eth0\nroute append default via 10.0.1.1 dev net1',
+  )
+  const { before, after } = await changes(pod.netns, async () => {
+    expect(await fails('ADD', net1, config)).toMatchObject({
+      code: 7,
+      msg: expect.stringContaining('another default route with the same metric: 0.0.0.0/0 via 169.254.1.1 dev eth0'),
+    })
+  })
+  expect(after).toBe(before)
+})
+
+test('a default that came after the demotion is demoted, too, and is the one that DEL restores', async () => {
+  const pod = await calicoPod({ families: [4] })
+  const net1 = await ovnNic(pod)
+  await configure(pod.netns, 'route del default\nroute add default via 10.0.1.1 dev net1')
+  const config = { defaultRoute: 'demote', prevResult: net1.result }
+  await add(net1, config)
+  await configure(pod.netns, 'route add default via 10.0.1.254 dev net1')
+  await add(net1, config)
+  expect(await defaults(pod.netns)).toEqual([
+    'default via 10.0.1.1 dev net1 proto 144 metric 4026531840',
+    'default via 10.0.1.254 dev net1 proto 144 metric 4043309056',
+  ])
+  await del(net1, config)
+  expect(await defaults(pod.netns)).toContain('default via 10.0.1.254 dev net1 proto 145')
+})
