@@ -15,25 +15,37 @@ COPY LICENSE Makefile package.json package-lock.json ./
 RUN make setup
 COPY scripts scripts
 COPY src src
-RUN make build && cp dist/x-calico-route /
+RUN make build && cp dist/x-calico-route dist/LICENSES.txt /
 
 FROM scratch AS dist
-COPY dist/x-calico-route /
+COPY dist/x-calico-route dist/LICENSES.txt /
 
 FROM ${PLUGIN} AS plugin
 
 FROM ${BASE} AS root
 RUN (command -v ip && command -v nsenter) || \
   { apt-get update && apt-get install -y --no-install-recommends iproute2 libgcc-s1 libstdc++6 util-linux; }
-COPY --from=plugin /x-calico-route /
-# The three programs, what they are linked with, and the way that containerd and CRI-O write /run/netns.
+COPY --from=plugin /x-calico-route /LICENSES.txt /
+# The three programs, what they are linked with, and the way that containerd and CRI-O write /run/netns. Of the plugin and of
+# each Debian package that a file is from: the licence, where its source is, and the licences that Debian's texts refer to.
 RUN set -e; \
   tools="$(readlink -f "$(command -v ip)" "$(command -v nsenter)")"; \
   libraries="$(ldd /x-calico-route $tools)"; \
   case "$libraries" in *'not found'*) echo "$libraries" >&2; exit 1 ;; esac; \
-  mkdir -p /root-of-image/run /root-of-image/var; \
+  libraries="$(echo "$libraries" | grep -o '/lib[^ ]*' | sort -u)"; \
+  mkdir -p /root-of-image/run /root-of-image/var /root-of-image/usr/share/doc/x-calico-route; \
   ln -s /run /root-of-image/var/run; \
-  cp -L --parents /x-calico-route $tools $(echo "$libraries" | grep -o '/lib[^ ]*' | sort -u) /root-of-image
+  cp -L --parents /x-calico-route $tools $libraries /root-of-image; \
+  cp /LICENSES.txt /root-of-image/usr/share/doc/x-calico-route; \
+  # dpkg knows a file by its name before or after the merge of /lib into /usr/lib.
+  for file in $tools $libraries; do \
+    owner="$(dpkg-query -S "${file#/usr}" 2>/dev/null || dpkg-query -S "/usr${file#/usr}")"; \
+    package="${owner%%:*}"; \
+    cp -L --parents "/usr/share/doc/$package/copyright" /root-of-image; \
+    dpkg-query -W -f '${Package} ${Version}: source https://snapshot.debian.org/package/${source:Package}/${source:Version}/\n' \
+      "$package" >"/root-of-image/usr/share/doc/$package/source"; \
+  done; \
+  cp -r --parents /usr/share/common-licenses /root-of-image
 
 FROM scratch
 LABEL org.opencontainers.image.title="x-calico-route" \

@@ -47,5 +47,7 @@ export function chooseEntry(file: string, network: string | undefined, terminal:
 export function inWordsOfOptions(error: unknown): unknown {
   if (!(error instanceof CniError)) return error
   const message = error.message.replace(/^CNI_NETNS: /, '--netns: ').replace(/^CNI_IFNAME: /, '--ifname: ')
-  return new CniError(error.code, message, error.details, error)
+  const gone = (error.cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT'
+  const details = gone ? 'there is none: the pod is gone, or the path is of another node or container' : error.details
+  return new CniError(error.code, message, details, error)
 }

@@ -42,7 +42,8 @@ export function readContents(file: string, terminal: Pick<Terminal, 'input'>): C
 /** How a file is called in what is printed. */
 export const nameOf = (file: string): string => (file === STDIN ? 'stdin' : file)
 
-function isDirectory(file: string): boolean {
+/** @throws Trouble if there is nothing, or it cannot be looked at */
+export function isDirectory(file: string): boolean {
   return reading(file, () => statSync(file)).isDirectory()
 }
 
@@ -51,14 +52,20 @@ export function reading<T>(file: string, read: () => T): T {
   try {
     return read()
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    throw new Trouble(`${file}: ${(code !== undefined && WORDS[code]) || messageOf(error)}`, { cause: error })
+    throw new Trouble(`${file}: ${wordsFor(error)}`, { cause: error })
   }
+}
+
+/** Why a file could not be read. */
+export function wordsFor(error: unknown): string {
+  const { code } = error as NodeJS.ErrnoException
+  return (code !== undefined && WORDS[code]) || messageOf(error)
 }
 
 const WORDS: Readonly<Record<string, string>> = {
   ENOENT: 'no such file or directory',
-  EACCES: 'not readable by this user',
+  EACCES: 'not readable by this user; run this as root, or change its mode',
   EISDIR: 'is a directory',
   ENOTDIR: 'no such file: a part of the path is no directory',
+  ELOOP: 'symbolic links in it lead in a circle',
 }

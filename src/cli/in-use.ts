@@ -1,9 +1,9 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import path from 'node:path'
 import { OURS } from './chain.ts'
 import { reading } from './files.ts'
 import { netnsState } from './node-root.ts'
-import { CACHES, readCaches } from './result-cache.ts'
+import { type Attachment, CACHES, readCaches } from './result-cache.ts'
 
 /** Where runtimes take network configurations from, and where Multus looks for one that a NetworkAttachmentDefinition names. */
 export const CONFIGURATIONS = ['/etc/cni/net.d', '/etc/cni/multus/net.d'] as const
@@ -17,19 +17,19 @@ const NAMES_US = new RegExp(`"type"\\s*:\\s*"${OURS}"`)
 const MOST_PODS = 5
 
 /**
- * What on a node cannot do without the plugin, for a message; undefined if there is nothing.
+ * What on a node cannot do without the plugin, in words; nothing if it may be removed.
  * @param root where the node's root directory is
  * @throws Trouble for a directory or a configuration that cannot be read
  */
-export function usersOf(root: string): string | undefined {
+export function usersOf(root: string): string[] {
   const files = CONFIGURATIONS.flatMap((directory) => configurationsIn(path.join(root, directory)))
-  const pods = podsOf(root)
-  const more = pods.length > MOST_PODS ? ` and ${pods.length - MOST_PODS} more` : ''
-  const users = [
-    ...(files.length > 0 ? [`in ${files.join(' and ')}`] : []),
-    ...(pods.length > 0 ? [`by ${pods.slice(0, MOST_PODS).join(', ')}${more}`] : []),
+  const { attachments, unreadable } = readCaches(CACHES.map((directory) => path.join(root, directory)))
+  const pods = attachments.filter((one) => isLiving(one, root)).map(nameOf)
+  return [
+    ...files.map((file) => `${file} names it`),
+    ...unreadable.map(({ file, message }) => `${file} may name it, and is unreadable: ${message}`),
+    ...(pods.length > 0 ? [`${listOf(pods)} ${pods.length > 1 ? 'have' : 'has'} it`] : []),
   ]
-  return users.length > 0 ? users.join(' and ') : undefined
 }
 
 function configurationsIn(directory: string): string[] {
@@ -37,13 +37,25 @@ function configurationsIn(directory: string): string[] {
   return reading(directory, () => readdirSync(directory))
     .filter((name) => SUFFIXES.includes(path.extname(name)))
     .map((name) => path.join(directory, name))
-    .filter((file) => NAMES_US.test(reading(file, () => readFileSync(file, 'utf8'))))
+    .filter((file) => reading(file, () => namesUs(file)))
     .sort()
 }
 
+function namesUs(file: string): boolean {
+  // Neither a directory nor a link to nothing.
+  return statSync(file, { throwIfNoEntry: false })?.isFile() === true && NAMES_US.test(readFileSync(file, 'utf8'))
+}
+
 /** A pod that is gone needs no plugin to be deleted; of one whose namespace nobody tells, nobody knows. */
-function podsOf(root: string): string[] {
-  const { attachments } = readCaches(CACHES.map((directory) => path.join(root, directory)))
-  const living = attachments.filter(({ netns }) => netns === undefined || netnsState(root, netns) !== 'gone')
-  return living.map(({ pod, container, ifname }) => `${ifname} of ${pod ?? container.slice(0, 12)}`)
+function isLiving({ netns }: Attachment, root: string): boolean {
+  return netns === undefined || netnsState(root, netns) !== 'gone'
+}
+
+function nameOf({ pod, container, ifname }: Attachment): string {
+  return `${ifname} of ${pod ?? container.slice(0, 12)}`
+}
+
+function listOf(pods: readonly string[]): string {
+  const more = pods.length - MOST_PODS
+  return pods.slice(0, MOST_PODS).join(', ') + (more > 0 ? ` and ${more} more` : '')
 }

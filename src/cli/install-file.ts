@@ -31,7 +31,8 @@ export interface Place {
  * @throws Trouble if there is no such directory
  */
 export async function placeOf(option: string, directory: string, hostRoot: string | undefined): Promise<Place> {
-  const root = hostRoot === undefined ? undefined : await existing('--host-root', hostRoot, "mount the node's root there")
+  const root =
+    hostRoot === undefined ? undefined : await existing('--host-root', hostRoot, "mount the node's root there")
   const named = root === undefined ? path.resolve(directory) : path.join(root, path.resolve('/', directory))
   const real = await existing(option, named, 'give the one the runtime takes plugins from')
   // An absolute link of the node's leads into our own root directory, where no runtime of the node would look.
@@ -175,6 +176,7 @@ function codeOf(error: unknown): unknown {
 const ADVICE: Readonly<Record<string, string | undefined>> = {
   EACCES: 'permission denied; run this as root',
   EPERM: 'not permitted; run this as root, and see whether the file or its directory is immutable (lsattr)',
+  ENOENT: 'it, or its directory, went away meanwhile; try again',
   EROFS: 'the file system is read-only; mount it read-write, or give a directory that can be written',
   ENOSPC: 'no space left on the file system; make some (df shows how much there is)',
   EDQUOT: 'the disk quota is used up; raise it, or make space',

@@ -26,8 +26,9 @@ export const install: Command = {
 
 Copies this executable to DIR/x-calico-route, by way of a temporary file in DIR: the copy is compared with the original, and
 has to answer VERSION and STATUS on this node; then it takes the place of what is there, in one step. A runtime that calls the
-plugin meanwhile runs the old one or the new one. If anything fails, the old one stays, and the exit status is 2.
+plugin meanwhile runs the old one or the new one. If anything fails, the old one stays.
 
+Options:
   --to DIR         the runtime's directory of plugins, as the node knows it (default: ${PLUGIN_DIRECTORY})
   --host-root DIR  where the node's root directory is mounted, in a container. --to is taken below it, and the new plugin
                    asked in it, so that it finds what the node has and not what the image has. Needs CAP_SYS_CHROOT
@@ -36,8 +37,13 @@ plugin meanwhile runs the old one or the new one. If anything fails, the old one
   --stay           install, then stay until SIGTERM or SIGINT, and install again whenever the plugin is gone or does not
                    work. Another version that works is left alone
   --every SECONDS  how often --stay looks (default: ${EVERY_SECONDS})
+  -h, --help       this text
 
 An install that is killed leaves a file .x-calico-route.*.tmp in DIR; the next one removes it when it is 10 minutes old.
+
+Exit status: 0 it is installed, 2 nothing was changed.
+
+Example: x-calico-route install --to ${PLUGIN_DIRECTORY}
 `,
   async run(words, terminal) {
     const { values } = parseArgs({

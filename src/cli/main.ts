@@ -22,6 +22,8 @@ export async function run(words: readonly string[], terminal: Terminal = ownTerm
   try {
     return await answer(name, rest, terminal)
   } catch (error) {
+    // Nobody reads on, as in `x-calico-route schema | head`: what is left is not wanted.
+    if ((error as NodeJS.ErrnoException).code === 'EPIPE') return Exit.trouble
     const called = Object.hasOwn(COMMANDS, name) ? `x-calico-route ${name}` : 'x-calico-route'
     terminal.err(`${called}: ${complaint(error, called)}\n`)
     return Exit.trouble
@@ -34,7 +36,9 @@ function answer(name: string, rest: readonly string[], terminal: Terminal): Prom
     // "" would be the working directory to some options, and nothing that could be shown in a message to others.
     const empty = rest.find((word) => /^(--[\w-]+=)?$/.test(word))
     if (empty !== undefined)
-      throw new Trouble(`an empty word is among the arguments${empty && `, ${empty}`}; is a variable of the shell not set?`)
+      throw new Trouble(
+        `an empty word is among the arguments${empty && `, ${empty}`}; is a variable of the shell not set?`,
+      )
     if (!rest.includes('--help') && !rest.includes('-h')) return command.run(rest, terminal)
     terminal.out(command.help)
     return Exit.ok
@@ -62,10 +66,19 @@ function complaint(error: unknown, called: string): string {
   return `internal error, please report it: ${messageOf(error)}`
 }
 
+function out(text: string): void {
+  try {
+    writeAll(1, text)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EPIPE') throw error
+    throw new Trouble(`stdout: cannot be written; ${messageOf(error)}`, { cause: error })
+  }
+}
+
 function ownTerminal(): Terminal {
   const { NO_COLOR, TERM } = process.env
   return {
-    out: (text) => writeAll(1, text),
+    out,
     err: (text) => writeAll(2, text),
     input: () => Buffer.from(readStdin()).toString(),
     colors: isatty(1) && !NO_COLOR && TERM !== 'dumb',

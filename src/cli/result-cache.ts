@@ -3,7 +3,7 @@ import path from 'node:path'
 import { messageOf } from '../errors.ts'
 import { isObject, type NetConf } from '../request.ts'
 import { OURS } from './chain.ts'
-import { reading } from './files.ts'
+import { reading, wordsFor } from './files.ts'
 
 /**
  * What libcni remembers of every ADD for later calls, `NETWORK-CONTAINER-IFNAME` below a directory of the runtime; Multus has its
@@ -53,7 +53,7 @@ export function readCaches(directories: readonly string[]): Cache {
         entries.push({ info, list: parseList(info) })
       } catch (error) {
         // Removed while we read: its pod is being deleted.
-        if ((error as NodeJS.ErrnoException).code !== 'ENOENT') unreadable.push({ file, message: messageOf(error) })
+        if ((error as NodeJS.ErrnoException).code !== 'ENOENT') unreadable.push({ file, message: wordsFor(error) })
       }
     }
   }

@@ -3,7 +3,7 @@ import { rm } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { type Command, Exit, Trouble } from './command.ts'
 import { CONFIGURATIONS, usersOf } from './in-use.ts'
-import { type Identity, identify } from './install-ask.ts'
+import { identify } from './install-ask.ts'
 import {
   fileTrouble,
   kindOf,
@@ -24,13 +24,19 @@ export const uninstall: Command = {
 Removes DIR/x-calico-route if it is this plugin, of whatever version. If there is none, that is no error.
 
 It refuses as long as a configuration in ${CONFIGURATIONS.join(' or ')} names the plugin, or a pod of this node has it by
-libcni's result cache: without the plugin such pods can neither start nor end. Of NetworkAttachmentDefinitions it knows nothing.
+libcni's result cache: without the plugin such pods can neither start nor end. NetworkAttachmentDefinitions it does not see.
 
+Options:
   --from DIR       the runtime's directory of plugins, as the node knows it (default: ${PLUGIN_DIRECTORY})
   --host-root DIR  where the node's root directory is mounted, in a container; everything is looked for below it
   --force          remove the plugin also where it is still in use
   --stay           wait until nobody uses the plugin, remove it, and stay until SIGTERM or SIGINT
   --every SECONDS  how often --stay looks (default: ${EVERY_SECONDS})
+  -h, --help       this text
+
+Exit status: 0 it is not there any more, 2 nothing was changed.
+
+Example: x-calico-route uninstall --from ${PLUGIN_DIRECTORY}
 `,
   async run(words, terminal) {
     const { values } = parseArgs({
@@ -51,7 +57,7 @@ libcni's result cache: without the plugin such pods can neither start nor end. O
       if (done !== said) terminal.out(done)
       said = done
     }
-    if (values.stay) await stay(work, every, signal, (trouble) => terminal.err(`x-calico-route uninstall: ${trouble}`))
+    if (values.stay) await stay(work, every, signal, (trouble) => terminal.err(`${NAME} uninstall: ${trouble}`))
     else await work()
     return Exit.ok
   },
@@ -64,30 +70,31 @@ async function remove(place: Place, force: boolean, signal: AbortSignal): Promis
     await removeLeftOvers(directory)
     const stat = await statOf(file)
     if (stat === undefined) return 'is not installed'
-    const found = await ours(place, stat, signal)
-    const users = force ? undefined : usersOf(place.hostRoot ?? '/')
-    if (users !== undefined) {
-      throw new Trouble(
-        `${file}: is in use ${users}; take it out of the configurations and delete the pods first, or give --force; nothing was changed`,
-      )
+    const version = await versionOf(place, stat, signal)
+    const users = force ? [] : usersOf(place.hostRoot ?? '/')
+    if (users.length > 0) {
+      const first = 'take it out of the configurations and delete those pods first, or give --force'
+      throw new Trouble(`${file}: is still in use: ${users.join('; ')}; ${first}; nothing was changed`)
     }
     // Somebody else may have been faster.
     await rm(file, { force: true })
     await syncDirectory(directory)
-    return `${NAME} ${found.version} removed`
+    return `${NAME} ${version} removed`
   } catch (error) {
     throw fileTrouble(file, error)
   }
 }
 
 /** @throws Trouble if it is anything but the plugin */
-async function ours(place: Place, stat: Stats, signal: AbortSignal): Promise<Identity & { is: 'ours' }> {
+async function versionOf(place: Place, stat: Stats, signal: AbortSignal): Promise<string> {
   const { file } = place
   const byHand = 'remove it by hand if nobody needs it; nothing was changed'
   if (!stat.isFile()) throw new Trouble(`${file}: is ${await kindOf(file, stat)}, which install never makes; ${byHand}`)
   const found = await identify(place, signal)
-  if (found.is === 'ours') return found
+  if (found.is === 'ours') return found.version
   if (found.is === 'broken')
     throw new Trouble(`${file}: does not start (${found.says}), and may be anybody's; ${byHand}`)
-  throw new Trouble(`${file}: is another program, which answers --version with ${JSON.stringify(found.says)}; ${byHand}`)
+  throw new Trouble(
+    `${file}: is another program, which answers --version with ${JSON.stringify(found.says)}; ${byHand}`,
+  )
 }

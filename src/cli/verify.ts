@@ -6,6 +6,7 @@ import type { NetConf } from '../request.ts'
 import { findDifferences } from '../verbs/check.ts'
 import { chooseEntry, inWordsOfOptions, POD } from './choose.ts'
 import { type Command, Exit, type Terminal, Trouble } from './command.ts'
+import { isDirectory } from './files.ts'
 import { netnsState, onThisSide } from './node-root.ts'
 import { outputOf } from './output.ts'
 import { count, painter } from './paint.ts'
@@ -57,6 +58,7 @@ export const verify: Command = {
       },
     })
     const { netns, ifname, root, quiet } = values
+    const asked = (values.cache ?? []).map((directory) => onThisSide(root, directory))
     const json = outputOf(values.output) === 'json'
     const [file, ...others] = positionals
     if (others.length > 0) throw new Trouble('more than one FILE\nSee x-calico-route verify --help.')
@@ -64,8 +66,11 @@ export const verify: Command = {
       if (netns !== undefined || ifname !== undefined || values.name !== undefined) {
         throw new Trouble('--netns, --ifname and --name go with a FILE, the configuration of that pod')
       }
-      const caches = values.cache?.map((directory) => existing('--cache', onThisSide(root, directory)))
-      return verifyNode(caches ?? CACHES.map((one) => path.join(root, one)), root, { json, quiet }, terminal)
+      // Of a word that was misspelt nobody would hear: a node without a cache is one without pods.
+      for (const directory of [root, ...asked])
+        if (!isDirectory(directory)) throw new Trouble(`${directory}: is no directory; give one with --root or --cache`)
+      const caches = asked.length > 0 ? asked : CACHES.map((directory) => onThisSide(root, directory))
+      return verifyNode(caches, root, { json, quiet }, terminal)
     }
     if (netns === undefined || ifname === undefined)
       throw new Trouble('a FILE needs --netns and --ifname, the pod to compare with it')
@@ -183,7 +188,9 @@ function nodeText(
       more.length > 0 ? `${first} (and ${more.length} more: -o json)` : first,
     ],
   )
-  const broken = unreadable.map(({ file, message }) => `${file}: unreadable: ${message}\n`).join('')
+  const broken = unreadable
+    .map(({ file, message }) => `${file}: unreadable: ${message}; remove it if its pod is gone\n`)
+    .join('')
   if (rows.length > 0) {
     const painted = (text: string, row: number, column: number) => {
       if (row === 0) return paint('bold', text)

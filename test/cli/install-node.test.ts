@@ -1,9 +1,10 @@
 import { readdirSync, readFileSync, symlinkSync } from 'node:fs'
 import { copyFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
-import { beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { PLUGIN } from '../support/runtime.ts'
-import { NAME, pluginDirectory, script, sha256, temporaryDirectory, tool, versionOf } from './install-support.ts'
+import { NAME, pluginDirectory, script, sha256, temporaryDirectory, VERSION } from './plugin-directory.ts'
+import { tool } from './tool.ts'
 
 /** What is wrong with a node, by mounts that end with the call. The shell has it in "$@". */
 const START = 'exec "$@"'
@@ -37,11 +38,6 @@ const refused = (line: string | RegExp) => ({
   exitCode: 2,
   stdout: '',
   stderr: typeof line === 'string' ? `${line}\n` : expect.stringMatching(line),
-})
-
-let version: string
-beforeAll(async () => {
-  version = await versionOf()
 })
 
 describe('the old version stays', () => {
@@ -114,7 +110,7 @@ describe('the old version stays', () => {
     expectOld()
     expect(await tool(['install', '--to', bin, '--no-status'], { shell })).toEqual({
       exitCode: 0,
-      stdout: `${file}: ${version} installed, replaces x-calico-route 0.0.9+abc\n`,
+      stdout: `${file}: ${VERSION} installed, replaces x-calico-route 0.0.9+abc\n`,
       stderr: 'STATUS is not asked: whether ADD can work on this node is not known\n',
     })
   })
@@ -145,11 +141,11 @@ describe('--host-root', () => {
       refused(/^x-calico-route install: STATUS: .*\(code 50\)/),
     )
     expect(readdirSync(bin)).toEqual([])
-    const installed = { exitCode: 0, stdout: `${host}${file}: ${version} installed\n`, stderr: '' }
+    const installed = { exitCode: 0, stdout: `${host}${file}: ${VERSION} installed\n`, stderr: '' }
     expect(await tool(words, { shell: without('') })).toEqual(installed)
     expect(await sha256(file)).toBe(await sha256(PLUGIN))
 
-    const removed = { exitCode: 0, stdout: `${host}${file}: ${version} removed\n`, stderr: '' }
+    const removed = { exitCode: 0, stdout: `${host}${file}: ${VERSION} removed\n`, stderr: '' }
     const uninstall = ['uninstall', '--host-root', host, '--from', bin]
     expect(await tool(uninstall, { shell: `${asHost(host)}; ${START}` })).toEqual(removed)
     expect(readdirSync(bin)).toEqual([])

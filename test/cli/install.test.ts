@@ -1,33 +1,17 @@
 import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs'
-import { chmod, copyFile, rename, truncate, utimes, writeFile } from 'node:fs/promises'
+import { chmod, copyFile, open, truncate, utimes, writeFile } from 'node:fs/promises'
 import path from 'node:path'
-import { beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { PLUGIN } from '../support/runtime.ts'
-import {
-  NAME,
-  otherBuild,
-  pluginDirectory,
-  script,
-  sha256,
-  temporaries,
-  temporaryDirectory,
-  tool,
-  versionOf,
-} from './install-support.ts'
-
-let version: string
-let digest: string
-beforeAll(async () => {
-  version = await versionOf()
-  digest = await sha256(PLUGIN)
-})
+import { DIGEST, NAME, pluginDirectory, script, sha256, temporaryDirectory, VERSION } from './plugin-directory.ts'
+import { tool } from './tool.ts'
 
 /** Exit status 2, one line on stderr, and what was there is there. */
 const refused = (line: string) => ({ exitCode: 2, stdout: '', stderr: `${line}\n` })
 const done = (line: string) => ({ exitCode: 0, stdout: `${line}\n`, stderr: '' })
 
 async function expectInstalled(bin: string): Promise<void> {
-  expect(await sha256(path.join(bin, NAME))).toBe(digest)
+  expect(await sha256(path.join(bin, NAME))).toBe(DIGEST)
   expect(lstatSync(path.join(bin, NAME)).mode & 0o7777).toBe(0o755)
   expect(readdirSync(bin)).toEqual([NAME])
 }
@@ -36,7 +20,7 @@ describe('install', () => {
   test('puts the running executable into the directory, whatever the umask', async () => {
     const { bin, file } = pluginDirectory()
     expect(await tool(['install', '--to', bin], { shell: 'umask 077; exec "$@"' })).toEqual(
-      done(`${file}: ${version} installed`),
+      done(`${file}: ${VERSION} installed`),
     )
     await expectInstalled(bin)
   })
@@ -45,7 +29,7 @@ describe('install', () => {
     const { bin, file } = pluginDirectory()
     await tool(['install', '--to', bin])
     const { ino, ctimeMs } = lstatSync(file)
-    expect(await tool(['install', '--to', bin])).toEqual(done(`${file}: ${version} is already installed`))
+    expect(await tool(['install', '--to', bin])).toEqual(done(`${file}: ${VERSION} is already installed`))
     expect(lstatSync(file)).toMatchObject({ ino, ctimeMs })
   })
 
@@ -53,7 +37,7 @@ describe('install', () => {
     const { bin, file } = pluginDirectory()
     await copyFile(PLUGIN, file)
     await chmod(file, 0o4755)
-    expect(await tool(['install', '--to', bin])).toEqual(done(`${file}: ${version} installed, replaces ${version}`))
+    expect(await tool(['install', '--to', bin])).toEqual(done(`${file}: ${VERSION} installed, replaces ${VERSION}`))
     await expectInstalled(bin)
   })
 
@@ -61,7 +45,7 @@ describe('install', () => {
     const { bin, file } = pluginDirectory()
     await script(file, 'echo x-calico-route 0.0.9+abc')
     expect(await tool(['install', '--to', bin])).toEqual(
-      done(`${file}: ${version} installed, replaces x-calico-route 0.0.9+abc`),
+      done(`${file}: ${VERSION} installed, replaces x-calico-route 0.0.9+abc`),
     )
     await expectInstalled(bin)
   })
@@ -75,7 +59,22 @@ describe('install', () => {
     await copyFile(PLUGIN, file)
     await truncate(file, size)
     expect(await tool(['install', '--to', bin])).toEqual(
-      done(`${file}: ${version} installed, replaces a file that does not start: ${says}`),
+      done(`${file}: ${VERSION} installed, replaces a file that does not start: ${says}`),
+    )
+    await expectInstalled(bin)
+  })
+
+  test('replaces a copy for another machine', async () => {
+    const { bin, file } = pluginDirectory()
+    await copyFile(PLUGIN, file)
+    const handle = await open(file, 'r+')
+    // e_machine: a Motorola 68000. @see elf(5)
+    await handle.write(Buffer.from([4, 0]), 0, 2, 18)
+    await handle.close()
+    expect(await tool(['install', '--to', bin])).toEqual(
+      done(
+        `${file}: ${VERSION} installed, replaces a file that does not start: no program for this machine, or only a part of it`,
+      ),
     )
     await expectInstalled(bin)
   })
@@ -100,7 +99,7 @@ describe('install', () => {
     )
     expect(readFileSync(file, 'utf8')).toBe(text)
     expect(await tool(['install', '--to', bin, '--force'])).toEqual(
-      done(`${file}: ${version} installed, replaces ${program}`),
+      done(`${file}: ${VERSION} installed, replaces ${program}`),
     )
     await expectInstalled(bin)
   })
@@ -122,7 +121,7 @@ describe('install', () => {
     await script(elsewhere, 'echo somebody else')
     symlinkSync(elsewhere, file)
     expect(await tool(['install', '--to', bin])).toEqual(
-      done(`${file}: ${version} installed, replaces a symbolic link to ${elsewhere}, which stays as it is`),
+      done(`${file}: ${VERSION} installed, replaces a symbolic link to ${elsewhere}, which stays as it is`),
     )
     await expectInstalled(bin)
     expect(readFileSync(elsewhere, 'utf8')).toContain('somebody else')
@@ -131,7 +130,12 @@ describe('install', () => {
   test('names --to when there is no such directory', async () => {
     expect(await tool(['install', '--to', '/run/there/is/none'])).toEqual(
       refused(
-        'x-calico-route install: --to: there is no directory /run/there/is/none; make it, or give the one the runtime takes plugins from',
+        'x-calico-route install: --to: there is no directory /run/there/is/none; give the one the runtime takes plugins from',
+      ),
+    )
+    expect(await tool(['install', '--host-root', '/run/there/is/none'])).toEqual(
+      refused(
+        "x-calico-route install: --host-root: there is no directory /run/there/is/none; mount the node's root there",
       ),
     )
     expect(await tool(['install', '--to', PLUGIN])).toEqual(
@@ -160,49 +164,5 @@ describe('install', () => {
     const answer = await tool(['install', '--to', bin, ...words])
     expect(answer).toEqual({ exitCode: 2, stdout: '', stderr: expect.stringMatching(says) })
     expect(readdirSync(bin)).toEqual([])
-  })
-})
-
-describe('uninstall', () => {
-  test('removes any version of the plugin; a second time is no error', async () => {
-    const { bin, file } = pluginDirectory()
-    await rename(await otherBuild(bin), file)
-    expect(await tool(['uninstall', '--from', bin])).toEqual(done(`${file}: ${version} removed`))
-    expect(readdirSync(bin)).toEqual([])
-    expect(await tool(['uninstall', '--from', bin])).toEqual(done(`${file}: is not installed`))
-    await script(file, 'echo x-calico-route 0.0.9+abc')
-    expect(await tool(['uninstall', '--from', bin])).toEqual(done(`${file}: x-calico-route 0.0.9+abc removed`))
-  })
-
-  test.each([
-    {
-      what: 'another program',
-      make: (file: string) => script(file, 'echo v2'),
-      says: 'is another program, which answers --version with "v2"',
-    },
-    {
-      what: 'what does not start',
-      make: (file: string) => writeFile(file, 'text'),
-      says: "does not start (no program for this machine, or only a part of it), and may be anybody's",
-    },
-    {
-      what: 'a symbolic link',
-      make: async (file: string) => symlinkSync(PLUGIN, file),
-      says: `is a symbolic link to ${PLUGIN}, which install never makes`,
-    },
-    {
-      what: 'a directory',
-      make: async (file: string) => mkdirSync(file),
-      says: 'is a directory, which install never makes',
-    },
-  ])('leaves $what', async ({ make, says }) => {
-    const { bin, file } = pluginDirectory()
-    await make(file)
-    const { ino } = lstatSync(file)
-    expect(await tool(['uninstall', '--from', bin])).toEqual(
-      refused(`x-calico-route uninstall: ${file}: ${says}; remove it by hand if nobody needs it; nothing was changed`),
-    )
-    expect(lstatSync(file).ino).toBe(ino)
-    expect(temporaries(bin)).toEqual([])
   })
 })

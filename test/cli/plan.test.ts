@@ -131,7 +131,7 @@ describe('x-calico-route plan', () => {
     [
       'a pod that is gone',
       ['--netns', '/run/netns/gone', '--ifname', 'eth0', UNDERLAY],
-      /^x-calico-route plan: --netns: cannot open the network namespace \/run\/netns\/gone; ENOENT/,
+      /^x-calico-route plan: --netns: cannot open the network namespace \/run\/netns\/gone; there is none: the pod is gone, or the path is of another node or container\n$/,
     ],
     [
       'a file that is no namespace',

@@ -6,31 +6,10 @@ import { type CalicoPod, calicoPod } from '../support/calico.ts'
 import { changes, configure, removeNamespace, removeNamespaces } from '../support/netns.ts'
 import { calicoResult } from '../support/results.ts'
 import { add } from '../support/verbs.ts'
+import { cacheEntry, LIST, OURS } from './result-cache.ts'
 import { scratch, tool } from './tool.ts'
 
 afterEach(removeNamespaces)
-
-const OURS = { type: 'x-calico-route', routes: [{ dst: '10.50.0.0/16' }, { dst: 'fd00:10:50::/64' }] }
-const LIST = { cniVersion: '1.0.0', name: 'k8s-pod-network', plugins: [{ type: 'calico' }, OURS] }
-
-/** What libcni 1.3 writes of an ADD. */
-function cacheEntry(container: string, netns: string, result: unknown, more: object = {}): string {
-  return JSON.stringify({
-    kind: 'cniCacheV1',
-    containerId: container,
-    config: Buffer.from(JSON.stringify(LIST)).toString('base64'),
-    ifName: 'eth0',
-    networkName: LIST.name,
-    netns,
-    cniArgs: [
-      ['IgnoreUnknown', '1'],
-      ['K8S_POD_NAMESPACE', 'tenant'],
-      ['K8S_POD_NAME', container.slice(0, 3)],
-    ],
-    result,
-    ...more,
-  })
-}
 
 async function addedPod(): Promise<{ pod: CalicoPod; result: unknown }> {
   const pod = await calicoPod()
@@ -116,6 +95,17 @@ describe('x-calico-route verify of a node', () => {
     expect({ stderr, exitCode }).toEqual({ stderr: '', exitCode: 1 })
     expect(stdout).toMatch(/^[^\n]+\n$/)
     expect(stdout).toContain(`${cache.file('broken')}: unreadable: ${expected}`)
+    expect(stdout).toMatch(/; remove it if its pod is gone\n$/)
+  })
+
+  test('tells of a directory in the place of an entry in one line', async () => {
+    using cache = scratch()
+    mkdirSync(cache.file('broken'))
+    expect(await tool(['verify', '--cache', cache.directory])).toEqual({
+      exitCode: 1,
+      stdout: `${cache.file('broken')}: unreadable: is a directory; remove it if its pod is gone\n`,
+      stderr: '',
+    })
   })
 
   test('finds the namespace in another entry of the container, or in a Result, where libcni wrote none', async () => {
@@ -151,7 +141,8 @@ describe('x-calico-route verify of a node', () => {
     })
     mkdirSync(path.join(host.directory, 'run/netns'), { recursive: true })
     expect((await tool(words)).exitCode).toBe(0) // gone
-    await execa('mount', ['--rbind', '/run/netns', path.join(host.directory, 'run/netns')])
+    // A slave, or what is unmounted here would be unmounted in /run/netns, under the tests that run at the same time.
+    await execa('mount', ['--rbind', '--make-rslave', '/run/netns', path.join(host.directory, 'run/netns')])
     try {
       expect(await tool(words)).toEqual({ exitCode: 0, stdout: '', stderr: '' })
       await configure(pod.netns, 'route del 10.50.0.0/16')
@@ -161,12 +152,35 @@ describe('x-calico-route verify of a node', () => {
     }
   })
 
-  test('says where it looked when nothing is attached', async () => {
-    expect(await tool(['verify', '--cache', '/nope'])).toEqual({
-      exitCode: 0,
-      stdout: 'nothing attached with x-calico-route, by /nope\n',
-      stderr: '',
+  test('says where it looked when nothing is attached, by a path as it was typed', async () => {
+    using cache = scratch()
+    const stdout = `nothing attached with x-calico-route, by ${cache.directory}\n`
+    expect(await tool(['verify', '--cache', cache.directory])).toEqual({ exitCode: 0, stdout, stderr: '' })
+    const { stdout: relative } = await tool(['verify', '--cache', '.'], {
+      shell: `cd ${cache.directory}; exec "$@"`,
     })
+    expect(relative).toBe('nothing attached with x-calico-route, by .\n')
+  })
+
+  test.each([
+    ['--cache', '/nope', '/nope: no such file or directory'],
+    ['--cache', '/etc/passwd', '/etc/passwd: is no directory; give one with --root or --cache'],
+    ['--root', '/nope', '/nope: no such file or directory'],
+  ])('does not take %s %s for a node where all is well', async (option, directory, said) => {
+    expect(await tool(['verify', option, directory])).toEqual({
+      exitCode: 2,
+      stdout: '',
+      stderr: `x-calico-route verify: ${said}\n`,
+    })
+  })
+
+  test('takes the namespace of a process that ended for gone, also below --root', async () => {
+    using host = scratch()
+    const cache = path.join(host.directory, 'var/lib/cni/results')
+    for (const directory of [cache, path.join(host.directory, 'proc')]) mkdirSync(directory, { recursive: true })
+    writeFileSync(path.join(cache, 'one'), cacheEntry('abc', '/proc/4194305/ns/net', {}))
+    const { stdout, exitCode } = await tool(['verify', '--root', host.directory])
+    expect({ stdout, exitCode }).toEqual({ stdout: expect.stringMatching(/\nabc .* gone\n$/), exitCode: 0 })
   })
 
   test('looks at more pods than it does at once', async () => {
@@ -197,7 +211,7 @@ describe('x-calico-route verify of one pod', () => {
       exitCode: 2,
       stdout: '',
       stderr: expect.stringContaining(
-        `x-calico-route verify: --netns: cannot open the network namespace ${pod.path}; ENOENT`,
+        `x-calico-route verify: --netns: cannot open the network namespace ${pod.path}; there is none: the pod is gone`,
       ),
     })
   })

@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto'
-import { createReadStream, lstatSync } from 'node:fs'
-import { basename } from 'node:path'
+import { createReadStream, lstatSync, readdirSync, readFileSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { PLUGIN } from '../support/runtime.ts'
 import { conflist, nic, tuning, xCalicoRoute } from './conflist.ts'
 import { Containerd } from './containerd.ts'
-import { buildInstaller, filesOf, probe, runContainer } from './installer.ts'
+import { buildInstaller, filesOf, probe, runContainer, shareOf } from './installer.ts'
 import { type Attachment, REACH_SERVICE, reach, routes } from './pod.ts'
 
 const INSTALLED = '/opt/cni/bin/x-calico-route'
@@ -43,10 +44,38 @@ describe('the image', () => {
     expect(containerd.node.list('/opt/cni/bin').filter((name) => name.startsWith('.'))).toEqual([])
   }
 
-  it('holds the plugin, ip and nsenter, their libraries, and nothing else', async () => {
+  const LIBRARY = /^lib(64)?\/.*\.so(\.\d+)*$/
+  const LICENCE = /^usr\/share\/(doc|common-licenses)\//
+
+  it('holds the plugin, ip and nsenter, their libraries and licences, and nothing else', async () => {
     const files = await filesOf(containerd.node)
-    const others = files.filter((file) => !/^lib(64)?\/.*\.so(\.\d+)*$/.test(file))
+    const others = files.filter((file) => !LIBRARY.test(file) && !LICENCE.test(file))
     expect(others.map((file) => basename(file)).sort()).toEqual(['ip', 'nsenter', 'run', 'x-calico-route'])
+  })
+
+  it('tells of everything in it under which licence it is, and where its source is', async () => {
+    const share = containerd.node.path(await shareOf(containerd.node))
+    const read = (file: string) => readFileSync(`${share}/${file}`, 'utf8')
+    expect(read('doc/x-calico-route/LICENSES.txt')).toBe(readFileSync(join(dirname(PLUGIN), 'LICENSES.txt'), 'utf8'))
+
+    const packages = readdirSync(`${share}/doc`).filter((name) => name !== 'x-calico-route')
+    const files = (await filesOf(containerd.node)).filter((file) => LIBRARY.test(file) || /\/(ip|nsenter)$/.test(file))
+    for (const file of files) {
+      // of this machine, whose files they are
+      const { stdout } = await execa('dpkg-query', ['-S', `*/${basename(file)}`])
+      const owners = stdout.split('\n').map((line) => line.replace(/:.*/, ''))
+      expect(
+        owners.filter((owner) => packages.includes(owner)),
+        file,
+      ).not.toEqual([])
+    }
+    for (const name of packages) {
+      expect(read(`doc/${name}/source`)).toMatch(
+        /^\S+ \S+: source https:\/\/snapshot\.debian\.org\/package\/[a-z0-9.+-]+\/[^/\s]+\/\n$/,
+      )
+      const references = read(`doc/${name}/copyright`).matchAll(/\/usr\/share\/(common-licenses\/[\w.-]*\w)/g)
+      for (const [, licence = ''] of references) expect(read(licence), `${name}: ${licence}`).toMatch(/licen[cs]e/i)
+    }
   })
 
   it('puts the plugin onto a node, and a pod there gets its routes', async () => {
@@ -97,9 +126,58 @@ describe('the image', () => {
 
     await removePlugin()
     await until(isInstalled)
-    await containerd.ctr(['tasks', 'kill', '--signal', 'SIGTERM', 'stay'])
-    await until(async () => expect((await containerd.ctr(['tasks', 'list'])).stdout).toMatch(/^stay .*STOPPED$/m))
+    await end('stay')
   })
+
+  it('stays also where nobody takes what it says', async () => {
+    await removePlugin()
+    expect(await runContainer(containerd, 'stay', '--detach', '--null-io')).toMatchObject({ exitCode: 0 })
+    await until(isInstalled)
+    await removePlugin()
+    await until(isInstalled)
+    await end('stay')
+  })
+
+  it('uninstalls from a node as soon as no pod there and no configuration needs the plugin', async () => {
+    expect((await runContainer(containerd, 'install', '--rm')).exitCode).toBe(0)
+    await runPod('last')
+    const { exitCode, stderr } = await runContainer(
+      containerd,
+      'uninstall',
+      '--detach',
+      '--log-uri',
+      'file:///run/un.log',
+    )
+    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' })
+    await until(async () =>
+      expect(containerd.node.read('/run/un.log')).toMatch(/is still in use: .*0\.conflist names it; .*eth0 of /),
+    )
+    expect(await capabilitiesOf('uninstall')).toBe(CAP_SYS_CHROOT)
+    expect(await probe(containerd, 'uninstall')).toMatchObject({
+      exitCode: 2,
+      stderr: expect.stringContaining('eth0 of '),
+    })
+    await isInstalled()
+
+    await containerd.configure(conflist('k8s-pod-network', '1.0.0', nic.calico, tuning))
+    expect(await probe(containerd, 'uninstall')).toMatchObject({
+      exitCode: 2,
+      stderr: expect.not.stringContaining('conflist'),
+    })
+    for (const id of await containerd.cri.sandboxes()) await containerd.cri.stopSandbox(id)
+    await until(async () => expect(containerd.node.list('/opt/cni/bin')).not.toContain('x-calico-route'))
+    expect(await probe(containerd, 'uninstall')).toMatchObject({ exitCode: 0, stderr: '' })
+    await end('uninstall')
+  })
+
+  /** As kubelet ends it; the container must obey the signal. */
+  const end = async (container: string) => {
+    await containerd.ctr(['tasks', 'kill', '--signal', 'SIGTERM', container])
+    await until(async () => {
+      expect((await containerd.ctr(['tasks', 'list'])).stdout).toMatch(new RegExp(`^${container} .*STOPPED$`, 'm'))
+    })
+    await containerd.ctr(['containers', 'delete', container])
+  }
 
   const capabilitiesOf = async (container: string) => {
     const { stdout } = await containerd.ctr(['tasks', 'list'])
@@ -109,7 +187,9 @@ describe('the image', () => {
   }
 })
 
-const CAP_SYS_ADMIN = (1n << 21n).toString(16).padStart(16, '0')
+const mask = (capability: bigint) => (1n << capability).toString(16).padStart(16, '0')
+const CAP_SYS_CHROOT = mask(18n)
+const CAP_SYS_ADMIN = mask(21n)
 
 /** Longer than the container takes to look again. */
 async function until(expectation: () => Promise<void>): Promise<void> {

@@ -1,7 +1,8 @@
 /**
- * The image that the Dockerfile makes, and the containers of the DaemonSet in it, without Kubernetes: what kubelet would
- * ask of the runtime is read from daemonset.yaml and handed to `ctr`.
+ * The image that the Dockerfile makes, and the containers of the DaemonSets in it, without Kubernetes: what kubelet would
+ * ask of the runtime is read from their manifests and handed to `ctr`.
  */
+import { dirname } from 'node:path'
 import { containerOf, hostPathOf, pod } from '../support/daemonset.ts'
 import { PLUGIN } from '../support/runtime.ts'
 import type { Containerd } from './containerd.ts'
@@ -10,13 +11,15 @@ import { local, type Ran, type TestNode } from './node.ts'
 const IMAGE = 'localhost/x-calico-route:e2e'
 const ARCHIVE = '/run/installer.tar'
 
-// A Debian to build on, of this machine's own files: what the Dockerfile calls, and the libraries that Debian's own image has.
+// A Debian to build on, of this machine's own files: what the Dockerfile calls, the libraries that Debian's own image has, and
+// what that says of its packages.
 const BASE = `
 cd /run
-tools=$(command -v sh bash cp grep ip ln mkdir nsenter readlink sort)
+tools=$(command -v sh bash cp dpkg-query grep ip ln mkdir nsenter readlink sort)
 libraries=$(ldd "$PLUGIN" $tools | grep -o '/lib[^ ]*' | sort -u | sed 's#^#/usr#')
 tar -cf base.tar -C / bin lib lib64 sbin
-tar -rhf base.tar -C / --hard-dereference $(printf '.%s ' $tools $libraries $(command -v ldd))
+tar -rhf base.tar -C / --hard-dereference $(printf '.%s ' $tools $libraries $(command -v ldd) /usr/share/doc/*/copyright)
+tar -rf base.tar -C / usr/share/common-licenses var/lib/dpkg/status var/lib/dpkg/info
 podman $STORAGE import -q base.tar localhost/base
 rm base.tar
 `
@@ -25,7 +28,7 @@ rm base.tar
 const BUILD = `
 mkdir -p /run/context/dist
 cp "$PROJECT/Dockerfile" "$PROJECT/.dockerignore" /run/context
-cp "$PLUGIN" /run/context/dist/x-calico-route
+cp "$PLUGIN" "$BUILT/LICENSES.txt" /run/context/dist
 podman $STORAGE build -q --isolation=chroot --build-arg BASE=localhost/base --build-arg PLUGIN=dist \
   -t ${IMAGE} /run/context
 podman $STORAGE save -q --format docker-archive -o ${ARCHIVE} ${IMAGE}
@@ -39,6 +42,7 @@ export async function buildInstaller(containerd: Containerd): Promise<void> {
   const env = {
     PATH: '/usr/sbin:/usr/bin',
     PLUGIN,
+    BUILT: dirname(PLUGIN),
     PROJECT: local('../..'),
     STORAGE: '--root /run/podman/storage --runroot /run/podman/run --storage-driver vfs',
   }
@@ -52,6 +56,14 @@ export async function filesOf(node: TestNode): Promise<string[]> {
   const list = `for layer; do tar -xOf ${ARCHIVE} "$layer" | tar -t; done`
   const { stdout } = await node.run(['sh', '-ec', list, 'sh', ...manifest.Layers])
   return stdout.split('\n').filter((file) => file !== '' && !file.endsWith('/'))
+}
+
+/** Puts the image's /usr/share on the node. @returns its path there */
+export async function shareOf(node: TestNode): Promise<string> {
+  const [manifest] = JSON.parse(await unpacked(node, 'manifest.json')) as [{ Layers: string[] }]
+  const unpack = `mkdir -p /run/image; for layer; do tar -xOf ${ARCHIVE} "$layer" | tar -x -C /run/image usr/share; done`
+  await node.run(['sh', '-ec', unpack, 'sh', ...manifest.Layers])
+  return '/run/image/usr/share'
 }
 
 /** `args` of a pod follow it. ctr, unlike kubelet, leaves it out where a command is given. */
@@ -71,7 +83,7 @@ const OF_CTR = (
   'AUDIT_WRITE'
 ).split(' ')
 
-/** Runs a container of the DaemonSet as kubelet has it run. With --detach in `flags`: returns when it is started. */
+/** Runs a container of a DaemonSet as kubelet has it run. With --detach in `flags`: returns when it is started. */
 export async function runContainer(containerd: Containerd, name: string, ...flags: string[]): Promise<Ran> {
   const { node } = containerd
   const { args, resources, securityContext, volumeMounts } = containerOf(name)

@@ -1,4 +1,4 @@
-/** conf-examples/daemonset, as far as tests look into it. */
+/** conf-examples/daemonset and what conf-examples/uninstall makes of it, as far as tests look into them. */
 import { readFileSync } from 'node:fs'
 import { parse } from 'yaml'
 
@@ -28,7 +28,7 @@ export interface DaemonSet {
         hostNetwork: boolean
         securityContext: { seccompProfile: { type: string } }
         tolerations: object[]
-        initContainers: Container[]
+        initContainers?: Container[]
         containers: Container[]
         volumes: { name: string; hostPath: { path: string; type: string } }[]
       }
@@ -38,15 +38,22 @@ export interface DaemonSet {
 
 const text = (file: string) => readFileSync(new URL(`../../conf-examples/daemonset/${file}`, import.meta.url), 'utf8')
 
-// The objects of Kubernetes have no schema here; each reader says what it takes one for.
+// Each reader says what it takes one for; whether they are valid, test/manifests.test.ts says.
 export const manifest = <T>(file: string): T => parse(text(file))
 
-export const pod = manifest<DaemonSet>('daemonset.yaml').spec.template.spec
+const daemonSet = manifest<DaemonSet>('daemonset.yaml')
 
-/** @throws Error if the pod has no such container */
+/** The pod that installs. */
+export const pod = daemonSet.spec.template.spec
+
+/** The pod that uninstalls. */
+export const uninstaller = patched(daemonSet, manifest<Operation[]>('../uninstall/uninstall.yaml')).spec.template.spec
+
+/** @throws Error if neither pod has such a container */
 export function containerOf(name: string): Container {
-  const found = [...pod.initContainers, ...pod.containers].find((container) => container.name === name)
-  if (!found) throw new Error(`daemonset.yaml has no container ${name}`)
+  const all = [pod, uninstaller].flatMap(({ initContainers = [], containers }) => [...initContainers, ...containers])
+  const found = all.find((container) => container.name === name)
+  if (!found) throw new Error(`no DaemonSet has a container ${name}`)
   return found
 }
 
@@ -55,4 +62,40 @@ export function hostPathOf(volume: string): string {
   const found = pod.volumes.find(({ name }) => name === volume)
   if (!found) throw new Error(`daemonset.yaml has no volume ${volume}`)
   return found.hostPath.path
+}
+
+interface Operation {
+  op: 'add' | 'move' | 'remove' | 'replace'
+  path: string
+  from?: string
+  value?: unknown
+}
+
+/** What Kustomize makes of a document by a JSON Patch. @see https://www.rfc-editor.org/rfc/rfc6902 */
+function patched<T extends object>(document: T, operations: readonly Operation[]): T {
+  const copy = structuredClone(document)
+  const placeOf = (path: string) => {
+    const keys = path.split('/').slice(1)
+    const last = keys.pop() ?? ''
+    const parent = keys.reduce<unknown>((value, key) => (value as Record<string, unknown>)[key], copy)
+    return { parent: parent as Record<string, unknown>, last }
+  }
+  const remove = (path: string) => {
+    const { parent, last } = placeOf(path)
+    const value = parent[last]
+    if (value === undefined) throw new Error(`nothing to patch at ${path}`)
+    if (Array.isArray(parent)) parent.splice(Number(last), 1)
+    else delete parent[last]
+    return value
+  }
+  const add = (path: string, value: unknown) => {
+    const { parent, last } = placeOf(path)
+    if (Array.isArray(parent)) parent.splice(Number(last), 0, value)
+    else parent[last] = value
+  }
+  for (const { op, path, from = path, value } of operations) {
+    const removed = op === 'add' ? undefined : remove(from)
+    if (op !== 'remove') add(path, op === 'move' ? removed : value)
+  }
+  return copy
 }

@@ -1,14 +1,18 @@
-/** Installs of the real executable, into a directory of a test's own. */
+/** Directories of plugins to install into, and what is in them before and after. */
 import { createHash } from 'node:crypto'
 import { createReadStream, mkdirSync, mkdtempSync, readdirSync } from 'node:fs'
 import { appendFile, chmod, copyFile, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { pipeline } from 'node:stream/promises'
-import { execa } from 'execa'
 import { onTestFinished } from 'vitest'
 import { PLUGIN } from '../support/runtime.ts'
+import { tool } from './tool.ts'
 
 export const NAME = 'x-calico-route'
+
+/** What the executable says of itself, and its digest. */
+export const VERSION = (await tool(['--version'])).stdout.trim()
+export const DIGEST = await sha256(PLUGIN)
 
 /** In memory: the sandbox has a tmpfs on /run. An executable has 110 MB, and each install writes it to the disk. */
 export function temporaryDirectory(): string {
@@ -22,36 +26,6 @@ export function pluginDirectory(): { bin: string; file: string } {
   const bin = path.join(temporaryDirectory(), 'bin')
   mkdirSync(bin)
   return { bin, file: path.join(bin, NAME) }
-}
-
-interface Via {
-  readonly executable?: string
-  /** A shell command in which "$@" starts the tool. Its mounts end with it. */
-  readonly shell?: string
-}
-
-/** Starts the tool, with nothing in its environment but PATH. */
-export function starting(words: readonly string[], { executable = PLUGIN, shell }: Via = {}) {
-  const [command = '', ...args] =
-    shell === undefined ? [executable] : ['unshare', '--mount', 'sh', '-ec', shell, 'sh', executable]
-  return execa(command, [...args, ...words], {
-    env: { PATH: process.env.PATH },
-    extendEnv: false,
-    input: '',
-    reject: false,
-    stripFinalNewline: false,
-  })
-}
-
-/** Runs the tool to its end. */
-export async function tool(words: readonly string[], via: Via = {}) {
-  const { exitCode, stdout, stderr } = await starting(words, via)
-  return { exitCode, stdout, stderr }
-}
-
-/** The version that the executable gives itself. */
-export async function versionOf(executable = PLUGIN): Promise<string> {
-  return (await tool(['--version'], { executable })).stdout.trim()
 }
 
 /**
