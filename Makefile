@@ -53,7 +53,7 @@ demo: build ## show the main job on a pod of this machine's own kernel
 test: lint test-unit test-executable test-cli test-netns test-faults test-fuzz test-conformance ## everything that needs no container runtime
 
 .PHONY: test-unit
-test-unit: setup ## what the plugin decides; no root, milliseconds
+test-unit: setup ## what the plugin decides; no root, half a minute
 	@$(call vitest,unit)
 
 .PHONY: test-executable
@@ -92,6 +92,10 @@ bench: build ## time and memory of a call, against bare Node and the shell scrip
 .PHONY: soak
 soak: build ## thousands of pods' lives, and what is left of them; CYCLES= NAMESPACES= AT_ONCE=
 	@CYCLES=$(CYCLES) NAMESPACES=$(NAMESPACES) AT_ONCE=$(AT_ONCE) $(SANDBOX) $(NODE) scripts/soak.ts
+
+.PHONY: schemas
+schemas: setup ## what the manifests are held against, again, after a change of kind/versions.env; needs Go
+	@$(NODE) scripts/schemas.ts
 
 .PHONY: kind
 kind: ## a KinD cluster with Calico, Kube-OVN, Multus, KubeVirt and the plugin, checked by packets
