@@ -85,13 +85,14 @@ export async function changeRoutes(
 
 const UNTOUCHED = "the pod's routes are as they were"
 
-/** Looks at a namespace and changes nothing. */
-export async function readRoutes<T>(netns: Netns, look: (snapshot: Snapshot) => T): Promise<T> {
+/** Looks at a namespace, at no more than `at` asks for, and changes nothing. @throws CniError 100, 103, 104, and what `look` throws */
+export async function readRoutes<T>(netns: Netns, look: (snapshot: Snapshot) => T, at: Look = LOOK): Promise<T> {
   let seen: { value: T } | undefined
-  await changeRoutes(netns, (snapshot) => {
-    seen = { value: look(snapshot) }
+  const { failure } = await converse(netns, at.questions, (answers) => {
+    seen = { value: look(at.snapshotOf(answers)) }
     return []
   })
+  if (failure) throw failedBatch([], failure, true)
   if (!seen) throw new CniError(Code.internal, 'ip: ended before it was asked')
   return seen.value
 }
@@ -161,17 +162,19 @@ function failedBatch(ops: readonly RouteOp[], { carriedOut, stderr }: Failure, u
   const said = stderr.replace(/\.$/, '')
   const op = carriedOut === undefined ? undefined : ops[carriedOut]
   if (!op) return new CniError(Code.commandFailed, `ip: stopped before the end: ${said}`)
-  const { gw, dev } = op.route
-  const unreachable =
-    op.why.startsWith('routes') &&
-    gw !== undefined &&
-    /invalid gateway|Network is unreachable|No route to host/.test(said)
-  const advice = unreachable
-    ? `; ${gw} is not reached directly through ${dev}: leave out "gw" for the next hop of ${dev} itself, or add "onlink": true`
-    : ''
   return new CniError(
     Code.commandFailed,
-    `${op.why}: ip refused "${batchLine(op)}": ${said}${advice}`,
+    `${op.why}: ip refused "${batchLine(op)}": ${said}${adviceOn(op, said)}`,
     untouched ? UNTOUCHED : undefined,
   )
+}
+
+/** What the kernel's words mean for whoever wrote the configuration. */
+function adviceOn({ why, route: { gw, dev, src } }: RouteOp, said: string): string {
+  if (!why.startsWith('routes')) return ''
+  if (gw !== undefined && /invalid gateway|Network is unreachable|No route to host/.test(said))
+    return `; ${gw} is not reached directly through ${dev}: leave out "gw" for the next hop of ${dev} itself, or add "onlink": true`
+  if (src !== undefined && /Invalid source address/.test(said))
+    return `; the kernel may still be looking for a duplicate of ${src}: the plugin before must wait for that, or do without (nodad)`
+  return ''
 }

@@ -94,7 +94,7 @@ function planFamily(
     // Of several in one place the kernel takes the first.
     if (foreign && (!standing || inPlace.indexOf(foreign) < inPlace.indexOf(standing))) {
       plan.problems.push(
-        `ovnGateway: the pod has another default route with the same metric: ${routeText(foreign)}; set "ovnGateway": {"priority": ...}`,
+        `ovnGateway: the pod has another default route with the same metric: ${routeText(foreign)}; take it away with "defaultRoute" in the network of ${devicesOf(foreign).join(', ')}`,
       )
     } else if (!standing) {
       replaced = inPlace[0]
@@ -107,7 +107,10 @@ function planFamily(
         !copies.includes(route) &&
         !(standing ? isGateway(route, gateway) : inPlace.includes(route)),
     )
-    plan.warnings.push(...stay.map((route) => `the pod keeps another default route: ${routeText(route)}`))
+    for (const route of stay) {
+      const first = route.priority < gateway.priority ? ', which goes before that of ovnGateway' : ''
+      plan.warnings.push(`the pod keeps another default route${first}: ${routeText(route)}`)
+    }
   }
 
   if (disposition === 'demote') planDemotion(ifname, defaults.filter(isPlainDefault), gateway, snapshot, plan)

@@ -19,6 +19,12 @@ export const LOOK: Look = {
   }),
 }
 
+/** At next to nothing: only to see whether ip(8) answers as it should. */
+export const GLANCE: Look = {
+  questions: [showRoutesTo(DEFAULT_DST[4])],
+  snapshotOf: ([routes]) => ({ routes: parseAnswer(parseRoutes, routes), links: [] }),
+}
+
 /** Above so many routes ip(8) takes longer to print them all than to look for those to a few destinations. */
 const MANY_ROUTES = 1000
 const FEW_DESTINATIONS = 8

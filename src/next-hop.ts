@@ -20,9 +20,11 @@ export interface Hop {
 
 /**
  * Finds the next hop that a NIC itself has, as far as the kernel still shows it: its default route, unless we made
- * it; on a repeated ADD, when that is gone, the routes that such entries of this configuration made before; the default we
- * made or are to make; Calico's link route. What another configuration made of ours may lead where an entry of it said, so
- * only a link-local next hop is learnt from it: Calico's for IPv6, which nothing else in the kernel tells.
+ * it; when that is gone, the route that is there already, whoever made it; on a repeated ADD the other routes that such
+ * entries of this configuration made before; the default we made or are to make; Calico's link route.
+ *
+ * What another configuration made of ours may lead where an entry of it said, so only a link-local next hop is learnt
+ * from it: Calico's for IPv6, which nothing else in the kernel tells.
  * @param hints what ADD reported, by destination
  * @param gateways the default routes that `ovnGateway` asks for
  */
@@ -40,14 +42,22 @@ export function nextHops(
     .sort((a, b) => a.priority - b.priority)
   const all = unicast.filter((route) => route.protocol === PROTOCOL)
   const ours = all.filter((route) => learnt.has(placeOf(route)))
-  const oursByPlace = new Map(ours.map((route) => [placeOf(route), route]))
+  // Also another plugin's, which was just so and stayed. Of several in one place the first, which counts.
+  const dsts = new Set(config.routes.map(({ dst }) => dst))
+  const inPlace = new Map(
+    unicast
+      .filter((route) => dsts.has(route.dst) && learnt.has(placeOf(route)))
+      .reverse()
+      .map((route) => [`${route.dev} ${placeOf(route)}`, route]),
+  )
 
   return (configured, dev) => {
     const { family, dst } = configured
     const onNic = (route: Route) => route.family === family && devicesOf(route).includes(dev)
     const standing = defaults.find(onNic)
     if (standing) return standing.nexthops?.find((hop) => hop.dev === dev) ?? standing
-    const hop = hints.get(dst) ?? oursByPlace.get(placeOf(configured)) ?? ours.find(onNic) ?? gateways.find(onNic)
+    const present = inPlace.get(`${dev} ${placeOf(configured)}`)
+    const hop = hints.get(dst) ?? present ?? ours.find(onNic) ?? gateways.find(onNic)
     if (hop) return hop
     if (unicast.some((route) => onNic(route) && route.dst === `${CALICO_GATEWAY}/32`)) return { gw: CALICO_GATEWAY }
     return all.find(

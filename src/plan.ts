@@ -65,6 +65,7 @@ export function planAdd(
   const defaults = planDefaults(config, ifname, snapshot, reported)
   const learn = nextHops(config, snapshot, hints, defaults.gateways)
   const ops: RouteOp[] = []
+  const surplus: RouteOp[] = []
   const routes: AppliedRoute[] = []
   const problems: string[] = []
   for (const configured of config.routes) {
@@ -83,9 +84,9 @@ export function planAdd(
       others.shift()
       ops.push({ op: 'replace', route, why: configured.key })
     }
-    ops.push(...others.map((old): RouteOp => ({ op: 'del', route: old, why: configured.key })))
+    surplus.push(...others.map((old): RouteOp => ({ op: 'del', route: old, why: configured.key })))
   }
-  ops.push(...defaults.ops)
+  ops.push(...defaults.ops, ...surplus)
   problems.push(...defaults.problems)
   if (config.kubevirt && problems.length === 0) problems.push(...kubevirtProblems(afterwards(snapshot, ops), ifname))
   const gateways = defaults.gateways.filter((route) => route.dev === ifname)

@@ -133,7 +133,7 @@ describe('ovnGateway: auto on the NIC of Calico', () => {
     const foreign = route(4, '0.0.0.0/0', { gw: '172.16.3.2', dev: 'net2' })
     expect(add(conf, 'eth0', pod(PARKED4, foreign))).toEqual({
       problems: [
-        'ovnGateway: the pod has another default route with the same metric: 0.0.0.0/0 via 172.16.3.2 dev net2 proto 3; set "ovnGateway": {"priority": ...}',
+        'ovnGateway: the pod has another default route with the same metric: 0.0.0.0/0 via 172.16.3.2 dev net2 proto 3; take it away with "defaultRoute" in the network of net2',
       ],
     })
   })
@@ -299,7 +299,7 @@ describe('several defaults in one place', () => {
     const learnt = { ...DEFAULT6, gw: 'fe80::1', protocol: 9 }
     const third = { ...OVN6, gw: 'fd00:10:0:2::1', dev: 'net2' }
     expect(planAdd(parseConfig(address6), 'eth0', pod(learnt, third)).problems).toEqual([
-      'ovnGateway: the pod has another default route with the same metric: ::/0 via fd00:10:0:2::1 dev net2 proto 3 metric 1024; set "ovnGateway": {"priority": ...}',
+      'ovnGateway: the pod has another default route with the same metric: ::/0 via fd00:10:0:2::1 dev net2 proto 3 metric 1024; take it away with "defaultRoute" in the network of net2',
     ])
   })
 
@@ -317,9 +317,16 @@ describe('several defaults in one place', () => {
   it('one that comes before the one that stands takes the packets: refused', () => {
     expect(add({ ...address4, defaultRoute: 'keep' }, 'eth0', pod(DEFAULT4, OVN4))).toEqual({
       problems: [
-        'ovnGateway: the pod has another default route with the same metric: 0.0.0.0/0 via 169.254.1.1 dev eth0 proto 3; set "ovnGateway": {"priority": ...}',
+        'ovnGateway: the pod has another default route with the same metric: 0.0.0.0/0 via 169.254.1.1 dev eth0 proto 3; take it away with "defaultRoute" in the network of eth0',
       ],
     })
+  })
+
+  it('one of a lower metric goes before the one asked for, which the warning says', () => {
+    const behind = { defaultRoute: 'keep', ovnGateway: { ipv4: '10.0.1.1', dev: 'net1', priority: 100 } }
+    expect(add(behind, 'eth0', pod(DEFAULT4)).warnings).toEqual([
+      'the pod keeps another default route, which goes before that of ovnGateway: 0.0.0.0/0 via 169.254.1.1 dev eth0 proto 3',
+    ])
   })
 
   it('are demoted each, and the last one demoted is restored', () => {

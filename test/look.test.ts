@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { CniError } from '../src/errors.ts'
-import { LOOK, lookAgain } from '../src/look.ts'
+import { GLANCE, LOOK, lookAgain } from '../src/look.ts'
 import type { Route, RouteOp, Snapshot } from '../src/route.ts'
 
 const to = (dst: string, gw = '169.254.1.1'): Route => ({
@@ -57,5 +57,12 @@ describe('the second look', () => {
     const look = lookAgain(podWith(1001), adding('10.50.0.0/16'))
     expect(() => look.snapshotOf(['[]', '[]'])).toThrow(CniError)
     expect(() => LOOK.snapshotOf(['[]'])).toThrow(/answered something else than JSON/)
+  })
+})
+
+describe('a glance', () => {
+  it('is at the default route alone, however many others a node has', () => {
+    expect(GLANCE.questions).toEqual(['route show table all exact 0.0.0.0/0'])
+    expect(() => GLANCE.snapshotOf(['default via 10.0.0.1 dev eth0'])).toThrow(/iproute2 5\.3 or newer/)
   })
 })

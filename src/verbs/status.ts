@@ -1,20 +1,21 @@
 import { readRoutes } from '../change.ts'
 import { parseConfig } from '../config.ts'
 import { CniError, Code } from '../errors.ts'
+import { GLANCE } from '../look.ts'
 import { missingCapabilities, withNetns } from '../netns.ts'
 import type { Request } from '../request.ts'
 import type { Outcome } from './outcome.ts'
 
 /**
- * Tells whether ADD could do its work on this node: does what ADD does first, reading the routes of a namespace, in
- * our own.
+ * Tells whether ADD could do its work on this node: does what ADD does first, asking ip(8) in a namespace, in our own. Only
+ * for its default route: a node can have a million others.
  * @throws CniError 50, or 7 for a configuration that ADD would refuse
  * @see https://github.com/containernetworking/cni/blob/main/SPEC.md#status-check-plugin-status
  */
 export async function status(request: Request & { verb: 'STATUS' }): Promise<Outcome> {
   parseConfig(request.conf)
   try {
-    await withNetns('/proc/self/ns/net', (netns) => readRoutes(netns, () => undefined))
+    await withNetns('/proc/self/ns/net', (netns) => readRoutes(netns, () => undefined, GLANCE))
   } catch (error) {
     if (!(error instanceof CniError)) throw error
     throw new CniError(Code.notAvailable, error.message, error.details, error)

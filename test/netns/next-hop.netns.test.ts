@@ -102,6 +102,20 @@ describe('the next hop of a route without gw and scope is learnt', () => {
     expect((await routes(pod.netns)).filter((route) => route.includes('proto 142'))).toEqual(kernel)
   })
 
+  test('from the same route, made by another plugin, when the default is gone', async () => {
+    const pod = await calicoPod({ families: [4] })
+    const nic = await ovnNic(pod)
+    await configure(
+      pod.netns,
+      'route del default\nroute add default via 10.0.1.1 dev net1\nroute add 10.50.0.0/16 via 10.0.1.1 dev net1',
+    )
+    const config = { routes: [{ dst: '10.50.0.0/16' }], prevResult: nic.result }
+    const result = await add(nic, config)
+    expect(result.routes).toContainEqual({ dst: '10.50.0.0/16', gw: '10.0.1.1' })
+    expect(await routes(pod.netns)).toContain('10.50.0.0/16 via 10.0.1.1 dev net1')
+    expect(await add(nic, config)).toEqual(result)
+  })
+
   test('from Calico’s link route, when nothing else is left', async () => {
     const pod = await calicoPod({ families: [4] })
     await configure(pod.netns, 'route del default')

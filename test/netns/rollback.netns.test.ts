@@ -34,6 +34,21 @@ describe('an ADD that the kernel refuses half-way leaves the pod as it was', () 
     expect(after).toBe(before)
   })
 
+  test('when its source address is not certain yet, which the message explains', async () => {
+    const pod = await calicoPod()
+    await configure(
+      pod.netns,
+      `sysctl net.ipv6.conf.eth0.accept_dad=1
+      sysctl net.ipv6.conf.eth0.dad_transmits=30
+      addr add fd00:10:199::9/128 dev eth0`,
+    )
+    const config = { routes: [{ dst: 'fd00:10:50::/64', src: 'fd00:10:199::9' }], prevResult: calicoResult(pod) }
+    expect(await fails('ADD', pod, config)).toMatchObject({
+      code: 100,
+      msg: expect.stringMatching(/Invalid source address; .* a duplicate of fd00:10:199::9: .*nodad/),
+    })
+  })
+
   test('when a thousand routes came before it', async () => {
     const pod = await calicoPod()
     const many = Array.from({ length: 1000 }, (_, i) => ({ dst: `10.${100 + (i >> 8)}.${i & 255}.0/24` }))
