@@ -249,8 +249,10 @@ function isGateway(route: Route, gateway: Route): boolean {
 
 function isOnLink(gw: string, dev: string, snapshot: Snapshot): boolean {
   if (isLinkLocal(gw)) return true
+  // Not what a default route makes on-link, which may be about to go.
   return snapshot.routes.some(
     (route) =>
+      !isMainDefault(route) &&
       route.table === MAIN_TABLE &&
       route.type === UNICAST &&
       route.dev === dev &&

@@ -158,6 +158,13 @@ describe('ovnGateway on the NIC of Kube-OVN', () => {
     expect(add({ ovnGateway: 'auto' }, 'net1', pod(...routes), gateways).defaults).toEqual([expected])
   })
 
+  it('is not on-link by what is about to go', () => {
+    const onLink = route(4, '0.0.0.0/0', { dev: 'net1' })
+    expect(add({ ovnGateway: '10.9.9.1' }, 'net1', pod(onLink)).problems).toEqual([
+      expect.stringMatching(/^ovnGateway: 10\.9\.9\.1 is not on-link on net1; .*"onlink": true$/),
+    ])
+  })
+
   it('takes an address, a priority and another NIC', () => {
     expect(add({ ovnGateway: '10.0.1.1' }, 'net1', pod()).defaults).toEqual([
       '0.0.0.0/0 via 10.0.1.1 dev net1 proto 143',
