@@ -1,5 +1,5 @@
 import { execa } from 'execa'
-import { CALICO, type CalicoPod, POD, POD_MAC } from '../../test/support/calico.ts'
+import { type CalicoPod, configurePod, POD_MAC } from '../../test/support/calico.ts'
 import { configure, createNamespaces, netnsPath, removeNamespace, routes } from '../../test/support/netns.ts'
 import type { Configuration } from './configurations.ts'
 
@@ -31,22 +31,9 @@ export async function createPod(node: string, number: number, { families, second
     link set ${hostVeth(number)} up
     ${second ? `link add ovn${number} type veth peer name net1 netns ${pod}\nlink set ovn${number} up` : ''}`,
   )
-  const wiring = {
-    4: `
-      route add ${CALICO[4]} dev eth0 scope link
-      route add default via ${CALICO[4]} dev eth0
-      addr add ${POD[4]}/32 dev eth0`,
-    6: `
-      route add ::/0 via ${CALICO[6]} dev eth0
-      addr add ${POD[6]}/128 dev eth0 nodad`,
-  }
-  await configure(
-    pod,
-    `
-    link set eth0 up
-    ${families.map((family) => wiring[family]).join('')}
-    ${second ? 'link set net1 up\naddr add 10.0.1.11/24 dev net1\naddr add fd00:10:0:1::11/64 dev net1 nodad' : ''}`,
-  )
+  await configurePod(pod, families)
+  if (second)
+    await configure(pod, 'link set net1 up\naddr add 10.0.1.11/24 dev net1\naddr add fd00:10:0:1::11/64 dev net1 nodad')
   const before = await routes(pod)
   return { netns: pod, path: netnsPath(pod), ifname: 'eth0', families, node, underlay: node, number, before }
 }

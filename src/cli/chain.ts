@@ -4,7 +4,7 @@ import { CniError } from '../errors.ts'
 import { effectiveConfig } from '../overrides.ts'
 import { isObject, type NetConf, parseRequest } from '../request.ts'
 import { parsePrevResult } from '../result.ts'
-import type { Configuration } from './documents.ts'
+import type { Configuration, Entry } from './documents.ts'
 import { type Say, sayProblem } from './finding.ts'
 import { hints } from './hints.ts'
 import type { Path } from './json.ts'
@@ -12,12 +12,6 @@ import { KEY_NAMES } from './keys.ts'
 import type { Placed } from './position.ts'
 
 export const OURS = 'x-calico-route'
-
-/** One place of a configuration that names this plugin, with what a runtime would hand over there, less prevResult. */
-export interface Entry {
-  readonly path: Path
-  readonly conf: NetConf
-}
 
 /** The types of the plugins that a configuration calls, in their order. */
 export function typesOf({ placed }: Configuration): string[] {

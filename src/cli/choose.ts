@@ -1,7 +1,8 @@
 import { CniError } from '../errors.ts'
-import { type Entry, entriesOf, networkOf, OURS } from './chain.ts'
-import type { Terminal } from './command.ts'
-import { Trouble } from './command.ts'
+import { entriesOf, networkOf, OURS } from './chain.ts'
+
+import { type Terminal, Trouble } from './command.ts'
+import type { Entry } from './documents.ts'
 import { nameOf, readContents } from './files.ts'
 import { OUTPUT } from './output.ts'
 

@@ -1,4 +1,4 @@
-import { isObject } from '../request.ts'
+import { isObject, type NetConf } from '../request.ts'
 import { type Finding, type Say, sayer } from './finding.ts'
 import { JsonProblem, type Path, parseJson } from './json.ts'
 import { below, type Placed, type Position, pathText, placedJson, positionsIn } from './position.ts'
@@ -9,6 +9,12 @@ export interface Configuration {
   /** `kube-system/calico-underlay` of a NetworkAttachmentDefinition. */
   readonly attachmentDefinition?: string
   readonly placed: Placed
+}
+
+/** One place of a configuration that names this plugin, with what a runtime would hand over there, less prevResult. */
+export interface Entry {
+  readonly path: Path
+  readonly conf: NetConf
 }
 
 /** What a file holds. */

@@ -1,7 +1,22 @@
 import type { CniError } from '../errors.ts'
+import type { RouteOp } from '../route.ts'
 import type { DhcpPreview } from './dhcp.ts'
 import { painter, printable } from './paint.ts'
-import type { Plan } from './plan.ts'
+import type { DiffLine } from './route-diff.ts'
+
+/** What a call would do. */
+export interface Plan {
+  readonly verb: 'ADD' | 'DEL'
+  readonly ifname: string
+  readonly ops: readonly RouteOp[]
+  readonly batch: readonly string[]
+  readonly diff: readonly DiffLine[]
+  readonly result?: unknown
+  /** Where the Result's beginning, prevResult, is from. */
+  readonly prevResultFrom?: string
+  readonly dhcp?: DhcpPreview
+  readonly warnings: readonly string[]
+}
 
 /** A plan for people to read. */
 export function planText(

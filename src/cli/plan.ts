@@ -14,12 +14,12 @@ import { decideDel } from '../verbs/del.ts'
 import { refuseUnwritable } from '../verbs/refusals.ts'
 import { chooseEntry, inWordsOfOptions, POD } from './choose.ts'
 import { type Command, Exit, Trouble } from './command.ts'
-import { type DhcpPreview, dhcpPreview } from './dhcp.ts'
+import { dhcpPreview } from './dhcp.ts'
 import { reading } from './files.ts'
 import { outputOf } from './output.ts'
-import { planText, refusalText } from './plan-text.ts'
+import { type Plan, planText, refusalText } from './plan-text.ts'
 import { CACHES, readCaches } from './result-cache.ts'
-import { type DiffLine, diffRoutes } from './route-diff.ts'
+import { diffRoutes } from './route-diff.ts'
 import { savedSnapshot } from './saved-routes.ts'
 
 const HELP = `Usage: x-calico-route plan --netns PATH --ifname IF [OPTION…] FILE
@@ -47,20 +47,6 @@ Exit status: 0 the plan is shown, 1 the plugin would refuse, 2 the question coul
 
 Example: x-calico-route plan --netns /var/run/netns/pod --ifname eth0 network.yaml
 `
-
-/** What a call would do. */
-export interface Plan {
-  readonly verb: 'ADD' | 'DEL'
-  readonly ifname: string
-  readonly ops: readonly RouteOp[]
-  readonly batch: readonly string[]
-  readonly diff: readonly DiffLine[]
-  readonly result?: unknown
-  /** Where the Result's beginning, prevResult, is from. */
-  readonly prevResultFrom?: string
-  readonly dhcp?: DhcpPreview
-  readonly warnings: readonly string[]
-}
 
 export const plan: Command = {
   summary: 'shows what ADD would change in a pod, and changes nothing',

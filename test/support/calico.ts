@@ -55,18 +55,19 @@ export async function calicoPod({ families = [4, 6] }: { families?: readonly Fam
   return { netns: pod, path: netnsPath(pod), ifname: 'eth0', families, node, underlay }
 }
 
-/** In Calico's order: the way to the gateway, the default route, the address. */
-async function configurePod(pod: string, families: readonly Family[]): Promise<void> {
-  const wiring = {
-    4: `
-      route add ${CALICO[4]} dev eth0 scope link
-      route add default via ${CALICO[4]} dev eth0
-      addr add ${POD[4]}/32 dev eth0`,
-    6: `
-      route add ::/0 via ${CALICO[6]} dev eth0
-      addr add ${POD[6]}/128 dev eth0 nodad`,
-  }
-  await configure(pod, `link set eth0 up ${families.map((family) => wiring[family]).join('')}`)
+const WIRING = {
+  4: `
+    route add ${CALICO[4]} dev eth0 scope link
+    route add default via ${CALICO[4]} dev eth0
+    addr add ${POD[4]}/32 dev eth0`,
+  6: `
+    route add ::/0 via ${CALICO[6]} dev eth0
+    addr add ${POD[6]}/128 dev eth0 nodad`,
+}
+
+/** In Calico's order: the link, the way to the gateway, the default route, the address. */
+export async function configurePod(pod: string, families: readonly Family[]): Promise<void> {
+  await configure(pod, `link set eth0 up ${families.map((family) => WIRING[family]).join('')}`)
 }
 
 async function configureNode(node: string, families: readonly Family[]): Promise<void> {
