@@ -15,7 +15,6 @@ import {
   RESTORED_PROTOCOL,
   type Route,
   type RouteOp,
-  restorable,
   restored,
   Scope,
   type Snapshot,
@@ -141,7 +140,7 @@ function planDemotion(
     ({ protocol, dev = ifname }) => protocol === PROTOCOL && dev !== ifname && !withDefault.has(dev),
   )
   if (attached) {
-    for (const route of restorable(here)) plan.ops.push(...swap(route, restored(route), defaults, 'defaultRoute'))
+    for (const route of here.filter(isDemoted)) plan.ops.push(...swap(route, restored(route), defaults, 'defaultRoute'))
     return
   }
   for (const route of here) {
@@ -152,8 +151,11 @@ function planDemotion(
       (copy
         ? undefined
         : `defaultRoute: the metric of ${routeText(route)} is too large to be demoted; ${keepAdvice(route)}`)
-    if (problem === undefined) plan.ops.push(...swap(route, copy, defaults, 'defaultRoute'))
-    else plan.problems.push(problem)
+    // Of several in one place the kernel takes the first.
+    const idle = here.findIndex((other) => samePlace(other, route)) < here.indexOf(route)
+    if (problem !== undefined) plan.problems.push(problem)
+    else if (idle) plan.ops.push({ op: 'del', route, why: 'defaultRoute' })
+    else plan.ops.push(...swap(route, copy, defaults, 'defaultRoute'))
   }
 }
 
@@ -164,7 +166,9 @@ function planDemotion(
 function swap(route: Route, other: Route | undefined, defaults: readonly Route[], why: string): RouteOp[] {
   const holder = other && defaults.find((present) => samePlace(present, other))
   if (!other || (holder && holder.dev !== other.dev)) return []
-  return [...(holder ? [] : [{ op: 'add', route: other, why } as const]), { op: 'del', route, why }]
+  // A copy gives way to that of a default which came later; what came back in the original's place is newer than its copy.
+  const op = holder === undefined ? 'add' : isDemoted(other) && !sameWay(holder, other) ? 'replace' : undefined
+  return [...(op === undefined ? [] : [{ op, route: other, why } as const]), { op: 'del', route, why }]
 }
 
 /** The default route that `ovnGateway` asks for; undefined if it asks for none of this family; or the problem. */
@@ -217,7 +221,10 @@ function gatewayOf(
       !byMetric.some((other) => isDemoted(other) && other.dev === route.dev && other.gw === route.gw),
   )
   if (back) return back
-  const parked = restorable(byMetric).find(fits)
+  // Where the NIC has got another default in its place since, that one counts.
+  const superseded = (route: Route) =>
+    byMetric.some((other) => other.dev === route.dev && samePlace(other, restored(route)))
+  const parked = byMetric.find((route) => isDemoted(route) && fits(route) && !superseded(route))
   if (parked) return at(restored(parked))
   if (reported !== undefined && device === ifname) {
     // Where the subnet is also on the underlay (kube-ovn's u2o), the kernel's gateway is not the reported one, and it
@@ -284,14 +291,13 @@ function keepAdvice({ family }: Route): string {
  */
 export function planDefaultsDel(gateway: Gateway | undefined, ifname: string, snapshot: Snapshot): RouteOp[] {
   const defaults = snapshot.routes.filter(isMainDefault)
-  const parked = restorable(defaults.filter(({ dev }) => dev === ifname))
   return defaults.flatMap((route): RouteOp[] => {
     const here = route.dev === ifname
     if (route.protocol === GATEWAY_PROTOCOL) {
       const ours = here || (gateway !== undefined && route.dev === gateway.dev)
       return ours ? [{ op: 'del', route, why: 'DEL' }] : []
     }
-    if (parked.includes(route)) return swap(route, restored(route), defaults, 'DEL')
+    if (isDemoted(route) && here) return swap(route, restored(route), defaults, 'DEL')
     if (route.protocol === RESTORED_PROTOCOL && !here && gateway !== undefined) {
       return swap(route, demoted(route, defaults), defaults, 'DEL')
     }

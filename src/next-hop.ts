@@ -20,8 +20,8 @@ export interface Hop {
 
 /**
  * Finds the next hop that a NIC itself has, as far as the kernel still shows it: its default route, unless we made
- * it; when that is gone, the route that is there already, whoever made it; on a repeated ADD the other routes that such
- * entries of this configuration made before; the default we made or are to make; Calico's link route.
+ * it; when that is gone, on a repeated ADD, the routes that such entries of this configuration made before; Calico's link
+ * route; the route that another plugin made to the same destination; the default we made or are to make.
  *
  * What another configuration made of ours may lead where an entry of it said, so only a link-local next hop is learnt
  * from it: Calico's for IPv6, which nothing else in the kernel tells.
@@ -57,9 +57,12 @@ export function nextHops(
     const standing = defaults.find(onNic)
     if (standing) return standing.nexthops?.find((hop) => hop.dev === dev) ?? standing
     const present = inPlace.get(`${dev} ${placeOf(configured)}`)
-    const hop = hints.get(dst) ?? present ?? ours.find(onNic) ?? gateways.find(onNic)
+    const own = present?.protocol === PROTOCOL ? present : ours.find(onNic)
+    const hop = hints.get(dst) ?? own
     if (hop) return hop
     if (unicast.some((route) => onNic(route) && route.dst === `${CALICO_GATEWAY}/32`)) return { gw: CALICO_GATEWAY }
+    const other = present ?? gateways.find(onNic)
+    if (other) return other
     return all.find(
       (route) => route.gw !== undefined && isLinkLocal(route.gw) && onNic(route) && !explicit.has(placeOf(route)),
     )

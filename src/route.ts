@@ -20,7 +20,7 @@ const DEMOTED_PRIORITY = 0xf0000000
 const SLOT = 0x1000000
 
 /**
- * The demoted copy of a default route, in the first place that none of `defaults` leading elsewhere has; undefined if
+ * The demoted copy of a default route, in the first place that none of `defaults` on another NIC has; undefined if
  * there is none.
  */
 export function demoted(route: Route, defaults: readonly Route[]): Route | undefined {
@@ -30,7 +30,7 @@ export function demoted(route: Route, defaults: readonly Route[]): Route | undef
     priority += SLOT
   ) {
     const copy = { ...route, protocol: DEMOTED_PROTOCOL, priority }
-    if (!defaults.some((other) => samePlace(other, copy) && !sameWay(other, copy))) return copy
+    if (!defaults.some((other) => samePlace(other, copy) && other.dev !== route.dev)) return copy
   }
   return undefined
 }
@@ -177,22 +177,6 @@ export function sameWay(a: Route, b: Route): boolean {
 /** True if the kernel would make no difference between two routes. */
 export function sameRoute(a: Route, b: Route): boolean {
   return samePlace(a, b) && a.protocol === b.protocol && sameWay(a, b)
-}
-
-/**
- * Those of `defaults` that are to be restored when their time comes. Of several that had one place on one NIC that is the
- * last one demoted, and none when a new default of the NIC is in that place now: the pod has moved on.
- */
-export function restorable(defaults: readonly Route[]): Route[] {
-  const parked = defaults.filter(isDemoted)
-  return parked.filter((route) => {
-    const old = restored(route)
-    return !defaults.some((other) =>
-      isDemoted(other)
-        ? other.dev === route.dev && other.priority > route.priority && samePlace(restored(other), old)
-        : other.dev === route.dev && samePlace(other, old) && !sameWay(other, old),
-    )
-  })
 }
 
 /** The interfaces a route leaves by. */

@@ -336,36 +336,28 @@ describe('several defaults in one place', () => {
     ])
   })
 
-  it('are demoted each, and the last one demoted is restored', () => {
-    const second = { ...OVN4, gw: '10.0.1.254' }
-    const demote = { defaultRoute: 'demote' }
-    const both = pod(
-      ...[OVN4, second].map((one, i) => ({ ...one, protocol: 144, priority: 0xf0000000 + i * 0x1000000 })),
-    )
-    expect(lines(demote, 'net1', PARKED4, second)).toEqual([
-      'route add 0.0.0.0/0 via 10.0.1.254 dev net1 proto 144 metric 4043309056',
-      'route del 0.0.0.0/0 via 10.0.1.254 dev net1 proto 3',
-    ])
-    expect(planDel(() => ({ routes: [] }), 'net1', both).map(batchLine)).toEqual([
-      'route add 0.0.0.0/0 via 10.0.1.254 dev net1 proto 145',
-      'route del 0.0.0.0/0 via 10.0.1.254 dev net1 proto 144 metric 4043309056',
-    ])
-    expect(add(demote, 'net1', { ...both, routes: [...both.routes, UNDERLAY4] }).defaults).toEqual([
-      '0.0.0.0/0 via 10.0.1.1 dev net1 proto 144 metric 4026531840',
-      '0.0.0.0/0 via 10.0.1.254 dev net1 proto 145',
-    ])
-    expect(add({ ovnGateway: 'auto' }, 'eth0', both).defaults).toContain('0.0.0.0/0 via 10.0.1.254 dev net1 proto 145')
+  it('are demoted to one copy, of the first, which is in effect', () => {
+    const appended = { ...OVN4, gw: '10.0.1.254' }
+    expect(add({ defaultRoute: 'demote' }, 'net1', pod(OVN4, appended))).toMatchObject({
+      lines: [
+        'route add 0.0.0.0/0 via 10.0.1.1 dev net1 proto 144 metric 4026531840',
+        'route del 0.0.0.0/0 via 10.0.1.1 dev net1 proto 3',
+        'route del 0.0.0.0/0 via 10.0.1.254 dev net1 proto 3',
+      ],
+      defaults: ['0.0.0.0/0 via 10.0.1.1 dev net1 proto 144 metric 4026531840'],
+    })
   })
 
-  it('a new one in the place of a demoted one is not pushed away by it', () => {
-    const moved = { ...OVN4, gw: '10.0.1.254' }
-    expect(planDel(() => ({ routes: [] }), 'net1', pod(PARKED4, moved))).toEqual([])
-    expect(add({ defaultRoute: 'demote' }, 'net1', pod(PARKED4, moved, UNDERLAY4)).lines).toEqual([])
-    const { lines, defaults } = add({ ovnGateway: 'auto' }, 'eth0', pod(PARKED4, moved))
-    expect({ lines, first: defaults?.at(-1) }).toEqual({
-      lines: [],
-      first: '0.0.0.0/0 via 10.0.1.254 dev net1 proto 3',
-    })
+  it('one that came after the demotion counts, not the copy', () => {
+    const later = { ...OVN4, gw: '10.0.1.254' }
+    expect(add({ defaultRoute: 'demote' }, 'net1', pod(PARKED4, later)).lines).toEqual([
+      'route replace 0.0.0.0/0 via 10.0.1.254 dev net1 proto 144 metric 4026531840',
+      'route del 0.0.0.0/0 via 10.0.1.254 dev net1 proto 3',
+    ])
+    const away = ['route del 0.0.0.0/0 via 10.0.1.1 dev net1 proto 144 metric 4026531840']
+    expect(planDel(() => ({ routes: [] }), 'net1', pod(PARKED4, later)).map(batchLine)).toEqual(away)
+    expect(add({ defaultRoute: 'demote' }, 'net1', pod(PARKED4, later, UNDERLAY4)).lines).toEqual(away)
+    expect(add({ ovnGateway: 'auto' }, 'eth0', pod(PARKED4, later)).lines).toEqual([])
   })
 })
 

@@ -237,17 +237,16 @@ export async function watchDefaults(netns: string): Promise<() => Promise<string
   const present = new Map((await defaults(netns)).map((route) => [placeOf(route), route]))
   const moments: string[] = []
   const monitor = execa('nsenter', [`--net=${netnsPath(netns)}`, 'ip', '-o', 'monitor', 'route'], { buffer: false })
-  monitor.catch(() => {}) // ends by a signal, as it should
-  let text = ''
-  const seen = (word: string, mark: () => Promise<void>) =>
-    new Promise<void>((resolve, reject) => {
-      const look = () => text.includes(word) && resolve()
-      monitor.stdout.on('data', look)
-      // The monitor may not listen yet: it is asked again until it has heard.
-      const timer = setInterval(() => mark().catch(reject), 20)
-      monitor.stdout.once('close', () => reject(new Error('ip monitor ended')))
-      monitor.stdout.on('data', () => text.includes(word) && clearInterval(timer))
-    })
+  let [text, ended] = ['', false]
+  monitor.catch(() => {}).finally(() => (ended = true)) // ends by a signal, as it should
+  // The monitor may not listen yet: it is asked again until it has heard.
+  const seen = async (word: string, mark: () => Promise<void>) => {
+    while (!text.includes(word)) {
+      if (ended) throw new Error('ip monitor ended')
+      await mark()
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+  }
   monitor.stdout.setEncoding('utf8').on('data', (chunk: string) => {
     text += chunk
   })
