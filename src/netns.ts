@@ -3,6 +3,7 @@ import { closeSync, constants, fstatSync, openSync, readFileSync, statfsSync, st
 import type { Readable, Writable } from 'node:stream'
 import { CniError, Code, messageOf, oneLine } from './errors.ts'
 import { IP } from './iproute2.ts'
+import { sleep } from './sleep.ts'
 
 /** An open network namespace. The descriptor is what is entered: the path may change its meaning at any time. */
 export interface Netns {
@@ -26,6 +27,9 @@ const ENTER = ['nsenter', '--net=/proc/self/fd/3'] as const
 const CHILD_LIMIT_MS = 10_000
 /** What waits for the kernel itself, as for a lock that a sick node never gives, cannot be killed before it gets it. */
 const KILL_LIMIT_MS = 1000
+
+/** In this time ip(8) prints some fifty routes, a quarter of what the kernel keeps for us. */
+const PACE_MS = 0.1
 
 export type WithNetns = typeof withNetns
 
@@ -149,6 +153,8 @@ export function converse(
     stdout.on('data', (chunk: string) => {
       if (!chunk.includes('\n')) {
         partial += chunk // of a long answer: not to be searched again and again
+        // ip(8) writes each route by itself: who reads them one by one wakes up thousands of times, and holds up the writer.
+        sleep(PACE_MS)
         return
       }
       const parts = (partial + chunk).split('\n')

@@ -1,6 +1,7 @@
 import { closeSync, constants, fstatSync, openSync, readSync, writeSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { CniError, Code, messageOf } from './errors.ts'
+import { sleep } from './sleep.ts'
 
 /**
  * Synchronous reads and writes of whole streams: process.stdin and process.stdout cost a plugin that lives for 30 ms a
@@ -141,8 +142,4 @@ export function writeAll(fd: number, text: string): void {
 // Whoever gave us a descriptor may have made it non-blocking.
 function isAgain(error: unknown): boolean {
   return (error as NodeJS.ErrnoException).code === 'EAGAIN'
-}
-
-function sleep(ms: number): void {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
 }
