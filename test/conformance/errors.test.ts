@@ -113,7 +113,7 @@ const impossible: Vector[] = [
     after: [{ ip: 'route del ::/0' }],
     verb: 'ADD',
     conf: { routes: [{ dst: DST }, { dst: 'fd00:10:50::/48' }] },
-    gives: error(7, /^routes\[1\].*IPv6.*eth0.*gw/),
+    gives: error(7, /^routes\[1\].*fd00:10:50::\/48.*eth0.*IPv6.*gw/),
   },
   {
     it: 'a route that stands on another interface is not taken from it',
