@@ -16,7 +16,7 @@ export interface Bounded {
 
 /** @param text JSON, as far as anybody knows; what is no JSON is found out when it is parsed */
 export function boundArgs(text: string): Bounded {
-  if (text.length <= MOST_CHARACTERS) return { text }
+  if (text.length <= MOST_CHARACTERS || !text.includes('"args"')) return { text }
   const excess = membersNamedArgs(text).filter(({ start, end }) => end - start > MOST_CHARACTERS)
   const [first] = excess
   if (!first) return { text }
