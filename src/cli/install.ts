@@ -146,6 +146,9 @@ function keeper(where: () => Promise<Place>, options: Options, terminal: Termina
       if (stat !== undefined && fingerprint(stat) === working) return
       const found = stat?.isFile() ? await identify(place, options.signal) : undefined
       if (stat === undefined || found?.is !== 'ours') {
+        // Who put another file there while we asked is seen at the next look.
+        const now = await statOf(place.file)
+        if (fingerprint(now) !== fingerprint(stat)) return
         // Nobody is there to give --force; and a node whose plugin is something else starts no pods.
         return await installInto(place, { ...options, force: true }, terminal)
       }
@@ -158,6 +161,6 @@ function keeper(where: () => Promise<Place>, options: Options, terminal: Termina
   }
 }
 
-function fingerprint({ dev, ino, size, mode, ctimeMs }: Stats): string {
-  return [dev, ino, size, mode, ctimeMs].join(' ')
+function fingerprint(stat: Stats | undefined): string {
+  return stat === undefined ? '' : [stat.dev, stat.ino, stat.size, stat.mode, stat.ctimeMs].join(' ')
 }

@@ -22,6 +22,8 @@ export interface Trace {
 
 /** ?: not every architecture has it. */
 const TRACED = 'execve,?execveat,?fork,?vfork,clone,?clone3,?open,openat,?openat2'
+/** malloc(3) asks how many processors there are when two threads happen to want memory at once. */
+const BY_CHANCE = '/sys/devices/system/cpu/online'
 const LIBRARY = /^\/etc\/ld\.so\.|\.so(\.\d+)*$/
 
 /** One call of the plugin under strace(1). `directory` is a scratch one. */
@@ -41,12 +43,13 @@ export async function traced(directory: string, call: Call): Promise<Trace> {
   const others = [...logs].filter(([id]) => id !== main && !threads.includes(id))
   const opened = [main, ...threads].flatMap((id) => matches(logs.get(id), /^open\w*\((?:\w+, )?"([^"]*)"/gm))
   const firstOfOurs = opened.findIndex((file) => !LIBRARY.test(file))
+  const ours = opened.slice(firstOfOurs).filter((file) => file !== BY_CHANCE)
   return {
     exitCode,
     stdout,
     children: others.map(([, log]) => matches(log, /^execve\w*\((?:\w+, )?"[^"]*?([^"/]+)".* = 0$/gm)),
     threads: threads.length,
-    opens: [...new Set(opened.slice(firstOfOurs).map((file) => named(file, call)))].sort(),
+    opens: [...new Set(ours.map((file) => named(file, call)))].sort(),
   }
 }
 

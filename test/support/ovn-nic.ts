@@ -250,9 +250,11 @@ export async function watchDefaults(netns: string): Promise<() => Promise<string
   monitor.stdout.setEncoding('utf8').on('data', (chunk: string) => {
     text += chunk
   })
-  await seen('192.0.2.255', () => configure(netns, `route replace ${MARKER}`))
+  // The kernel says nothing of a route that is replaced by its like.
+  const mark = (route: string) => () => configure(netns, `route add ${route}\nroute del ${route}`)
+  await seen('192.0.2.255', mark(MARKER))
   return async () => {
-    await seen('192.0.2.254', () => configure(netns, `route replace ${MARKER.replace('255', '254')}`))
+    await seen('192.0.2.254', mark(MARKER.replace('255', '254')))
     monitor.kill()
     for (const line of text.split('\n').map((one) => one.replaceAll(/ pref medium| linkdown/g, '').trim())) {
       const [, deleted, route] = /^(Deleted )?(default .*)$/.exec(line) ?? []
