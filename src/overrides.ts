@@ -54,12 +54,12 @@ function askedBy({ args }: NetConf): Readonly<Record<string, unknown>> {
   return isObject(args) && isObject(args.cni) ? args.cni : {}
 }
 
-/** True where ADD was dry, so that there is nothing to take back; false for a configuration that ADD would have refused. */
+/** True where ADD was dry, so that there is nothing to take back. Of a configuration that ADD would have refused: as it says itself. */
 export function isDry(conf: NetConf): boolean {
   if (conf.dryRun !== true && askedBy(conf).dryRun !== true) return false
   try {
     return effectiveConfig(conf).dryRun
   } catch {
-    return false
+    return conf.dryRun === true
   }
 }

@@ -1,20 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import { parseConfig } from '../src/config.ts'
-import { planRestore, unmet, unmetText } from '../src/effects.ts'
 import { batchLine } from '../src/iproute2.ts'
 import { planAdd, planDel } from '../src/plan.ts'
-import type { Route, Snapshot } from '../src/route.ts'
-import { refuseProblems } from '../src/verbs/refusals.ts'
-import { carryOut, sorted } from './support/kernel.ts'
+import type { Route } from '../src/route.ts'
+import { batch } from './support/batch.ts'
+import { carryOut } from './support/kernel.ts'
 import { refusal } from './support/refusal.ts'
-import { calicoPod, DEFAULT4, DEFAULT6, LINK4, link, route } from './support/snapshots.ts'
-
-/** The batch that ADD writes for `conf` in a pod. */
-function batch(conf: Record<string, unknown>, pod: Snapshot = calicoPod(), ifname = 'eth0'): string[] {
-  const { ops, problems } = planAdd(parseConfig(conf), ifname, pod)
-  refuseProblems(problems)
-  return ops.map(batchLine)
-}
+import { calicoPod, link, route } from './support/snapshots.ts'
 
 const OURS = { dev: 'eth0', protocol: 142 }
 const REMOVE4 = 'route del 0.0.0.0/0 via 169.254.1.1 dev eth0 proto 3'
@@ -119,77 +111,6 @@ describe('the default routes that go', () => {
   ])('refuse a default that %s', (_, more, message) => {
     const pod = { ...calicoPod(), routes: [route(4, '0.0.0.0/0', more)] }
     expect(refusal(() => batch({}, pod))).toEqual({ code: 7, message })
-  })
-})
-
-describe('the next hop of a route that names none', () => {
-  const only = (...routes: Route[]): Snapshot => ({ ...calicoPod(), routes })
-  const conf = { routes: [{ dst: '10.50.0.0/16' }] }
-
-  it('is that of the default with the lowest metric', () => {
-    const pod = only(
-      route(4, '0.0.0.0/0', { gw: '10.0.0.2', dev: 'eth0', priority: 9 }),
-      route(4, '0.0.0.0/0', { gw: '10.0.0.1', dev: 'eth0', priority: 5 }),
-    )
-    expect(batch(conf, pod)[0]).toBe('route add 10.50.0.0/16 via 10.0.0.1 dev eth0 proto 142')
-  })
-
-  it('is none after a default without gateway: the route is on-link', () => {
-    expect(batch(conf, only(route(4, '0.0.0.0/0', { dev: 'eth0' })))[0]).toBe(
-      'route add 10.50.0.0/16 dev eth0 proto 142',
-    )
-  })
-
-  it('keeps the onlink of the default', () => {
-    expect(batch(conf, only(route(4, '0.0.0.0/0', { gw: '10.9.9.9', dev: 'eth0', onlink: true })))[0]).toBe(
-      'route add 10.50.0.0/16 via 10.9.9.9 dev eth0 onlink proto 142',
-    )
-  })
-
-  it('is that of the routes that the configuration made before, when the default is gone', () => {
-    const grown = { routes: [{ dst: '10.60.0.0/16' }, { dst: '10.50.0.0/16' }] }
-    expect(batch(grown, only(route(4, '10.60.0.0/16', { ...OURS, gw: '10.0.0.1' })))).toEqual([
-      'route add 10.50.0.0/16 via 10.0.0.1 dev eth0 proto 142',
-    ])
-  })
-
-  it('is not where another configuration sent its routes, unless that is link-local, as only the next hop itself is', () => {
-    const theirs4 = route(4, '10.60.0.0/16', { ...OURS, gw: '10.7.7.1' })
-    expect(batch(conf, only(LINK4, theirs4))).toEqual(['route add 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142'])
-    const conf6 = { routes: [{ dst: 'fd00:10:50::/48' }] }
-    const theirs6 = (gw: string) => route(6, 'fd00:10:60::/48', { ...OURS, gw })
-    expect(batch(conf6, only(theirs6('fd00::1'), theirs6('fe80::1')))).toEqual([
-      'route add fd00:10:50::/48 via fe80::1 dev eth0 proto 142 metric 1024',
-    ])
-    for (const [asked, theirs] of [
-      [conf, theirs4],
-      [conf6, theirs6('fd00::1')],
-    ] as const)
-      expect(refusal(() => batch(asked, only(theirs))).code).toBe(7)
-  })
-
-  it('is not that of a route whose own entry names it', () => {
-    const two = { routes: [{ dst: '10.60.0.0/16', gw: '10.0.0.1' }, { dst: '10.50.0.0/16' }] }
-    expect(batch(two, only(LINK4, route(4, '10.60.0.0/16', { ...OURS, gw: '10.0.0.1' })))).toEqual([
-      'route add 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142',
-    ])
-  })
-
-  it("is 169.254.1.1 where Calico's link route is all that is left", () => {
-    expect(batch(conf, only(LINK4))).toEqual(['route add 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142'])
-  })
-
-  it('is never that of the other family, another interface or another plugin', () => {
-    const pod = only(
-      DEFAULT6,
-      route(4, '0.0.0.0/0', { gw: '10.0.1.1', dev: 'net1' }),
-      route(4, '10.60.0.0/16', { gw: '10.0.0.1', dev: 'eth0' }),
-    )
-    expect(refusal(() => batch(conf, pod))).toEqual({
-      code: 7,
-      message:
-        'routes[0]: no next hop to 10.50.0.0/16 is known on eth0, which has no IPv4 default route; add "gw" or "scope": "link"',
-    })
   })
 })
 
@@ -306,19 +227,6 @@ describe('what the kernel would refuse is found before', () => {
   })
 })
 
-describe('CHECK goes by the next hops that ADD reported', () => {
-  it('before those it finds', () => {
-    const found = route(4, '10.50.0.0/16', { ...OURS, gw: '10.9.9.9' })
-    const { ops } = planAdd(
-      parseConfig({ routes: [{ dst: '10.50.0.0/16' }] }),
-      'eth0',
-      { ...calicoPod(), routes: [LINK4, found] },
-      { hops: new Map([['10.50.0.0/16', { gw: '169.254.1.1' }]]) },
-    )
-    expect(ops.map(batchLine)).toEqual(['route replace 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142'])
-  })
-})
-
 describe('DEL', () => {
   const ours = route(4, '10.50.0.0/16', { ...OURS, gw: '169.254.1.1' })
   const elsewhere = route(4, '10.60.0.0/16', { gw: '10.0.1.1', dev: 'net1', protocol: 142 })
@@ -341,47 +249,5 @@ describe('DEL', () => {
 
   it('finds nothing to do in a pod without our routes', () => {
     expect(lines({})).toEqual([])
-  })
-})
-
-describe('a rollback', () => {
-  const conf = parseConfig({ routes: [{ dst: '10.50.0.0/16' }, { dst: '10.60.0.0/16' }, { dst: 'fd00:10:50::/48' }] })
-  const before = calicoPod(route(4, '10.60.0.0/16', { dev: 'eth0', gw: '169.254.1.1', mtu: 1300 }))
-  const { ops } = planAdd(conf, 'eth0', before)
-
-  it.each(Array.from({ length: ops.length + 1 }, (_, done) => done))(
-    'after %d changes leaves the pod as it was',
-    (done) => {
-      const now = carryOut(before, ops.slice(0, done))
-      const restored = carryOut(now, planRestore(before, now, ops))
-      expect(sorted(restored.routes)).toEqual(sorted(before.routes))
-    },
-  )
-
-  it('leaves alone what others changed meanwhile', () => {
-    const theirs = route(4, '10.70.0.0/16', { gw: '10.0.1.1', dev: 'net1' })
-    const now = carryOut(before, [...ops, { op: 'add', route: theirs, why: 'another plugin' }])
-    expect(sorted(carryOut(now, planRestore(before, now, ops)).routes)).toEqual(sorted([...before.routes, theirs]))
-  })
-
-  it('does not ask for routes of an interface that is gone', () => {
-    const now: Snapshot = { routes: [], links: [link('lo')] }
-    expect(planRestore(before, now, ops)).toEqual([])
-  })
-})
-
-describe('the check after the changes', () => {
-  const { ops } = planAdd(parseConfig({ routes: [{ dst: '10.50.0.0/16' }] }), 'eth0', calicoPod())
-
-  it('is content with a kernel that shows them all', () => {
-    expect(unmet(ops, carryOut(calicoPod(), ops).routes)).toEqual([])
-  })
-
-  it('names each that the kernel does not show', () => {
-    expect(unmet(ops, [DEFAULT4, DEFAULT6]).map(unmetText)).toEqual([
-      'routes[0]: no route 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142',
-      'defaultRoute: still there: 0.0.0.0/0 via 169.254.1.1 dev eth0 proto 3',
-      'defaultRoute: still there: ::/0 via fe80::ecee:eeff:feee:eeee dev eth0 proto 3 metric 1024',
-    ])
   })
 })

@@ -79,9 +79,9 @@ describe('DEL', () => {
     expect(after).toBe(before)
   })
 
-  test('with dryRun changes nothing', async () => {
+  test.each([{}, { logLevel: 7 }])('with dryRun changes nothing, whatever else is wrong: %j', async (wrong) => {
     const { pod, config } = await addedPod()
-    const { before, after } = await changes(pod.netns, () => del(pod, { ...config, dryRun: true }))
+    const { before, after } = await changes(pod.netns, () => del(pod, { ...config, dryRun: true, ...wrong }))
     expect(after).toBe(before)
   })
 

@@ -1,0 +1,49 @@
+import { describe, expect, it } from 'vitest'
+import { parseConfig } from '../src/config.ts'
+import { planRestore, unmet, unmetText } from '../src/effects.ts'
+import { planAdd } from '../src/plan.ts'
+import type { Snapshot } from '../src/route.ts'
+import { carryOut, sorted } from './support/kernel.ts'
+import { calicoPod, DEFAULT4, DEFAULT6, link, route } from './support/snapshots.ts'
+
+describe('a rollback', () => {
+  const conf = parseConfig({ routes: [{ dst: '10.50.0.0/16' }, { dst: '10.60.0.0/16' }, { dst: 'fd00:10:50::/48' }] })
+  const before = calicoPod(route(4, '10.60.0.0/16', { dev: 'eth0', gw: '169.254.1.1', mtu: 1300 }))
+  const { ops } = planAdd(conf, 'eth0', before)
+
+  it.each(Array.from({ length: ops.length + 1 }, (_, done) => done))(
+    'after %d changes leaves the pod as it was',
+    (done) => {
+      const now = carryOut(before, ops.slice(0, done))
+      const restored = carryOut(now, planRestore(before, now, ops))
+      expect(sorted(restored.routes)).toEqual(sorted(before.routes))
+    },
+  )
+
+  it('leaves alone what others changed meanwhile', () => {
+    const theirs = route(4, '10.70.0.0/16', { gw: '10.0.1.1', dev: 'net1' })
+    const now = carryOut(before, [...ops, { op: 'add', route: theirs, why: 'another plugin' }])
+    expect(sorted(carryOut(now, planRestore(before, now, ops)).routes)).toEqual(sorted([...before.routes, theirs]))
+  })
+
+  it('does not ask for routes of an interface that is gone', () => {
+    const now: Snapshot = { routes: [], links: [link('lo')] }
+    expect(planRestore(before, now, ops)).toEqual([])
+  })
+})
+
+describe('the check after the changes', () => {
+  const { ops } = planAdd(parseConfig({ routes: [{ dst: '10.50.0.0/16' }] }), 'eth0', calicoPod())
+
+  it('is content with a kernel that shows them all', () => {
+    expect(unmet(ops, carryOut(calicoPod(), ops).routes)).toEqual([])
+  })
+
+  it('names each that the kernel does not show', () => {
+    expect(unmet(ops, [DEFAULT4, DEFAULT6]).map(unmetText)).toEqual([
+      'routes[0]: no route 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142',
+      'defaultRoute: still there: 0.0.0.0/0 via 169.254.1.1 dev eth0 proto 3',
+      'defaultRoute: still there: ::/0 via fe80::ecee:eeff:feee:eeee dev eth0 proto 3 metric 1024',
+    ])
+  })
+})
