@@ -86,7 +86,8 @@ export function parseRoutes(answer: string): Route[] {
  * @see linux net/ipv6/route.c rt6_fill_node; net/ipv6/ip6_fib.c fib6_add_rt2node
  */
 function hopsOf({ nexthops = [], ...first }: Route): Route[] {
-  const { family, type, dst, table, priority } = first
+  const { family, type, dst, table, priority, from } = first
+  const place = { family, type, dst, table, priority, ...(from === undefined ? {} : { from }) }
   return nexthops.map(({ gw, dev, weight, onlink }, i) => {
     const hop = {
       ...(gw === undefined ? {} : { gw }),
@@ -94,8 +95,9 @@ function hopsOf({ nexthops = [], ...first }: Route): Route[] {
       ...(weight === 1 ? {} : { weight }),
       ...(onlink ? { onlink } : {}),
     }
-    const known = i === 0 || (dst === DEFAULT_DST[6] && dev === nexthops[0]?.dev)
-    return { ...(known ? first : { family, type, dst, table, priority, protocol: UNKNOWN_PROTOCOL }), ...hop }
+    if (i === 0) return { ...first, ...hop }
+    if (dst === DEFAULT_DST[6] && dev === nexthops[0]?.dev) return { ...first, presumed: true, ...hop }
+    return { ...place, protocol: UNKNOWN_PROTOCOL, ...hop }
   })
 }
 
@@ -225,7 +227,8 @@ const NO_WORD = /[\s"'#\\]|^$/
 function wordsOf({ op, route }: Pick<RouteOp, 'op' | 'route'>): string[] {
   const words = ['route', op, route.dst, ...(route.from === undefined ? [] : ['from', route.from]), ...hopWords(route)]
   if (route.table !== MAIN_TABLE) words.push('table', String(route.table))
-  if (route.protocol !== UNKNOWN_PROTOCOL) words.push('proto', String(route.protocol))
+  if (route.protocol !== UNKNOWN_PROTOCOL && !(op === 'del' && route.presumed))
+    words.push('proto', String(route.protocol))
   // To delete an IPv6 route without metric is to delete whichever is first.
   if (route.family === 6 || route.priority !== 0) words.push('metric', String(route.priority))
   if (route.tos !== undefined) words.push('tos', route.tos)

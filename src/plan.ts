@@ -98,7 +98,8 @@ export function planDel(
   const [here, elsewhere] = [[] as Route[], [] as Route[]]
   let others = false
   for (const route of snapshot.routes) {
-    if (route.protocol === PROTOCOL) (devicesOf(route).includes(ifname) ? here : elsewhere).push(route)
+    if (route.protocol === PROTOCOL && !route.presumed)
+      (devicesOf(route).includes(ifname) ? here : elsewhere).push(route)
     else
       others ||= (route.protocol === GATEWAY_PROTOCOL || route.protocol === RESTORED_PROTOCOL) && route.dev !== ifname
   }

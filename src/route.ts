@@ -25,12 +25,13 @@ const SLOT = 0x1000000
  */
 export function demoted(route: Route, inPlace: (route: Route) => readonly Route[]): Route | undefined {
   const own = soleDevice(route)
+  const { presumed: _, ...known } = route
   for (
     let priority = DEMOTED_PRIORITY + route.priority;
     route.priority < SLOT && priority < 2 ** 32;
     priority += SLOT
   ) {
-    const copy = { ...route, protocol: DEMOTED_PROTOCOL, priority }
+    const copy = { ...known, protocol: DEMOTED_PROTOCOL, priority }
     if (inPlace(copy).every((other) => soleDevice(other) === own)) return copy
   }
   return undefined
@@ -44,7 +45,8 @@ export const RESTORED_PROTOCOL = 145
 
 /** What a demoted route was before. */
 export function restored(route: Route): Route {
-  return { ...route, protocol: RESTORED_PROTOCOL, priority: (route.priority - DEMOTED_PRIORITY) % SLOT }
+  const { presumed: _, ...known } = route
+  return { ...known, protocol: RESTORED_PROTOCOL, priority: (route.priority - DEMOTED_PRIORITY) % SLOT }
 }
 
 /** A default route for all packets: one by type of service or source is for some only. */
@@ -107,6 +109,8 @@ export interface Route {
   readonly dev?: string
   readonly table: number
   readonly protocol: number
+  /** The protocol is that of the first next hop of the IPv6 multipath route that this one is shown in; we take it for its own. */
+  readonly presumed?: boolean
   /** The metric. */
   readonly priority: number
   /** Only for packets with this type of service (IPv4). */
@@ -215,8 +219,12 @@ function sameHops({ nexthops: a }: Route, { nexthops: b }: Route): boolean {
  */
 export function sameRoute(a: Route, b: Route): boolean {
   if (!samePlace(a, b)) return false
-  if (a.protocol === b.protocol) return a.protocol === UNKNOWN_PROTOCOL ? sameHop(a, b) : sameWay(a, b)
-  return (a.protocol === UNKNOWN_PROTOCOL || b.protocol === UNKNOWN_PROTOCOL) && a.type === b.type && sameHop(a, b)
+  if (isUnsure(a) || isUnsure(b)) return a.type === b.type && sameHop(a, b)
+  return a.protocol === b.protocol && sameWay(a, b)
+}
+
+function isUnsure({ protocol, presumed }: Route): boolean {
+  return protocol === UNKNOWN_PROTOCOL || presumed === true
 }
 
 /** The interfaces a route leaves by. */

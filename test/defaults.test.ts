@@ -254,8 +254,8 @@ describe('DEL', () => {
 
   it('of the NIC that was demoted restores it', () => {
     expect(del({}, 'net1', pod(PARKED4, PARKED6))).toEqual([
-      '0.0.0.0/0 via 10.0.1.1 dev net1 proto 145',
-      '::/0 via fd00:10:0:1::1 dev net1 proto 145 metric 1024',
+      '0.0.0.0/0 via 10.0.1.1 dev net1 proto 3',
+      '::/0 via fd00:10:0:1::1 dev net1 proto 3 metric 1024',
     ])
   })
 })

@@ -99,7 +99,7 @@ describe('an IPv6 default over two NICs', () => {
     expect(defaults).toEqual([routeText(DEFAULT6), '::/0 via fd00:10:0:1::1 dev net1 proto 144 metric 4026532864'])
     expect(del(conf, 'net1', after)).toEqual([
       routeText(DEFAULT6),
-      '::/0 via fd00:10:0:1::1 dev net1 proto 145 metric 1024',
+      '::/0 via fd00:10:0:1::1 dev net1 proto 3 metric 1024',
     ])
   })
 
@@ -126,7 +126,7 @@ describe('an IPv6 default over two NICs', () => {
     expect(add(away, 'net1', pod(OVN6, SECOND6)).lines).toEqual([
       'route append ::/0 via fd00:10:0:1::7 dev net1 proto 143 metric 1024',
       'route del ::/0 via fd00:10:0:1::1 dev net1 proto 3 metric 1024',
-      'route del ::/0 via fd00:10:0:1::2 dev net1 proto 3 metric 1024',
+      'route del ::/0 via fd00:10:0:1::2 dev net1 metric 1024',
     ])
   })
 })
@@ -144,9 +144,9 @@ describe('a default over several next hops of one NIC', () => {
       '::/0 via fd00:10:0:1::2 dev net1 proto 144 metric 4026532864',
     ])
     expect(del(demote, 'net1', after)).toEqual([
-      `0.0.0.0/0 proto 145 ${hops}`,
-      '::/0 via fd00:10:0:1::1 dev net1 proto 145 metric 1024',
-      '::/0 via fd00:10:0:1::2 dev net1 proto 145 metric 1024',
+      `0.0.0.0/0 proto 3 ${hops}`,
+      '::/0 via fd00:10:0:1::1 dev net1 proto 3 metric 1024',
+      '::/0 via fd00:10:0:1::2 dev net1 proto 3 metric 1024',
     ])
   })
 

@@ -47,12 +47,13 @@ export function shown(snapshot: Snapshot): Snapshot {
         ? routes.slice(0, i).find((other) => isHop(other) && samePlace(other, route))
         : undefined
       if (!first) return route
-      const { family, type, dst, table, priority, gw, dev } = route
-      if (first.dev === dev && dst === '::/0') return { ...first, ...(gw === undefined ? {} : { gw }) }
+      const { family, type, dst, table, priority, gw, dev, from } = route
+      if (first.dev === dev && dst === '::/0') return { ...first, presumed: true, ...(gw === undefined ? {} : { gw }) }
       return {
         ...{ family, type, dst, table, priority, protocol: UNKNOWN_PROTOCOL },
         ...(gw === undefined ? {} : { gw }),
         ...(dev === undefined ? {} : { dev }),
+        ...(from === undefined ? {} : { from }),
       }
     }),
   }
