@@ -64,13 +64,15 @@ export function planRestore(before: Snapshot, now: Snapshot, ops: readonly Route
     ...back.filter((route) => !blocked(route)).map((route) => restore(exchanged(route) ? 'replace' : 'append', route)),
     ...surplus
       .filter((route) => !exchanged(route))
-      .map((route): RouteOp => ({ op: 'del', route: exactly(route), origin: ROLLBACK })),
+      .map(
+        (route): RouteOp => ({ op: 'del', route: nowIn(route).length > 1 ? byHop(route) : route, origin: ROLLBACK }),
+      ),
     ...back.filter(blocked).map((route) => restore('append', route)),
   ]
 }
 
-/** For a deletion: the next hop tells which one is meant of an IPv6 place, whatever protocol it is shown with. */
-function exactly(route: Route): Route {
+/** For a deletion: in an IPv6 place with several the next hop tells which one is meant, and the protocol shown may be another's. */
+function byHop(route: Route): Route {
   return route.family === 6 ? { ...route, protocol: UNKNOWN_PROTOCOL } : route
 }
 
