@@ -55,24 +55,24 @@ const refused = (at: string, says: string): Verdict => ({ is: 'refused', problem
  * those of this NIC. Each has one fate; the operations follow from these.
  */
 export function planDefaults(config: Config, ifname: string, snapshot: Snapshot, reported: Gateways): DefaultsPlan {
-  const defaults = snapshot.routes.filter(isMainDefault)
-  const plans = FAMILIES.map((family) =>
-    planFamily(
+  const all = snapshot.routes.filter(isMainDefault)
+  const plan = { ops: [] as RouteOp[], gateways: [] as Route[], problems: [] as Problem[], warnings: [] as string[] }
+  if (all.length === 0 && !config.gateway) return plan
+  for (const family of FAMILIES) {
+    const defaults = all.filter((route) => route.family === family)
+    const { ops, gateways, problems, warnings } = planFamily(
       config,
-      { family, ifname, snapshot, defaults: defaults.filter((route) => route.family === family) },
+      { family, ifname, snapshot, defaults },
       reported[family],
-    ),
-  )
-  const gateways = plans.flatMap((plan) => plan.gateways)
-  const problems = plans.flatMap((plan) => plan.problems)
-  if (config.gateway?.either && gateways.length === 0 && problems.length === 0)
-    problems.push(noGateway(ifname, config.gateway))
-  return {
-    ops: plans.flatMap((plan) => plan.ops),
-    gateways,
-    problems,
-    warnings: plans.flatMap((plan) => plan.warnings),
+    )
+    plan.ops.push(...ops)
+    plan.gateways.push(...gateways)
+    plan.problems.push(...problems)
+    plan.warnings.push(...warnings)
   }
+  if (config.gateway?.either && plan.gateways.length === 0 && plan.problems.length === 0)
+    plan.problems.push(noGateway(ifname, config.gateway))
+  return plan
 }
 
 /** The pod's default routes of one family, and the NIC that is worked on. */
@@ -94,12 +94,13 @@ function planFamily(config: Config, pod: Defaults, reported: string | undefined)
 
   const fateOf = fatesOf(disposition, gateways, pod)
   const problems: Problem[] = []
-  const fated = defaults.map((route): Fated => {
+  const fated: Fated[] = []
+  for (const route of defaults) {
     const verdict = fateOf(route)
-    if (verdict.is !== 'refused') return { route, fate: verdict }
-    problems.push(verdict.problem)
-    return { route, fate: STAYS }
-  })
+    if (verdict.is === 'refused') problems.push(verdict.problem)
+    fated.push({ route, fate: verdict.is === 'refused' ? STAYS : verdict })
+  }
+  if (gateways.length === 0) return { ops: opsOf(fated, []), gateways, problems, warnings: [] }
   const staying = fated.flatMap(({ route, fate }) => (fate.is === 'stays' ? route : []))
   problems.push(...inTheWay(gateways, staying))
   const made = gateways
@@ -115,22 +116,30 @@ function isOne(route: Route, asked: Route): boolean {
 
 /** What becomes of each default by `ovnGateway`, whose answer `gateways` is, and by `defaultRoute`. */
 function fatesOf(disposition: DefaultRoute, gateways: readonly Route[], pod: Defaults): (route: Route) => Verdict {
-  const { ifname, defaults } = pod
+  const { ifname } = pod
+  const demote = disposition === 'demote' ? demotion(gateways, pod) : undefined
+  const byGateway = gateways.length > 0 ? fatesByGateway(gateways, pod) : undefined
+  return (route) => {
+    const fate = byGateway?.(route)
+    if (fate) return fate
+    if (disposition === 'keep' || !devicesOf(route).includes(ifname)) return STAYS
+    return demote ? demote(route) : removal(route, ifname)
+  }
+}
+
+/** What becomes of the defaults that `ovnGateway` has to do with. */
+function fatesByGateway(gateways: readonly Route[], { defaults }: Defaults): (route: Route) => Fate | undefined {
   // If there is a demoted copy as well, another copy of the plugin may just be demoting it, and delete it next: then it
   // becomes one that looks the same but for its protocol.
   const copied = defaults.some((route) => isDemoted(route) && gateways.some((asked) => sameWay(asked, route)))
-  const demote = disposition === 'demote' ? demotion(gateways, pod) : undefined
   return (route) => {
     const asked = gateways.find((one) => isOne(route, one))
     if (asked) return copied && asked.protocol !== route.protocol ? becomes(OVN_GATEWAY, asked) : STAYS
     // What ovnGateway restores takes the place of its demoted copy. What it makes does not: DEL takes that away, and gives
     // the demoted one back.
     const isSpent = (one: Route) => one.protocol === RESTORED_PROTOCOL && sameWay(one, route)
-    if (isDemoted(route) && gateways.some(isSpent)) return { is: 'goes', origin: OVN_GATEWAY }
-    if (route.protocol === GATEWAY_PROTOCOL && gateways.some((one) => samePlace(one, route)))
-      return { is: 'goes', origin: OVN_GATEWAY }
-    if (disposition === 'keep' || !devicesOf(route).includes(ifname)) return STAYS
-    return demote ? demote(route) : removal(route, ifname)
+    const ofOld = route.protocol === GATEWAY_PROTOCOL && gateways.some((one) => samePlace(one, route))
+    return ofOld || (isDemoted(route) && gateways.some(isSpent)) ? { is: 'goes', origin: OVN_GATEWAY } : undefined
   }
 }
 

@@ -32,8 +32,13 @@ export function opsOf(fated: readonly Fated[], made: readonly Wanted[]): RouteOp
     if (fate.is !== 'stays') leaving.set(route, fate.origin)
     if (fate.is === 'becomes') for (const other of fate.routes) wanted.push({ route: other, origin: fate.origin })
   }
-  if (leaving.size === 0 && wanted.length === 0) return []
+  const ops = wanted.length === 0 ? [] : additions(fated, wanted, leaving)
+  if (leaving.size > 0) leaving.forEach((origin, route) => void ops.push({ op: 'del', route, origin }))
+  return ops
+}
 
+/** What is wanted and not there, with what has to go for it. @param leaving what is left to go, afterwards */
+function additions(fated: readonly Fated[], wanted: readonly Wanted[], leaving: Map<Route, Origin>): RouteOp[] {
   const inPlace = Map.groupBy(
     fated.map(({ route }) => route),
     placeOf,
@@ -57,15 +62,14 @@ export function opsOf(fated: readonly Fated[], made: readonly Wanted[]): RouteOp
     }
     // The kernel takes no second route by one next hop.
     const twin = present.findIndex((other) => leaving.has(other) && sameHop(other, route))
-    if (twin >= 0) ops.push(...present.splice(twin, 1).flatMap((old) => deletion(old, leaving)))
+    const [old] = twin < 0 ? [] : present.splice(twin, 1)
+    const oldOrigin = old && leaving.get(old)
+    if (old && oldOrigin) {
+      ops.push({ op: 'del', route: old, origin: oldOrigin })
+      leaving.delete(old)
+    }
     ops.push({ op: present.length === 0 ? 'add' : 'append', route, origin })
     present.push(route)
   }
-  return [...ops, ...[...leaving.keys()].flatMap((route) => deletion(route, leaving))]
-}
-
-function deletion(route: Route, leaving: Map<Route, Origin>): RouteOp[] {
-  const origin = leaving.get(route)
-  leaving.delete(route)
-  return origin ? [{ op: 'del', route, origin }] : []
+  return ops
 }

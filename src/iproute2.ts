@@ -73,10 +73,12 @@ type Writable<T> = { -readonly [K in keyof T]: T[K] }
  * The routes of one `route show` answer: of every table, both families. @throws SyntaxError if it is no JSON
  */
 export function parseRoutes(answer: string): Route[] {
-  return parseAnswer<RouteJson>(answer).flatMap((json) => {
-    const route = parseRoute(json)
-    return route.family === 6 && route.nexthops && route.nhid === undefined ? hopsOf(route) : route
-  })
+  const routes = parseAnswer<RouteJson>(answer).map(parseRoute)
+  return routes.some(isJoined) ? routes.flatMap((route) => (isJoined(route) ? hopsOf(route) : route)) : routes
+}
+
+function isJoined({ family, nexthops, nhid }: Route): boolean {
+  return nexthops !== undefined && family === 6 && nhid === undefined
 }
 
 /**

@@ -43,64 +43,84 @@ export function nextHops(
   hints: ReadonlyMap<string, Hop>,
   gateways: readonly Route[],
 ): (configured: ConfiguredRoute, dev: string) => Hop | undefined {
-  const entries = new Map(config.routes.map((route) => [placeOf(route), route]))
   const unicast = snapshot.routes.filter((route) => route.type === UNICAST)
   const defaults = defaultsOf(unicast)
-  const all = unicast.filter((route) => route.protocol === PROTOCOL)
-  const dsts = new Set(config.routes.map(({ dst }) => dst))
-  const entryOf = (route: Route) => (dsts.has(route.dst) ? entries.get(placeOf(route)) : undefined)
-  const isLearnt = (route: Route) => {
-    const entry = entryOf(route)
-    return entry !== undefined && !isExplicit(entry)
-  }
-  const ours = all.filter(isLearnt)
-  // Also another plugin's, which was just so and stayed. Of several in one place the first, which counts.
-  const inPlace = new Map(
-    unicast
-      .filter(isLearnt)
-      .reverse()
-      .map((route) => [`${route.dev} ${placeOf(route)}`, route]),
-  )
-
-  /** How one of our routes leads, as far as its entry does not say so itself; or another plugin's. */
-  const wayOf = (route: Route, dev: string): Hop =>
-    route.protocol === PROTOCOL ? learntBy(route, entryOf(route)) : hopOf(route, dev)
+  let memory: Memory | undefined
 
   return (configured, dev) => {
     const { family, dst, table } = configured
     const onNic = (route: Route) => route.family === family && devicesOf(route).includes(dev)
     const standing =
-      (table === MAIN_TABLE ? undefined : defaults.get(table)?.find(onNic)) ?? defaults.get(MAIN_TABLE)?.find(onNic)
+      (table === MAIN_TABLE ? undefined : defaults.find((route) => route.table === table && onNic(route))) ??
+      defaults.find((route) => route.table === MAIN_TABLE && onNic(route))
     if (standing) return hopOf(standing, dev)
+
+    memory ??= memoryOf(config, unicast)
+    const { ours, inPlace, entryOf } = memory
+    /** How one of our routes leads, as far as its entry does not say so itself; or another plugin's. */
+    const wayOf = (route: Route): Hop =>
+      route.protocol === PROTOCOL ? learntBy(route, entryOf(route)) : hopOf(route, dev)
     const present = inPlace.get(`${dev} ${placeOf(configured)}`)
-    const own = present?.protocol === PROTOCOL ? present : ours.find(onNic)
+    const own =
+      present?.protocol === PROTOCOL ? present : ours.find((route) => isLearnt(entryOf(route)) && onNic(route))
     const hint = hints.get(dst)
-    if (hint) return { ...(present && wayOf(present, dev)), ...hint }
-    if (own) return wayOf(own, dev)
+    if (hint) return { ...(present && wayOf(present)), ...hint }
+    if (own) return wayOf(own)
     if (unicast.some((route) => onNic(route) && route.dst === `${CALICO_GATEWAY}/32`)) return { gw: CALICO_GATEWAY }
     const other = present ?? gateways.find(onNic)
     if (other) return hopOf(other, dev)
-    const linkLocal = all.find(
+    const linkLocal = ours.find(
       (route) => route.gw !== undefined && isLinkLocal(route.gw) && onNic(route) && entryOf(route) === undefined,
     )
     return linkLocal && { gw: linkLocal.gw, onlink: linkLocal.onlink }
   }
 }
 
-/** The default routes for all packets that we did not make, by table, the best first. */
-function defaultsOf(unicast: readonly Route[]): ReadonlyMap<number, readonly Route[]> {
-  const all = unicast.filter(
-    ({ family, dst, tos, from, protocol }) =>
-      dst === DEFAULT_DST[family] &&
-      tos === undefined &&
-      from === undefined &&
-      protocol !== GATEWAY_PROTOCOL &&
-      protocol !== PROTOCOL,
-  )
-  return Map.groupBy(
-    all.sort((a, b) => a.priority - b.priority),
-    ({ table }) => table,
-  )
+/** What the kernel shows of a call before. */
+interface Memory {
+  /** Our routes, whichever configuration they are of. */
+  readonly ours: readonly Route[]
+  /** What there is in the place of entries that name no next hop, ours or another plugin's; of several the first, which counts. */
+  readonly inPlace: ReadonlyMap<string, Route>
+  /** The entry that a route is of. */
+  readonly entryOf: (route: Route) => ConfiguredRoute | undefined
+}
+
+function memoryOf(config: Config, unicast: readonly Route[]): Memory {
+  const entries = new Map<string, ConfiguredRoute>()
+  const dsts = new Set<string>()
+  for (const entry of config.routes) {
+    entries.set(placeOf(entry), entry)
+    dsts.add(entry.dst)
+  }
+  const entryOf = (route: Route) => (dsts.has(route.dst) ? entries.get(placeOf(route)) : undefined)
+  const ours: Route[] = []
+  const inPlace = new Map<string, Route>()
+  for (const route of unicast) {
+    if (route.protocol === PROTOCOL) ours.push(route)
+    if (!isLearnt(entryOf(route))) continue
+    const spot = `${route.dev} ${placeOf(route)}`
+    if (!inPlace.has(spot)) inPlace.set(spot, route)
+  }
+  return { ours, inPlace, entryOf }
+}
+
+function isLearnt(entry: ConfiguredRoute | undefined): boolean {
+  return entry !== undefined && !isExplicit(entry)
+}
+
+/** The default routes for all packets that we did not make, of all tables, the best first. */
+function defaultsOf(unicast: readonly Route[]): readonly Route[] {
+  return unicast
+    .filter(
+      ({ family, dst, tos, from, protocol }) =>
+        dst === DEFAULT_DST[family] &&
+        tos === undefined &&
+        from === undefined &&
+        protocol !== GATEWAY_PROTOCOL &&
+        protocol !== PROTOCOL,
+    )
+    .sort((a, b) => a.priority - b.priority)
 }
 
 /** The way a route leads, by the NIC `dev`. */

@@ -69,16 +69,20 @@ export function planAdd(
   const present = byDestination(snapshot.routes, new Set(config.routes.map((route) => route.dst)))
   const defaults = planDefaults(config, ifname, snapshot, reported)
   const learn = nextHops(config, snapshot, hints, defaults.gateways)
-  const planned = config.routes.map((configured) => ({
-    configured,
-    verdict: planRoute(configured, ifname, snapshot, present.get(configured.dst) ?? [], learn),
-  }))
-  const comes = planned.flatMap(({ verdict }) => (verdict.is === 'to have' ? (verdict.comes ?? []) : []))
-  const goes = planned.flatMap(({ verdict }) => (verdict.is === 'to have' ? verdict.goes : []))
-  const routes = planned.flatMap(({ configured, verdict }) =>
-    verdict.is === 'refused' ? [] : { configured, route: verdict.route },
-  )
-  const problems = planned.flatMap(({ verdict }) => (verdict.is === 'refused' ? verdict.problem : []))
+  const [comes, goes] = [[] as RouteOp[], [] as RouteOp[]]
+  const routes: AppliedRoute[] = []
+  const problems: Problem[] = []
+  for (const configured of config.routes) {
+    const verdict = planRoute(configured, ifname, snapshot, present.get(configured.dst) ?? [], learn)
+    if (verdict.is === 'refused') {
+      problems.push(verdict.problem)
+      continue
+    }
+    routes.push({ configured, route: verdict.route })
+    if (verdict.is === 'there') continue
+    if (verdict.comes) comes.push(verdict.comes)
+    goes.push(...verdict.goes)
+  }
   const ops = [...comes, ...defaults.ops, ...goes]
   problems.push(...defaults.problems)
   if (config.kubevirt && problems.length === 0) problems.push(...kubevirtProblems(afterwards(snapshot, ops), ifname))
@@ -162,7 +166,7 @@ function directRoute(
   { routes }: Snapshot,
   sameDst: readonly Route[],
 ): Route | undefined {
-  if (gw !== undefined) return undefined
+  if (gw !== undefined || sameDst.length === 0) return undefined
   const isHopOf = ({ dst }: Route) =>
     isHost(dst) || routes.some((other) => other.dev === dev && other.gw !== undefined && isWithin(other.gw, dst))
   return sameDst.find(
@@ -205,6 +209,7 @@ function asItIs(configured: ConfiguredRoute, route: Route): Verdict {
 function placement(configured: ConfiguredRoute, route: Route, inPlace: readonly Route[]): Verdict {
   const { key, gw } = configured
   const origin: Origin = { key: 'routes', path: key, gwWritten: gw !== undefined }
+  if (inPlace.length === 0) return { is: 'to have', route, comes: { op: 'add', route, origin }, goes: [] }
   const isOurs = (other: Route) => other.protocol === PROTOCOL && soleDevice(other) === route.dev
   const same = inPlace.find((other) => sameWay(other, route))
   const own = inPlace.findIndex((other) => other === same || (same === undefined && isOurs(other)))
@@ -212,7 +217,6 @@ function placement(configured: ConfiguredRoute, route: Route, inPlace: readonly 
     (other, i) => other !== same && !isOurs(other) && (route.family === 6 || own < 0 || i < own),
   )
   if (other) return { is: 'refused', problem: taken(configured, route, other) }
-  if (inPlace.length === 0) return { is: 'to have', route, comes: { op: 'add', route, origin }, goes: [] }
   const goes = inPlace
     .filter((one, i) => isOurs(one) && one !== same && (same !== undefined || i !== own))
     .map((one): RouteOp => ({ op: 'del', route: one, origin }))

@@ -165,7 +165,7 @@ export function buildResult(version: CniVersion, prev: PrevResult, changes?: Cha
   const kept = routes.filter(
     (entry) =>
       !changes ||
-      (!isRemovedDefault(entry, removed) && !places.has(placeOf(entry)) && !isOnlyABlock(entry, prev, changes.before)),
+      (!isOnlyABlock(entry, prev, changes.before) && !isRemovedDefault(entry, removed) && !places.has(placeOf(entry))),
   )
   if (prev.routes || added.length > 0) result.routes = [...kept, ...added]
   return result
