@@ -22,6 +22,18 @@ const LONGEST = 43
  */
 export function parsePrefix(text: string): Prefix | undefined {
   if (text.length > LONGEST) return undefined
+  const known = seen.get(text)
+  if (known) return known
+  const prefix = readPrefix(text)
+  if (prefix && seen.size < MOST_SEEN) seen.set(text, prefix)
+  return prefix
+}
+
+/** A call asks for the same few prefixes again and again, and reading one costs as much as a small file. */
+const seen = new Map<string, Prefix>()
+const MOST_SEEN = 100
+
+function readPrefix(text: string): Prefix | undefined {
   const slash = text.indexOf('/')
   const family = familyOf(text)
   const words = slash < 0 ? undefined : wordsOf(text.slice(0, slash), family)

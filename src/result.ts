@@ -116,10 +116,14 @@ function checked(
 ): Record<string, unknown> {
   if (!isObject(value)) fail(path, 'an object', value)
   const copy = { ...value }
-  for (const [key, [ok, must]] of Object.entries(known)) {
+  for (const key of Object.keys(value)) {
+    const test = Object.hasOwn(known, key) ? known[key] : undefined
+    if (!test) continue
     if (copy[key] === null) delete copy[key]
-    if (copy[key] === undefined ? key === required : !ok(copy[key])) fail(`${path}.${key}`, must, value[key])
+    else if (!test[0](copy[key])) fail(`${path}.${key}`, test[1], copy[key])
   }
+  if (required !== undefined && copy[required] === undefined)
+    fail(`${path}.${required}`, known[required]?.[1] ?? '', value[required])
   return copy
 }
 
