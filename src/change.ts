@@ -71,7 +71,7 @@ export async function changeRoutes(
       if (attempt < ATTEMPTS) continue
       const [first, ...others] = [
         ...unmet(planned, now.routes).map(unmetText),
-        ...left.map((op) => `${op.why}: still to do: ${batchLine(op)}`),
+        ...left.map((op) => `${op.origin.path}: still to do: ${batchLine(op)}`),
       ]
       throw new CniError(Code.notApplied, `ip: the kernel does not show what was applied: ${first}`, others.join('; '))
     }
@@ -164,16 +164,20 @@ function failedBatch(ops: readonly RouteOp[], { carriedOut, stderr }: Failure, u
   if (!op) return new CniError(Code.commandFailed, `ip: stopped before the end: ${said}`)
   return new CniError(
     Code.commandFailed,
-    `${op.why}: ip refused "${batchLine(op)}": ${said}${adviceOn(op, said)}`,
+    `${op.origin.path}: ip refused "${batchLine(op)}": ${said}${adviceOn(op, said)}`,
     untouched ? UNTOUCHED : undefined,
   )
 }
 
 /** What the kernel's words mean for whoever wrote the configuration. */
-function adviceOn({ why, route: { gw, dev, src } }: RouteOp, said: string): string {
-  if (!why.startsWith('routes')) return ''
-  if (gw !== undefined && /invalid gateway|Network is unreachable|No route to host/.test(said))
-    return `; ${gw} is not reached directly through ${dev}: leave out "gw" for the next hop of ${dev} itself, or add "onlink": true`
+function adviceOn({ origin, route: { gw, dev, src } }: RouteOp, said: string): string {
+  if (origin.key !== 'routes') return ''
+  if (gw !== undefined && /invalid gateway|Network is unreachable|No route to host/.test(said)) {
+    const advice = origin.gwWritten
+      ? `leave out "gw" for the next hop of ${dev} itself, or add "onlink": true`
+      : `it is the next hop that ${dev} was seen to have; write another as "gw", or "scope": "link"`
+    return `; ${gw} is not reached directly through ${dev}: ${advice}`
+  }
   if (src !== undefined && /Invalid source address/.test(said))
     return `; the kernel may still be looking for a duplicate of ${src}: the plugin before must wait for that, or do without (nodad)`
   return ''

@@ -15,7 +15,7 @@ export function dhcpPreview(snapshot: Snapshot, ifname: string): DhcpPreview | u
   const ipv4 = snapshot.routes.filter(({ family }) => family === 4)
   const offer = dhcpOffer(inDumpOrder(ipv4), ifname, address)
   const late = offer ? unreachableInOrder(offer, address) : []
-  const warnings = kubevirtProblems(snapshot, ifname).map((problem) => problem.replace(/^kubevirt: /, ''))
+  const warnings = kubevirtProblems(snapshot, ifname).map(({ says }) => says)
   if (late.length > 0) {
     warnings.push(
       `clients that apply the routes in this order refuse ${late.join(', ')}, whose gateway comes later; write "scope": "link"`,

@@ -86,7 +86,7 @@ export const plan: Command = {
         verb === 'ADD'
           ? await withWarnings(planAdd(asked, ifname, netns, snapshot), pod)
           : planDel(asked, ifname, snapshot)
-      terminal.out(json ? `${JSON.stringify(made, null, 2)}\n` : planText(made, terminal.colors))
+      terminal.out(json ? `${JSON.stringify(planJson(made), null, 2)}\n` : planText(made, terminal.colors))
       return Exit.ok
     } catch (error) {
       if (!(error instanceof CniError) || !REFUSALS.includes(error.code)) throw inWordsOfOptions(error)
@@ -133,6 +133,11 @@ function planAdd(conf: NetConf, ifname: string, netns: string | undefined, snaps
 function planDel(conf: NetConf, ifname: string, snapshot: Snapshot): Plan {
   const ops = conf.dryRun === true ? [] : decideDel(conf, ifname, snapshot)
   return { ...shownOps('DEL', ifname, ops, snapshot), warnings: [] }
+}
+
+function planJson({ ops, ...rest }: Plan): object {
+  const { verb, ifname, ...more } = rest
+  return { verb, ifname, ops: ops.map(({ op, route, origin: { path } }) => ({ op, route, why: path })), ...more }
 }
 
 function shownOps(verb: 'ADD' | 'DEL', ifname: string, ops: readonly RouteOp[], snapshot: Snapshot) {

@@ -52,9 +52,13 @@ export function decideAdd(
   prev: PrevResult,
   snapshot: Snapshot,
 ): Decision {
-  const plan = planAdd(config, ifname, snapshot, { gateways: gatewaysOf(prev) })
+  const plan = planAdd(config, ifname, snapshot, { gateways: gatewaysOf(prev, ifname) })
   refuseProblems(plan.problems)
   const removed = ([4, 6] as const).filter((family) => config.defaultRoute[family] === 'remove')
-  const result = buildResult(cniVersion, prev, config.dryRun ? undefined : { ...plan, removed })
+  const result = buildResult(
+    cniVersion,
+    prev,
+    config.dryRun ? undefined : { ...plan, removed, before: snapshot.routes },
+  )
   return { ops: plan.ops, result, warnings: plan.warnings }
 }

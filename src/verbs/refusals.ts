@@ -1,6 +1,7 @@
 import { CniError, Code, quote, refusal } from '../errors.ts'
 import { batchProblem } from '../ifname.ts'
 import type { Netns } from '../netns.ts'
+import { type Problem, problemText } from '../problem.ts'
 
 /**
  * A runtime that hands us our own namespace would have the node's routes changed.
@@ -29,6 +30,6 @@ export function refuseUnwritable(ifname: string): void {
  * What a plan found in the way.
  * @throws CniError 7
  */
-export function refuseProblems(problems: readonly string[]): void {
-  if (problems.length > 0) throw refusal(Code.invalidConfig, problems)
+export function refuseProblems(problems: readonly Problem[]): void {
+  if (problems.length > 0) throw refusal(Code.invalidConfig, problems.map(problemText))
 }

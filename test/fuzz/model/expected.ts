@@ -58,8 +58,8 @@ export function afterAdd(before: Tables, conf: Conf, nic: Attached): Expected {
       )
       if (inPlace.some(({ dev }) => dev !== nic)) return 'refused'
       // The same made by another plugin stays that plugin's; what is the same is for other tests to say.
-      if (inPlace.some(({ gw }) => gw === route.gw) || inPlace.length > 1) return 'open'
-      gone.push(...inPlace)
+      if (inPlace.some(({ gw }) => gw === route.gw || gw === undefined) || inPlace.length > 1) return 'open'
+      if (inPlace.length > 0) return 'refused'
       come.push(route)
     }
   }
@@ -91,6 +91,7 @@ function routeOf(
   const calico = nic === 'eth0' && family === 4 ? '169.254.1.1' : undefined
   const hop = gw ?? lowest?.gw ?? (wanted?.dev === nic ? wanted.gw : undefined) ?? calico
   if (scope === undefined && hop === undefined) return undefined
+  const { mtu: ofHop } = gw === undefined && scope === undefined && lowest ? lowest : {}
   return {
     family,
     dst,
@@ -99,7 +100,7 @@ function routeOf(
     table,
     proto: PROTO.route,
     metric: priority ?? (family === 4 ? 0 : 1024),
-    ...(mtu === undefined ? {} : { mtu }),
+    ...(mtu !== undefined ? { mtu } : ofHop !== undefined ? { mtu: ofHop } : {}),
   }
 }
 

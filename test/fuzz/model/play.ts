@@ -8,6 +8,7 @@ import type { Attached, Case, Conf, Step } from './cases.ts'
 import { afterAdd, difference, isMarked, PROTO } from './expected.ts'
 import {
   ADDRESSES,
+  ANY,
   FAMILIES,
   type ModelPod,
   mainDefaults,
@@ -91,7 +92,7 @@ export async function play(pod: ModelPod, { table, confs, steps }: Case, tally: 
     const before = await readTables(pod)
     expect(await invoke('DEL', nic, results.get(nic))).toEqual({})
     const after = await readTables(pod)
-    expectOthersUntouched(before, after, [])
+    expectOthersUntouched(before, after, [], [nic])
     expectDefaultKept(before, after, [], confs)
     expect(
       after.routes.filter((one) => one.dev === nic && [PROTO.route, PROTO.gateway].some((own) => own === one.proto)),
@@ -113,7 +114,8 @@ export async function play(pod: ModelPod, { table, confs, steps }: Case, tally: 
     tally.parallel++
     for (const { error } of replies) if (error) expect([7, 100], error.msg).toContain(error.code)
     const adding = calls.filter(({ verb }) => verb === 'ADD').map(({ nic }) => nic)
-    expectOthersUntouched(before, after, adding)
+    const deleting = calls.filter(({ verb }) => verb === 'DEL').map(({ nic }) => nic)
+    expectOthersUntouched(before, after, adding, deleting)
     expectDefaultKept(before, after, adding, confs)
     if (adding.length === calls.length) expectOneOfOurs(before, after)
     results.clear()
@@ -222,11 +224,18 @@ const delLine = ({ family, dst, gw, dev, table, metric, proto }: Seen) =>
     family === 6 || metric > 0 ? ` metric ${metric}` : ''
   }`
 
-/** Routes that bear no mark of ours change only on the NICs whose ADD it is. */
-function expectOthersUntouched(before: Tables, after: Tables, nics: readonly string[]): void {
+/** Routes that bear no mark of ours change only on the NICs whose ADD it is; by DEL come back the defaults that had one. */
+function expectOthersUntouched(
+  before: Tables,
+  after: Tables,
+  nics: readonly string[],
+  deleting: readonly string[] = [],
+): void {
+  const isBack = ({ dev = '', table, dst }: Seen) =>
+    deleting.includes(dev) && table === 254 && FAMILIES.some((family) => dst === ANY[family])
   const others = ({ routes }: Tables) =>
     routes
-      .filter((one) => !isMarked(one) && !nics.includes(one.dev ?? ''))
+      .filter((one) => !isMarked(one) && !nics.includes(one.dev ?? '') && !isBack(one))
       .map(({ text }) => text)
       .sort()
   expect(others(after), 'routes of others').toEqual(others(before))
