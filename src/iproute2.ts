@@ -110,7 +110,8 @@ const CONTROL = /[\x00-\x1f]/g
 // The keys of an encapsulation stand in the object of the route, a second `dst` among them.
 const ENCAPSULATED = /"dst":("[^"]*"(?:,"(?:from|nhid)":[^,]*)*,"encap":)/g
 
-function parseAnswer<T>(answer: string): T[] {
+/** The objects of one answer. @throws SyntaxError if it is no JSON */
+export function parseAnswer<T>(answer: string): T[] {
   try {
     return JSON.parse(answer.includes('"encap"') ? answer.replace(ENCAPSULATED, '"prefix":$1') : answer)
   } catch {
@@ -266,8 +267,13 @@ function weightedHops({ nhid, nexthops, gw, dev, weight, onlink = false }: Route
 
 /** A route as `ip route show` would print it, for messages and the log. */
 export function routeText(route: Route): string {
-  const type = TYPES[route.type]
+  const type = typeText(route.type)
   return `${type === undefined ? '' : `${type} `}${wordsOf({ op: 'add', route }).slice(2).join(' ')}`
+}
+
+/** `blackhole`, `local`; undefined for what a route is unless it says otherwise. */
+export function typeText(type: number): string | undefined {
+  return TYPES[type]
 }
 
 /** @see rtnetlink(7): `rtm_type`, those that a routing table may hold besides unicast */

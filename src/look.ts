@@ -54,7 +54,8 @@ export function lookAgain(seen: Snapshot, ops: readonly RouteOp[]): Look {
   }
 }
 
-function parseAnswer<T>(parse: (answer: string) => T, answer: string | undefined): T {
+/** What `parse` makes of an answer. @throws CniError 103 if it is no JSON */
+export function parseAnswer<T>(parse: (answer: string) => T, answer: string | undefined): T {
   try {
     return parse(answer ?? '')
   } catch (error) {

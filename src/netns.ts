@@ -65,7 +65,7 @@ function openPath(path: string): number {
 function notANetns(path: string): CniError {
   return new CniError(
     Code.invalidEnvironment,
-    `CNI_NETNS: ${path} is no network namespace; give a path such as /var/run/netns/NAME or /proc/PID/ns/net`,
+    `CNI_NETNS: no network namespace is at ${path}; give a path such as /var/run/netns/NAME or /proc/PID/ns/net`,
   )
 }
 

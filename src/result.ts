@@ -60,7 +60,7 @@ export function parsePrevResult(value: unknown): PrevResult {
   if (value === undefined || value === null) {
     throw new CniError(
       Code.invalidConfig,
-      'prevResult: missing; x-calico-route changes the routes of a NIC that another plugin made: put it after that plugin (calico, kube-ovn, ...) in "plugins"',
+      'prevResult: missing; put x-calico-route after the plugin that makes the NIC (calico, kube-ovn, ...) in "plugins"',
     )
   }
   if (!isObject(value)) fail('prevResult', 'an object', value)

@@ -15,7 +15,7 @@ describe('prevResult', () => {
   it.each<[unknown, string]>([
     [
       undefined,
-      'prevResult: missing; x-calico-route changes the routes of a NIC that another plugin made: put it after that plugin (calico, kube-ovn, ...) in "plugins"',
+      'prevResult: missing; put x-calico-route after the plugin that makes the NIC (calico, kube-ovn, ...) in "plugins"',
     ],
     [[], 'prevResult: must be an object, is []'],
     ['x', 'prevResult: must be an object, is "x"'],

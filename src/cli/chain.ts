@@ -4,6 +4,7 @@ import { CniError } from '../errors.ts'
 import { effectiveConfig } from '../overrides.ts'
 import { isObject, type NetConf, parseRequest } from '../request.ts'
 import { parsePrevResult } from '../result.ts'
+import { checkCalico, type Plugin } from './calico.ts'
 import type { Configuration, Entry } from './documents.ts'
 import { type Say, sayProblem } from './finding.ts'
 import { hints } from './hints.ts'
@@ -31,7 +32,7 @@ export function entriesOf({ placed }: Configuration): Entry[] {
   )
 }
 
-function pluginsOf({ value }: Placed): { plugin: Record<string, unknown>; path: Path }[] {
+export function pluginsOf({ value }: Placed): Plugin[] {
   if (!isObject(value)) return []
   if (!Array.isArray(value.plugins)) return 'plugins' in value ? [] : [{ plugin: value, path: [] }]
   return value.plugins.flatMap((plugin, index) => (isObject(plugin) ? { plugin, path: ['plugins', index] } : []))
@@ -48,6 +49,7 @@ export function checkConfiguration(configuration: Configuration, say: Say): void
   checkHead(list, placed, say)
   if ('plugins' in list) checkList(list, say)
   else checkAlone(configuration, list, say)
+  checkCalico(list, pluginsOf(placed), say)
   const entries = entriesOf(configuration)
   for (const entry of entries) checkEntry(entry, placed, say)
   if (entries.length > 0) hints(typesOf(configuration), entries, say)

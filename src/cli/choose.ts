@@ -1,6 +1,5 @@
 import { CniError } from '../errors.ts'
-import { entriesOf, networkOf, OURS } from './chain.ts'
-
+import { entriesOf, networkOf, OURS, typesOf } from './chain.ts'
 import { type Terminal, Trouble } from './command.ts'
 import type { Entry } from './documents.ts'
 import { nameOf, readContents } from './files.ts'
@@ -14,12 +13,15 @@ export const POD = {
   output: OUTPUT,
 } as const
 
+/** A place, and the type of the first plugin of its chain. */
+export type Chosen = Entry & { readonly maker: string | undefined }
+
 /**
  * The one place in a file that names this plugin.
  * @param network which network it is of, where there are several
  * @throws Trouble if there is none or more than one
  */
-export function chooseEntry(file: string, network: string | undefined, terminal: Terminal): Entry {
+export function chooseEntry(file: string, network: string | undefined, terminal: Terminal): Chosen {
   const { configurations, findings } = readContents(file, terminal)
   const broken = findings.find(({ severity }) => severity === 'error')
   if (broken) {
@@ -27,7 +29,11 @@ export function chooseEntry(file: string, network: string | undefined, terminal:
     throw new Trouble(`${nameOf(file)}${position ? `:${position.line}:${position.column}` : ''}: ${message}`)
   }
   const all = configurations.flatMap((one) =>
-    entriesOf(one).map((entry) => ({ entry, network: networkOf(one), own: String(entry.conf.name) })),
+    entriesOf(one).map((entry) => ({
+      entry: { ...entry, maker: typesOf(one)[0] },
+      network: networkOf(one),
+      own: String(entry.conf.name),
+    })),
   )
   const wanted = all.filter((one) => network === undefined || one.network === network || one.own === network)
   const [only, ...others] = wanted

@@ -20,14 +20,16 @@ export interface Entry {
 /** What a file holds. */
 export interface Contents {
   readonly configurations: readonly Configuration[]
-  /** Documents of other kinds, which nobody looked at: `VirtualMachine`. */
+  /** Kinds of other documents, which are no configuration: `VirtualMachine`. */
   readonly passedOver: readonly string[]
+  /** Those documents: pods among them tell which networks they have. */
+  readonly others: readonly Placed[]
   /** There are only documents of other kinds. */
   readonly foreign: boolean
   readonly findings: readonly Finding[]
 }
 
-type Collected = { configurations: Configuration[]; passedOver: string[]; findings: Finding[] }
+type Collected = { configurations: Configuration[]; passedOver: string[]; others: Placed[]; findings: Finding[] }
 /** Reads the string at a path as a text with positions of its own. */
 type Within = (path: Path) => (offset: number) => Position
 
@@ -39,7 +41,7 @@ const NAD = 'NetworkAttachmentDefinition'
  * @param yaml the file is YAML by its name, even if it begins like JSON
  */
 export function contentsOf(bytes: Uint8Array, yaml: boolean): Contents {
-  const contents: Collected = { configurations: [], passedOver: [], findings: [] }
+  const contents: Collected = { configurations: [], passedOver: [], others: [], findings: [] }
   const refuse = (message: string, position?: Position) =>
     void contents.findings.push({ severity: 'error', path: '', message, ...(position ? { position } : {}) })
   const text = decode(bytes)
@@ -112,6 +114,7 @@ function readDocument(placed: Placed, within: Within, contents: Collected, langu
     else contents.configurations.push({ placed })
   } else {
     contents.passedOver.push(typeof kind === 'string' ? kind : 'a document without "kind"')
+    contents.others.push(placed)
   }
 }
 

@@ -4,6 +4,7 @@ import { readRoutes } from '../change.ts'
 import { afterwards } from '../effects.ts'
 import { CniError, Code } from '../errors.ts'
 import { batchLine } from '../iproute2.ts'
+import type { Look } from '../look.ts'
 import { withNetns } from '../netns.ts'
 import { effectiveConfig } from '../overrides.ts'
 import { isObject, type NetConf, parseRequest } from '../request.ts'
@@ -16,9 +17,10 @@ import { chooseEntry, inWordsOfOptions, POD } from './choose.ts'
 import { type Command, Exit, Trouble } from './command.ts'
 import { dhcpPreview } from './dhcp.ts'
 import { reading } from './files.ts'
+import { noWaysBack, type PodLook, podLook } from './node.ts'
 import { outputOf } from './output.ts'
 import { type Plan, planText, refusalText } from './plan-text.ts'
-import { CACHES, readCaches } from './result-cache.ts'
+import { attachmentOf } from './result-cache.ts'
 import { diffRoutes } from './route-diff.ts'
 import { savedSnapshot } from './saved-routes.ts'
 
@@ -27,7 +29,7 @@ const HELP = `Usage: x-calico-route plan --netns PATH --ifname IF [OPTION…] FI
 
 Shows what ADD would do to a pod's NIC, and does not do it: each route that would come or go and the key it comes from, the
 lines ip(8) would be told, the Result, and what KubeVirt's bridge binding would then hand to a VM by DHCP. FILE holds the
-configuration (see validate --help).
+configuration (see validate --help). On the node it warns, as verify does, if the node has no way back to the NIC.
 
 Options:
   --netns PATH     the pod's network namespace; to enter it takes CAP_SYS_ADMIN
@@ -74,12 +76,16 @@ export const plan: Command = {
     if (netns !== undefined && routes !== undefined)
       throw new Trouble('--netns and --routes both tell the pod as it is; give one of them')
     if (verb !== 'ADD' && verb !== 'DEL') throw new Trouble(`--verb: must be ADD or DEL, is ${JSON.stringify(verb)}`)
-    const { conf } = chooseEntry(file, values.name, terminal)
+    const { conf, maker } = chooseEntry(file, values.name, terminal)
     const asked = values['cni-args'] === undefined ? conf : withCniArgs(conf, values['cni-args'])
     try {
       refuseUnwritable(ifname)
-      const snapshot = netns === undefined ? saved(routes ?? '', links, ifname) : await snapshotOf(netns)
-      const made = verb === 'ADD' ? planAdd(asked, ifname, netns, snapshot) : planDel(asked, ifname, snapshot)
+      const pod = podLook(ifname, maker)
+      const snapshot = netns === undefined ? saved(routes ?? '', links, ifname) : await snapshotOf(netns, pod.look)
+      const made =
+        verb === 'ADD'
+          ? await withWarnings(planAdd(asked, ifname, netns, snapshot), pod)
+          : planDel(asked, ifname, snapshot)
       terminal.out(json ? `${JSON.stringify(planJson(made), null, 2)}\n` : planText(made, terminal.colors))
       return Exit.ok
     } catch (error) {
@@ -138,8 +144,15 @@ function shownOps(verb: 'ADD' | 'DEL', ifname: string, ops: readonly RouteOp[], 
   return { verb, ifname, ops, batch: ops.map(batchLine), diff: diffRoutes(snapshot, ops) }
 }
 
-function snapshotOf(netns: string): Promise<Snapshot> {
-  return withNetns(netns, (open) => readRoutes(open, (snapshot) => snapshot))
+function snapshotOf(netns: string, at: Look): Promise<Snapshot> {
+  return withNetns(netns, (open) => readRoutes(open, (snapshot) => snapshot, at))
+}
+
+/** ADD changes nothing about the node's way back to the pod: what is not there now will be missing then. */
+async function withWarnings(made: Plan, pod: PodLook): Promise<Plan> {
+  const nic = pod.nic(made.result)
+  const problems = nic ? (await noWaysBack([nic], '/')).get(nic) : undefined
+  return { ...made, warnings: [...made.warnings, ...(problems ?? [])] }
 }
 
 function saved(routes: string, links: string | undefined, ifname: string): Snapshot {
@@ -160,11 +173,7 @@ function withCniArgs(conf: NetConf, text: string): NetConf {
 
 function prevResultOf(conf: NetConf, ifname: string, netns: string | undefined, { links }: Snapshot) {
   if (conf.prevResult !== undefined) return { prevResult: conf.prevResult, from: 'FILE' }
-  const cached = readCaches(CACHES).attachments.find(
-    (one) =>
-      netns !== undefined && one.netns !== undefined && byRun(one.netns) === byRun(netns) && one.ifname === ifname,
-  )
-  const known = cached?.confs[0]?.prevResult
+  const known = netns === undefined ? undefined : attachmentOf(netns, ifname)?.confs[0]?.prevResult
   if (known !== undefined) return { prevResult: known, from: "libcni's result cache" }
   const addresses = links.find((link) => link.ifname === ifname)?.addresses ?? []
   const ips = addresses
@@ -172,6 +181,3 @@ function prevResultOf(conf: NetConf, ifname: string, netns: string | undefined, 
     .map((address) => ({ address: `${address}/${address.includes(':') ? 128 : 32}` }))
   return { prevResult: { ips }, from: 'the addresses of the NIC' }
 }
-
-/** /var/run is a link to /run on any node. */
-const byRun = (file: string) => file.replace(/^\/var\/run\//, '/run/')

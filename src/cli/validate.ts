@@ -5,14 +5,17 @@ import { type Command, Exit, type Terminal, Trouble } from './command.ts'
 import type { Contents } from './documents.ts'
 import { type Asked, filesOf, nameOf, readContents, STDIN } from './files.ts'
 import { type Finding, inFileOrder, type Severity, sayer } from './finding.ts'
+import { checkTogether } from './neighbours.ts'
 import { OUTPUT, outputOf } from './output.ts'
 import { count, type Paint, painter, printable } from './paint.ts'
+import { workloadsIn } from './workloads.ts'
 
 const HELP = `Usage: x-calico-route validate [--strict] [-o json] [FILE…]
 
 Tells every problem of network configurations before a runtime meets it, with file, line, column and key path: network
 configurations and plugin lists in JSON, NetworkAttachmentDefinitions in YAML or JSON. Documents of other kinds in
-between are passed over. The rules are the plugin's own; what other plugins make of their keys is not looked at.
+between are passed over, but for the networks that pods and VMs among them ask for. The rules are the plugin's own; what other
+plugins make of their keys is looked at only where the plugin depends on it. All FILEs are taken for those of one cluster.
 
 FILE may be a directory, whose *.conf, *.conflist, *.json, *.yaml and *.yml are read, or "-" for stdin, which is also read
 when there is no FILE and no terminal.
@@ -64,6 +67,7 @@ interface Report {
 function examine(words: readonly string[], terminal: Terminal): { reports: Report[]; troubles: string[] } {
   const reports: Report[] = []
   const troubles: string[] = []
+  const directories: { word: string; found: readonly Report[] }[] = []
   const trying = <T>(what: () => T): T | undefined => {
     try {
       return what()
@@ -78,14 +82,31 @@ function examine(words: readonly string[], terminal: Terminal): { reports: Repor
       (asked) => trying(() => examineFile(asked, terminal)) ?? [],
     )
     reports.push(...found)
-    if (found.length > 0 && found.every(({ contents }) => contents.foreign)) {
-      const [first] = found
-      // A single file says so itself.
-      if (first && first.file !== word) troubles.push(`${word}: no file in this directory has a network configuration`)
-    }
+    // A single file says so itself.
+    if (found.length > 0 && found[0]?.file !== word) directories.push({ word, found })
   }
-  return { reports, troubles }
+  const some = reports.some(hasConfigurations)
+  for (const { word, found } of directories) {
+    if (found.every((report) => report.contents.foreign && !(some && asksForNetworks(report.contents))))
+      troubles.push(`${word}: no file in this directory has a network configuration`)
+  }
+  return { reports: together(reports), troubles }
 }
+
+/** With what the files make of each other. Pods are no mistake beside the networks they name. */
+function together(reports: readonly Report[]): Report[] {
+  if (!reports.some(hasConfigurations)) return [...reports]
+  const files = reports.map((report) => {
+    const { contents, findings } = report
+    return { report, ...contents, findings: asksForNetworks(contents) ? [] : [...findings] }
+  })
+  checkTogether(files)
+  return files.map(({ report, findings }) => ({ ...report, findings: inFileOrder(findings) }))
+}
+
+const hasConfigurations = ({ contents }: Report) => contents.configurations.length > 0
+
+const asksForNetworks = ({ foreign, others }: Contents) => foreign && others.some((one) => workloadsIn(one).length > 0)
 
 function examineFile({ file, inDirectory }: Asked, terminal: Terminal): Report {
   const contents = readContents(file, terminal)
@@ -105,7 +126,8 @@ function reportText({ file, contents, findings }: Report, paint: Paint): string 
     return `${paint('bold', where)}: ${paint(COLORS[severity], `${severity}:`)} ${said}`
   })
   if (contents.foreign) {
-    if (findings.length === 0) lines.push(`${name}: passed over, no network configuration in it`)
+    const looked = asksForNetworks(contents) ? ' but pods that ask for networks' : ''
+    if (findings.length === 0) lines.push(`${name}: passed over, no network configuration in it${looked}`)
     return `${lines.join('\n')}\n`
   }
   const numbers = (['error', 'warning'] as const).flatMap((severity) => {

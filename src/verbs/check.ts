@@ -2,6 +2,7 @@ import { readRoutes } from '../change.ts'
 import type { Config } from '../config.ts'
 import { CniError, Code } from '../errors.ts'
 import { routeText } from '../iproute2.ts'
+import type { Look } from '../look.ts'
 import type { WithNetns } from '../netns.ts'
 import type { Hop } from '../next-hop.ts'
 import { effectiveConfig } from '../overrides.ts'
@@ -25,16 +26,17 @@ export async function check(request: Request & { verb: 'CHECK' }, withNetns: Wit
   throw new CniError(Code.checkFailed, `${request.ifname}: routes differ from the configuration`, found.join('; '))
 }
 
-/** Every difference by itself; with dryRun there is none to find. */
+/** Every difference by itself; with dryRun there is none to find. @param at for who wants to see the answers, too */
 export async function findDifferences(
   request: Pick<Request & { verb: 'CHECK' }, 'conf' | 'ifname' | 'netns'>,
   withNetns: WithNetns,
+  at?: Look,
 ): Promise<readonly string[]> {
   const config = effectiveConfig(request.conf)
   const prev = parsePrevResult(request.conf.prevResult)
   refuseUnwritable(request.ifname)
   return withNetns(request.netns, async (netns) => {
-    const found = await readRoutes(netns, (snapshot) => differences(config, request.ifname, prev, snapshot))
+    const found = await readRoutes(netns, (snapshot) => differences(config, request.ifname, prev, snapshot), at)
     return config.dryRun ? [] : found
   })
 }

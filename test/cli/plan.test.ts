@@ -136,7 +136,7 @@ describe('x-calico-route plan', () => {
     [
       'a file that is no namespace',
       ['--netns', UNDERLAY, '--ifname', 'eth0', UNDERLAY],
-      /--netns: .* is no network namespace/,
+      /--netns: no network namespace is at /,
     ],
     ['no interface', ['--netns', '/proc/self/ns/net', UNDERLAY], /--ifname is missing/],
     [

@@ -15,7 +15,36 @@ describe('x-calico-route validate', () => {
     const { stdout, stderr, exitCode } = await tool(['validate', directory])
     expect({ stderr, exitCode }).toEqual({ stderr: '', exitCode: 0 })
     expect(stdout.match(/: ok /g)).toHaveLength(EXAMPLES.length - stdout.split('passed over, no network').length + 1)
-    expect(stdout).toContain('virtual-machine.yaml: passed over, no network configuration in it\n')
+    expect(stdout).toContain(
+      'virtual-machine.yaml: passed over, no network configuration in it but pods that ask for networks\n',
+    )
+    expect(stdout).toContain('vpc.yaml: passed over, no network configuration in it\n')
+  })
+
+  test('takes all files for those of one cluster, and pods among them for no mistake', async () => {
+    const pod = (more: string) =>
+      `kind: Pod\nmetadata:\n  namespace: tenant\n  annotations:\n    v1.multus-cni.io/default-network: calico-underlay\n${more}`
+    using files = scratch({
+      'good.yaml': pod(''),
+      'bad.yaml': pod('    k8s.v1.cni.cncf.io/networks: vpc-net, kube-system/calico-per-pod\n'),
+    })
+    const networks = ['calico-underlay.yaml', 'calico-per-pod.yaml', 'kube-ovn-vpc.yaml'].map(
+      (file) => `${directory}/${file}`,
+    )
+    const good = await tool(['validate', files.file('good.yaml'), ...networks])
+    expect(good).toMatchObject({ exitCode: 0, stderr: '' })
+    expect(good.stdout).toContain(
+      `${files.file('good.yaml')}: passed over, no network configuration in it but pods that ask for networks\n`,
+    )
+    const bad = await tool(['validate', files.directory, ...networks])
+    expect(bad).toMatchObject({
+      exitCode: 1,
+      stdout: expect.stringContaining(
+        `${files.file('bad.yaml')}:6:34: error: metadata.annotations.k8s.v1.cni.cncf.io/networks: a pod has one Calico NIC: `,
+      ),
+    })
+    const alone = await tool(['validate', files.file('good.yaml')])
+    expect(alone).toMatchObject({ exitCode: 1, stdout: expect.stringContaining('no network configuration, only Pod') })
   })
 
   test('reads stdin when no file is named', async () => {
