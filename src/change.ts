@@ -159,12 +159,12 @@ function somebodyWasFaster({ stderr }: Failure): boolean {
 }
 
 function failedBatch(ops: readonly RouteOp[], { carriedOut, stderr }: Failure, untouched: boolean): CniError {
-  const said = stderr.replace(/\.$/, '')
+  const said = stderr.replace(/^(?:Error|RTNETLINK answers): /, '').replace(/\.$/, '')
   const op = carriedOut === undefined ? undefined : ops[carriedOut]
   if (!op) return new CniError(Code.commandFailed, `ip: stopped before the end: ${said}`)
   return new CniError(
     Code.commandFailed,
-    `${op.origin.path}: ip refused "${batchLine(op)}": ${said}${adviceOn(op, said)}`,
+    `${op.origin.path}: ip refused it: ${said} ("${batchLine(op)}")${adviceOn(op, said)}`,
     untouched ? UNTOUCHED : undefined,
   )
 }

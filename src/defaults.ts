@@ -193,7 +193,10 @@ function parking(route: Route, ifname: string, inPlace: (route: Route) => readon
   const shared = soleDevice(route) === undefined
   const copy = demoted(shared ? partOf(route, 'only', ifname) : route, inPlace)
   if (!copy)
-    return refused('defaultRoute', `the metric of ${routeText(route)} is too large to be demoted; ${keepAdvice(route)}`)
+    return refused(
+      'defaultRoute',
+      `metric ${route.priority} is too large to be demoted: ${routeText(route)}; ${keepAdvice(route)}`,
+    )
   return becomes(DEFAULT_ROUTE, copy, ...(shared ? [partOf(route, 'without', ifname)] : []))
 }
 
@@ -256,11 +259,11 @@ function lossProblem(route: Route, ifname: string): Problem | undefined {
   const others = devicesOf(route).filter((dev) => dev !== ifname)
   if (others.length > 0 && route.nhid !== undefined) {
     // Whoever made the nexthop object changes it as a whole, and a route of its parts would not follow.
-    const says = `${route.dst} is one multipath route by nexthop object ${route.nhid} over ${ifname} and ${others.join(', ')}; ${keepAdvice(route)}`
+    const says = `nexthop object ${route.nhid} cannot be taken apart: ${route.dst} goes by it over ${ifname} and ${others.join(', ')}; ${keepAdvice(route)}`
     return { at: 'defaultRoute', says }
   }
   if (route.opaque === undefined) return undefined
-  const says = `${routeText(route)} has an attribute (${route.opaque}) that could not be restored; ${keepAdvice(route)}`
+  const says = `a route has "${route.opaque}", which could not be restored: ${routeText(route)}; ${keepAdvice(route)}`
   return { at: 'defaultRoute', says }
 }
 

@@ -198,7 +198,7 @@ function asItIs(configured: ConfiguredRoute, route: Route): Verdict {
   const maker = route.protocol === KERNEL_PROTOCOL ? 'the kernel' : 'another plugin'
   return refused(
     key,
-    `${maker} made this route, and ${names} cannot be put on it: ${routeText(route)}; leave out ${names}, or add a "priority" for a route beside it`,
+    `${names} cannot be put on the route of ${maker}: ${routeText(route)}; leave out ${names}, or add a "priority" for a route beside it`,
   )
 }
 

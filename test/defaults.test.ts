@@ -402,12 +402,12 @@ describe('a default that could not be put back as it was', () => {
     [
       'has an attribute that ip does not print as it takes it',
       { opaque: 'features' },
-      'has an attribute (features) that could not be restored; set "defaultRoute": {"ipv4": "keep"} to leave it',
+      'a route has "features", which could not be restored: 0.0.0.0/0 via 10.0.1.1 dev net1 proto 3; set "defaultRoute": {"ipv4": "keep"} to leave it',
     ],
     [
       'has too large a metric',
       { priority: 300_000_000 },
-      'is too large to be demoted; set "defaultRoute": {"ipv4": "keep"} to leave it',
+      'metric 300000000 is too large to be demoted: 0.0.0.0/0 via 10.0.1.1 dev net1 proto 3 metric 300000000; set "defaultRoute": {"ipv4": "keep"} to leave it',
     ],
   ])('is not demoted: it %s', (_, more, problem) => {
     const { problems, ops } = planAdd(parseConfig({ defaultRoute: 'demote' }), 'net1', pod({ ...OVN4, ...more }))

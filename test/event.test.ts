@@ -3,12 +3,16 @@ import { describe, expect, it } from 'vitest'
 import { parseConfig } from '../src/config.ts'
 import { LOOK } from '../src/look.ts'
 import { effectiveConfig } from '../src/overrides.ts'
+import { planAdd } from '../src/plan.ts'
 import { boundArgs } from '../src/pod-args.ts'
+import { problemText } from '../src/problem.ts'
 import { checkEnv, type NetConf, parseDocument, parseRequest } from '../src/request.ts'
 import { parsePrevResult } from '../src/result.ts'
+import type { Route } from '../src/route.ts'
 import { CALICO } from './support/calico.ts'
 import { event } from './support/event.ts'
 import { refusal } from './support/refusal.ts'
+import { link, route } from './support/snapshots.ts'
 
 /** So much of a message is seen in the event of a VM's pod, behind what Multus says: its subject, and what is wrong with it. */
 const SEEN = 90
@@ -91,6 +95,38 @@ describe('in the event of a pod that does not start one sees', () => {
   })
 })
 
+describe('of what stands against a configuration in a pod one sees', () => {
+  const GATEWAY = 'fd00:10:0:1111:2222:3333:4444:1'
+  const DEFAULT = route(6, '::/0', { gw: GATEWAY, dev: 'net1' })
+  const hops = ['net1', 'eth0'].map((dev) => ({ gw: GATEWAY, dev, weight: 1, onlink: false }))
+  const connected = route(6, DST, { dev: 'net1', protocol: 2, priority: 256 })
+  const on = (conf: NetConf, ...present: Route[]) => {
+    const snapshot = { routes: present, links: [link('eth0', '10.199.3.153'), link('net1', '10.0.1.11')] }
+    return planAdd(parseConfig(conf), 'net1', snapshot).problems.map(problemText)
+  }
+
+  it.each<[what: string, problems: string[]]>([
+    ['no next hop to', on(routes({ dst: DST }))],
+    ['is no address of the pod', on(routes({ dst: DST, src: GW }))],
+    ['the pod has no interface net9', on(routes({ dst: DST, dev: 'net9' }))],
+    ['the pod has another route to', on(routes({ dst: DST, gw: GW }), route(6, DST, { gw: GATEWAY, dev: 'eth0' }))],
+    ['"mtu" and "advmss" cannot be put on', on(routes({ dst: DST, mtu: 1400, advmss: 1300 }), connected)],
+    ['a route has "encap", which could not be restored', on({}, { ...DEFAULT, opaque: 'encap' })],
+    ['cannot be taken apart', on({}, route(6, '::/0', { nhid: 4_294_967_295, nexthops: hops }))],
+    ['metric 300000000 is too large to be demoted', on({ defaultRoute: 'demote' }, { ...DEFAULT, priority: 3e8 })],
+    ['is not on-link on net1', on({ ovnGateway: GW })],
+    ['no IPv4 or IPv6 gateway is known', on({ ovnGateway: 'auto' })],
+    [
+      'the pod has another default route with the same metric',
+      on({ ovnGateway: { ipv6: GW, onlink: true } }, { ...DEFAULT, dev: 'eth0' }),
+    ],
+    ['no IPv4 route would be left on net1', on({ kubevirt: true })],
+  ])('%s', (what, problems) => {
+    expect(problems).toHaveLength(1)
+    expect(event(problems[0] ?? '')).toContain(what)
+  })
+})
+
 describe('of the errors that README shows one sees', () => {
   const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
   const [block = ''] = /<!-- operator-errors:begin -->\n.*<!-- operator-errors:end -->/s.exec(readme) ?? []
@@ -103,7 +139,7 @@ describe('of the errors that README shows one sees', () => {
     'must be remove, demote or keep',
     'stands in routes[0] already',
     'is no IPv4 address',
-    'ip refused',
+    'ip refused it: Nexthop has invalid gateway',
     'is no address of the pod',
     'no next hop to fd00:10:50::/48 is known on eth0',
     'the pod has another route to 10.50.0.0/16 already',

@@ -12,7 +12,7 @@ export function refuseOwn(request: { readonly allowOwnNetns: boolean }, netns: N
   if (!netns.own || request.allowOwnNetns) return
   throw new CniError(
     Code.ownNetns,
-    `CNI_NETNS: ${netns.path} is the network namespace the plugin itself runs in; it must be the pod's`,
+    `CNI_NETNS: the plugin's own network namespace, ${netns.path}; it must be the pod's`,
     'CNI_NETNS_OVERRIDE=1 allows it',
   )
 }

@@ -45,7 +45,7 @@ describe('an ADD that the kernel refuses half-way leaves the pod as it was', () 
     const config = { routes: [{ dst: 'fd00:10:50::/64', src: 'fd00:10:199::9' }], prevResult: calicoResult(pod) }
     expect(await fails('ADD', pod, config)).toMatchObject({
       code: 100,
-      msg: expect.stringMatching(/Invalid source address; .* a duplicate of fd00:10:199::9: .*nodad/),
+      msg: expect.stringMatching(/Invalid source address \(.*\); .* a duplicate of fd00:10:199::9: .*nodad/),
     })
   })
 

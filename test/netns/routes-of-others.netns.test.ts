@@ -64,7 +64,7 @@ describe.each([4, 6] as const)('a destination that the NIC reaches directly, IPv
     const { before, after } = await changes(nic.netns, async () => {
       const { code, msg } = await fails('ADD', nic, { routes: [{ dst, ...keys }], prevResult: nic.result })
       expect(code).toBe(7)
-      expect(msg).toContain(`routes[0]: the kernel made this route, and ${names} cannot be put on it: ${dst} dev net1`)
+      expect(msg).toContain(`routes[0]: ${names} cannot be put on the route of the kernel: ${dst} dev net1`)
       expect(msg).toMatch(new RegExp(`leave out ${names}, or add a "priority" for a route beside it$`))
     })
     expect(after).toBe(before)
