@@ -114,6 +114,11 @@ function isOne(route: Route, asked: Route): boolean {
   return samePlace(route, asked) && sameHop(route, asked)
 }
 
+/** True if `route` is what demotion makes of `asked`. */
+function isCopyOf(route: Route, asked: Route): boolean {
+  return isDemoted(route) && sameWay(route, asked) && samePlace(restored(route), asked)
+}
+
 /** What becomes of each default by `ovnGateway`, whose answer `gateways` is, and by `defaultRoute`. */
 function fatesOf(disposition: DefaultRoute, gateways: readonly Route[], pod: Defaults): (route: Route) => Verdict {
   const { ifname } = pod
@@ -131,15 +136,15 @@ function fatesOf(disposition: DefaultRoute, gateways: readonly Route[], pod: Def
 function fatesByGateway(gateways: readonly Route[], { defaults }: Defaults): (route: Route) => Fate | undefined {
   // If there is a demoted copy as well, another copy of the plugin may just be demoting it, and delete it next: then it
   // becomes one that looks the same but for its protocol.
-  const copied = defaults.some((route) => isDemoted(route) && gateways.some((asked) => sameWay(asked, route)))
+  const copied = defaults.some((route) => gateways.some((asked) => isCopyOf(route, asked)))
   return (route) => {
     const asked = gateways.find((one) => isOne(route, one))
     if (asked) return copied && asked.protocol !== route.protocol ? becomes(OVN_GATEWAY, asked) : STAYS
     // What ovnGateway restores takes the place of its demoted copy. What it makes does not: DEL takes that away, and gives
     // the demoted one back.
-    const isSpent = (one: Route) => one.protocol === RESTORED_PROTOCOL && sameWay(one, route)
-    const ofOld = route.protocol === GATEWAY_PROTOCOL && gateways.some((one) => samePlace(one, route))
-    return ofOld || (isDemoted(route) && gateways.some(isSpent)) ? { is: 'goes', origin: OVN_GATEWAY } : undefined
+    const isSpent = gateways.some((one) => one.protocol === RESTORED_PROTOCOL && isCopyOf(route, one))
+    const isOld = route.protocol === GATEWAY_PROTOCOL && gateways.some((one) => samePlace(one, route))
+    return isSpent || isOld ? { is: 'goes', origin: OVN_GATEWAY } : undefined
   }
 }
 

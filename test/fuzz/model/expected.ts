@@ -29,6 +29,8 @@ export function afterAdd(before: Tables, conf: Conf, nic: Attached): Expected {
   for (const family of FAMILIES) {
     const defaults = mainDefaults(before, family)
     if (before.routes.some((one) => one.unicast && one.dst === ANY[family] && one.dev === undefined)) return 'open'
+    // Of several in one place, what becomes of them is for the invariants to say.
+    if (new Set(defaults.map(({ metric }) => metric)).size < defaults.length) return 'open'
     const own = defaults.filter(({ dev }) => dev === nic)
     // The pod's one default is to be found, and is just being demoted: two wishes in one configuration.
     if (conf.ovnGateway === 'auto' && conf.defaultRoute[`ipv${family}`] === 'demote') return 'open'
@@ -51,7 +53,13 @@ export function afterAdd(before: Tables, conf: Conf, nic: Attached): Expected {
         come.push({ ...one, proto: PROTO.demoted, metric: one.metric + BEHIND_ALL_OTHERS })
     }
     for (const entry of conf.routes.filter(({ dst }) => (dst.includes(':') ? 6 : 4) === family)) {
+      // What the NIC reaches directly, and who made that, is for other tests.
+      const isThere = ({ dst, dev, table }: Seen) => dst === entry.dst && dev === nic && table === (entry.table ?? 254)
+      const isDirect = (one: Seen) => isThere(one) && one.gw === undefined
+      if (entry.gw === undefined && before.routes.some(isDirect)) return 'open'
       const route = routeOf(entry, family, nic, own, wanted)
+      // Where no next hop is known otherwise, that of another plugin's route counts.
+      if (route === undefined && before.routes.some(isThere)) return 'open'
       if (route === undefined) return 'refused'
       const inPlace = before.routes.filter(
         ({ dst, table, metric }) => dst === route.dst && table === route.table && metric === route.metric,
