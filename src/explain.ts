@@ -66,7 +66,7 @@ const MOST_KEYS = 20
 const LONGEST_KEY = 40
 
 /** A key as it was written, where that reads well in a path; it may hold line ends and terminal escapes, or megabytes. */
-function keyText(key: string): string {
+export function keyText(key: string): string {
   return /^[\w./-]+$/.test(key) && key.length <= LONGEST_KEY ? key : quote(key)
 }
 

@@ -10,7 +10,6 @@ const WRONG: readonly (readonly [string, Conf, string | RegExp])[] = [
   ['a disposition that every object has', { defaultRoute: 'constructor' }, /^defaultRoute\b/],
   ['a disposition true', { defaultRoute: true }, /^defaultRoute\b/],
   ['a list of dispositions', { defaultRoute: ['remove'] }, /^defaultRoute\b/],
-  ['a disposition null', { defaultRoute: null }, /^defaultRoute\b/],
   [
     'a disposition of a family nobody knows',
     { defaultRoute: { ipv4: 'keep', ip6: 'keep' } },
@@ -18,7 +17,6 @@ const WRONG: readonly (readonly [string, Conf, string | RegExp])[] = [
   ],
   ['a wrong disposition of one family', { defaultRoute: { ipv6: 'kept' } }, /^defaultRoute\.ipv6\b/],
   ['routes that are no list', { routes: { dst: DST } }, /^routes\b/],
-  ['routes that are null', { routes: null }, /^routes\b/],
   ['a route that is a word', { routes: [DST] }, /^routes\[0\]:/],
   ['a route that is null', { routes: [{ dst: DST }, null] }, /^routes\[1\]/],
   ['a route without destination', { routes: [{ gw: '10.0.0.1' }] }, /^routes\[0\]\.dst\b/],
@@ -47,7 +45,6 @@ const WRONG: readonly (readonly [string, Conf, string | RegExp])[] = [
   ['a gateway with prefix length', { routes: [{ dst: DST, gw: '10.0.0.1/24' }] }, /^routes\[0\]\.gw\b/],
   ['a gateway with a zone', { routes: [{ dst: 'fd00::/64', gw: 'fe80::1%eth0' }] }, /^routes\[0\]\.gw\b/],
   ['a gateway of two lines', { routes: [{ dst: DST, gw: '10.0.0.1\nlink del eth0' }] }, /^routes\[0\]\.gw\b/],
-  ['a gateway null', { routes: [{ dst: DST, gw: null }] }, /^routes\[0\]\.gw\b/],
   ['a gateway and scope link', { routes: [{ dst: DST, gw: '169.254.1.1', scope: 'link' }] }, /^routes\[0\]/],
   [
     'an interface of two lines',
