@@ -4,7 +4,7 @@ import { Code, quote, refusal } from './errors.ts'
 import { explain } from './explain.ts'
 import { isObject } from './request.ts'
 import { DEFAULT_DST, DEFAULT_PRIORITY, MAIN_TABLE, Scope } from './route.ts'
-import { CONF, keysAt, MOST_ROUTES, ROUTE, SCOPES } from './schema.ts'
+import { CONF, KEYS_OF, keysAt, MOST_ROUTES, ROUTE, ROUTE_KEYS, SCOPES } from './schema.ts'
 import { strangeKeys } from './strange-keys.ts'
 
 /** What happens to the main-table default routes of the interface. */
@@ -101,23 +101,25 @@ export function readConfig(conf: Readonly<Record<string, unknown>>, base: readon
   return { config, routes, ...gateway }
 }
 
-/** Keys with an object below that has keys of ours. */
-const NESTED = ['defaultRoute', 'ovnGateway', 'overrides'] as const
-
 /** A configuration without the keys that are null, also those of ours below it. */
 function presentKeys(conf: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
-  let present = withoutNulls(conf)
-  for (const key of NESTED) {
-    const inner = withoutNulls(present[key])
+  let present = withoutNulls(conf, CONF._zod.def.shape)
+  for (const [key, keys] of Object.entries(KEYS_OF)) {
+    const inner = withoutNulls(present[key], keys)
     if (inner !== present[key]) present = { ...present, [key]: inner }
   }
   return present
 }
 
-/** An object without its keys that are null: what is written in Go says so of a slice or pointer that is not there. */
-export function withoutNulls<T>(written: T): T {
+/**
+ * An object without those of `keys` that are null: what is written in Go says so of a slice or pointer that is not there. Of
+ * a key that nobody knows it says nothing.
+ */
+export function withoutNulls<T>(written: T, keys: object): T {
   if (!isObject(written) || !Object.values(written).includes(null)) return written
-  return Object.fromEntries(Object.entries(written).filter(([, value]) => value !== null)) as T
+  return Object.fromEntries(
+    Object.entries(written).filter(([key, value]) => value !== null || !Object.hasOwn(keys, key)),
+  ) as T
 }
 
 const NONE: ReadonlySet<PropertyKey> = new Set()
@@ -145,7 +147,7 @@ function readRoutes(written: unknown, base: readonly string[], problems: string[
   const at = [...base, 'routes'].join('.')
   const seen = new Map<string, string>()
   return written.map((one: unknown, index) => {
-    const entry = withoutNulls(one)
+    const entry = withoutNulls(one, ROUTE_KEYS)
     const { right, wrong } = readMembers(ROUTE, entry, [...base, 'routes', index], problems)
     const route = routeOf(right, `${at}[${index}]`, isObject(entry) ? entry : {}, wrong)
     problems.push(...contradictions(route, isObject(entry) ? entry : {}), ...twins(route, seen))

@@ -2,7 +2,7 @@ import { isWithin } from './address.ts'
 import { type Config, parseConfig, type Read, readConfig, withoutNulls } from './config.ts'
 import { Code, refusal } from './errors.ts'
 import { isObject, type NetConf } from './request.ts'
-import { OVERRIDABLE, OVERRIDES } from './schema.ts'
+import { CONF, OVERRIDABLE, OVERRIDES, OVERRIDES_KEYS } from './schema.ts'
 import { isKnown } from './strange-keys.ts'
 
 const NEVER = ['overrides', 'logLevel', 'logFile'] as const
@@ -47,7 +47,8 @@ function readAsked(
 ): { readonly code: Code; readonly problems: readonly string[]; readonly theirs?: Read } {
   const otherCase = otherCases(asked)
   // Where `overrides` itself is wrong nobody knows what it allows.
-  const overrides = wanted.length > 0 ? OVERRIDES.safeParse(withoutNulls(conf.overrides ?? {})).data : undefined
+  const overrides =
+    wanted.length > 0 ? OVERRIDES.safeParse(withoutNulls(conf.overrides ?? {}, OVERRIDES_KEYS)).data : undefined
   if (!overrides) return { code: Code.invalidConfig, problems: otherCase }
   const { allow = [], within = [] } = overrides
   const allowed = (key: string) => allow.some((one) => one === key)
@@ -96,7 +97,7 @@ const LONGEST = Math.max(...KEYS.map((key) => key.length))
 
 /** What `args.cni` asks for: nothing is known of it. What is null is not asked for. */
 function askedBy({ args }: NetConf): Readonly<Record<string, unknown>> {
-  return isObject(args) && isObject(args.cni) ? withoutNulls(args.cni) : {}
+  return isObject(args) && isObject(args.cni) ? withoutNulls(args.cni, CONF._zod.def.shape) : {}
 }
 
 /**

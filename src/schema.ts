@@ -202,7 +202,8 @@ export const CONF = z.looseObject({
   ),
 })
 
-const KEYS: Readonly<Record<string, object>> = {
+/** What there is in the object, or in each object of the list, at a key. */
+export const KEYS_OF: Readonly<Record<string, object>> = {
   routes: ROUTE_KEYS,
   defaultRoute: DISPOSITION_KEYS,
   ovnGateway: GATEWAY_KEYS,
@@ -210,4 +211,4 @@ const KEYS: Readonly<Record<string, object>> = {
 }
 /** The keys there are in the object at a path, for the nearest one to a misspelt one. */
 export const keysAt = (path: readonly PropertyKey[]) =>
-  Object.keys(path.map((part) => KEYS[String(part)]).find(Boolean) ?? {})
+  Object.keys(path.map((part) => KEYS_OF[String(part)]).find(Boolean) ?? {})

@@ -23,7 +23,7 @@ export const OUR_KEYS: readonly string[] = Object.keys(CONF._zod.def.shape)
 const KNOWN: ReadonlySet<string> = new Set([...OUR_KEYS, ...COMMON])
 
 /** Keys of route-override, which people come from, in lower case: Go does not tell capitals apart. */
-const OF_ROUTE_OVERRIDE: ReadonlyMap<string, string> = new Map([
+export const OF_ROUTE_OVERRIDE: ReadonlyMap<string, string> = new Map([
   ['addroutes', 'write "routes"'],
   ['delroutes', 'write "defaultRoute" for default routes; no other route is removed'],
   ['flushroutes', 'write "defaultRoute": "remove" for default routes; no other route is removed'],

@@ -307,6 +307,8 @@ describe('a wrong configuration is refused with code 7, key path first', () => {
     ['ovnGateway.priority: must be an integer from 0 to 4294967295, is -1', { ovnGateway: { priority: -1 } }],
     ['kubevirt: must be a boolean, is "yes"', { kubevirt: 'yes' }],
     ['routes[0].dst: missing', { routes: [{ dst: null }] }],
+    ['routes[0].gatway: unknown key; did you mean "gw"?', entry({ gatway: null })],
+    ['defaultroute: unknown key; did you mean "defaultRoute"?', { defaultroute: null }],
     ['routes[0]: must be an object, is null', { routes: [null] }],
     [
       'overrides.allow[0]: must be defaultRoute, routes, ovnGateway, kubevirt or dryRun, is null',
