@@ -58,6 +58,7 @@ export function isKnown(key: string): boolean {
 
 /** Which of our keys was meant by a key that is none, if it was one. */
 export function meantBy(key: string): string | undefined {
+  if (key.length > LONGEST) return undefined
   const plain = key.toLowerCase().replace(/[^a-z]/g, '')
   return OUR_KEYS.find((ours) => resembles(plain, ours.toLowerCase()))
 }
