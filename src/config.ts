@@ -104,8 +104,8 @@ export function readConfig(conf: Readonly<Record<string, unknown>>, base: readon
 /** A configuration without the keys that are null, also those of ours below it. */
 function presentKeys(conf: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
   let present = withoutNulls(conf, CONF._zod.def.shape)
-  for (const [key, keys] of Object.entries(KEYS_OF)) {
-    const inner = withoutNulls(present[key], keys)
+  for (const key in KEYS_OF) {
+    const inner = withoutNulls(present[key], KEYS_OF[key] ?? {})
     if (inner !== present[key]) present = { ...present, [key]: inner }
   }
   return present
@@ -116,10 +116,15 @@ function presentKeys(conf: Readonly<Record<string, unknown>>): Readonly<Record<s
  * a key that nobody knows it says nothing.
  */
 export function withoutNulls<T>(written: T, keys: object): T {
-  if (!isObject(written) || !Object.values(written).includes(null)) return written
+  if (!isObject(written) || !hasNull(written)) return written
   return Object.fromEntries(
     Object.entries(written).filter(([key, value]) => value !== null || !Object.hasOwn(keys, key)),
   ) as T
+}
+
+function hasNull(written: Readonly<Record<string, unknown>>): boolean {
+  for (const key in written) if (written[key] === null) return true
+  return false
 }
 
 const NONE: ReadonlySet<PropertyKey> = new Set()

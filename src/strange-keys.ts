@@ -42,13 +42,23 @@ const MOST = 1_000
  * @returns what is wrong with each, key first
  */
 export function strangeKeys(conf: Readonly<Record<string, unknown>>): string[] {
-  const unknown = Object.keys(conf).filter((key) => !isKnown(key) && key.length <= LONGEST)
-  return unknown.slice(0, MOST).flatMap((key) => {
-    const instead = OF_ROUTE_OVERRIDE.get(key.toLowerCase())
-    if (instead !== undefined) return `${keyText(key)}: a key of route-override, and none here; ${instead}`
-    const meant = meantBy(key)
-    return meant === undefined ? [] : `${keyText(key)}: unknown key; did you mean "${meant}"?`
-  })
+  const problems: string[] = []
+  let looked = 0
+  for (const key in conf) {
+    if (isKnown(key) || key.length > LONGEST) continue
+    looked += 1
+    if (looked > MOST) break
+    const what = strangeness(key)
+    if (what !== undefined) problems.push(`${keyText(key)}: ${what}`)
+  }
+  return problems
+}
+
+function strangeness(key: string): string | undefined {
+  const instead = OF_ROUTE_OVERRIDE.get(key.toLowerCase())
+  if (instead !== undefined) return `a key of route-override, and none here; ${instead}`
+  const meant = meantBy(key)
+  return meant === undefined ? undefined : `unknown key; did you mean "${meant}"?`
 }
 
 /** True for the keys that there are at the top of a network configuration: ours, and those of runtimes. */
