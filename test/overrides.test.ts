@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { effectiveConfig, isDry, onlyKnown } from '../src/overrides.ts'
+import { PROTOCOL } from '../src/route.ts'
+import { decideDel } from '../src/verbs/del.ts'
 import { refusal } from './support/refusal.ts'
+import { calicoPod, route } from './support/snapshots.ts'
 
 const OVERRIDES = { allow: ['routes', 'ovnGateway'], within: ['10.50.0.0/16', 'fd00:10::/32'] }
 const conf = (cni: Record<string, unknown>, overrides?: unknown) => ({
@@ -163,5 +166,13 @@ describe('DEL', () => {
     expect(effectiveConfig(onlyKnown(old)).dryRun).toBe(true)
     expect(isDry(old)).toBe(true)
     expect(effectiveConfig(onlyKnown({ ...conf({}), addroutes: [] })).routes).toHaveLength(1)
+  })
+
+  it('takes back what such a configuration put on another NIC', () => {
+    const there = route(4, '10.50.0.0/16', { dev: 'net1', gw: '10.0.1.1', protocol: PROTOCOL })
+    const routes = [{ dst: '10.50.0.0/16', gw: '10.0.1.1', dev: 'net1' }]
+    const decide = (more: object) => decideDel({ routes, ...more }, 'eth0', calicoPod(there)).map(({ route }) => route)
+    expect(decide({})).toEqual([there])
+    expect(decide({ flushgateway: true, ovngateway: 'x', args: { cni: { DryRun: true } } })).toEqual([there])
   })
 })

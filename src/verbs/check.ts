@@ -4,11 +4,11 @@ import { CniError, Code } from '../errors.ts'
 import { routeText } from '../iproute2.ts'
 import type { WithNetns } from '../netns.ts'
 import type { Hop } from '../next-hop.ts'
-import { effectiveConfig } from '../overrides.ts'
 import { planAdd } from '../plan.ts'
 import type { Request } from '../request.ts'
-import { gatewaysOf, type PrevResult, parsePrevResult } from '../result.ts'
+import { gatewaysOf, type PrevResult } from '../result.ts'
 import { isDemoted, MAIN_TABLE, RESTORED_PROTOCOL, type RouteOp, type Snapshot, samePlace } from '../route.ts'
+import { inputsOf } from './inputs.ts'
 import type { Outcome } from './outcome.ts'
 import { refuseUnwritable } from './refusals.ts'
 
@@ -29,8 +29,7 @@ export async function findDifferences(
   request: Pick<Request & { verb: 'CHECK' }, 'conf' | 'ifname' | 'netns'>,
   withNetns: WithNetns,
 ): Promise<readonly string[]> {
-  const config = effectiveConfig(request.conf)
-  const prev = parsePrevResult(request.conf.prevResult)
+  const { config, prev } = inputsOf(request.conf)
   refuseUnwritable(request.ifname)
   return withNetns(request.netns, async (netns) => {
     const found = await readRoutes(netns, (snapshot) => differences(config, request.ifname, prev, snapshot))

@@ -203,6 +203,20 @@ const objects: Vector[] = [
     },
     gives: error(7, /^routes\[0\]\.dst\b/, /routes\[0\]\.gw\b.*routes\[1\]\.priority\b.*ovnGateway\b.*dryRun\b/),
   },
+  {
+    it: 'a wrong prevResult is told beside a wrong configuration',
+    source: PROMISE,
+    verb: 'ADD',
+    conf: { routes: [{ dst: 'x' }], prevResult: 'text' },
+    gives: error(7, /^routes\[0\]\.dst\b/, /^prevResult\b/),
+  },
+  {
+    it: 'that none came before is told beside a wrong configuration and what a pod may not ask for',
+    source: PROMISE,
+    verb: 'ADD',
+    conf: { logLevel: 'loud', args: { cni: { dryRun: true } }, prevResult: undefined },
+    gives: error(7, /^logLevel\b/, /^args\.cni\.dryRun\b.*prevResult\b/),
+  },
   ...VERSIONS.map(
     (cniVersion): Vector => ({
       it: `an error in ${cniVersion} says so`,
