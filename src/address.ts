@@ -123,3 +123,15 @@ function format(words: readonly number[]): string {
 export function isLinkLocal(address: string): boolean {
   return /^fe[89ab][0-9a-f]:/i.test(address)
 }
+
+/**
+ * What an address is that belongs to no host on a network; undefined for one that does.
+ * @param address as parseAddress writes it
+ * @see https://www.iana.org/assignments/iana-ipv4-special-registry, https://www.rfc-editor.org/rfc/rfc4291#section-2.4
+ */
+export function specialKind(address: string): 'unspecified' | 'loopback' | 'multicast' | 'broadcast' | undefined {
+  if (address === '0.0.0.0' || address === '::') return 'unspecified'
+  if (address === '255.255.255.255') return 'broadcast'
+  if (/^127\.|^::1$/.test(address)) return 'loopback'
+  return /^2(?:2[4-9]|3\d)\.|^ff[0-9a-f]{2}:/.test(address) ? 'multicast' : undefined
+}

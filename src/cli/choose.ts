@@ -4,6 +4,7 @@ import { type Terminal, Trouble } from './command.ts'
 import type { Entry } from './documents.ts'
 import { nameOf, readContents } from './files.ts'
 import { OUTPUT } from './output.ts'
+import { isBridged } from './virtual-machines.ts'
 
 /** The options of plan and verify that name a pod and its network, for parseArgs. */
 export const POD = {
@@ -13,8 +14,13 @@ export const POD = {
   output: OUTPUT,
 } as const
 
-/** A place, and the type of the first plugin of its chain. */
-export type Chosen = Entry & { readonly maker: string | undefined }
+/** A place, and what is known of it besides. */
+export interface Chosen extends Entry {
+  /** The type of the first plugin of its chain. */
+  readonly maker: string | undefined
+  /** A virtual machine in the same file is known to have the network. */
+  readonly bridged: boolean
+}
 
 /**
  * The one place in a file that names this plugin.
@@ -22,7 +28,7 @@ export type Chosen = Entry & { readonly maker: string | undefined }
  * @throws Trouble if there is none or more than one
  */
 export function chooseEntry(file: string, network: string | undefined, terminal: Terminal): Chosen {
-  const { configurations, findings } = readContents(file, terminal)
+  const { configurations, findings, bridged } = readContents(file, terminal)
   const broken = findings.find(({ severity }) => severity === 'error')
   if (broken) {
     const { position, message } = broken
@@ -30,9 +36,9 @@ export function chooseEntry(file: string, network: string | undefined, terminal:
   }
   const all = configurations.flatMap((one) =>
     entriesOf(one).map((entry) => ({
-      entry: { ...entry, maker: typesOf(one)[0] },
+      entry: { ...entry, maker: typesOf(one)[0], bridged: isBridged(one.attachmentDefinition, bridged) },
       network: networkOf(one),
-      own: String(entry.conf.name),
+      own: entry.conf.name,
     })),
   )
   const wanted = all.filter((one) => network === undefined || one.network === network || one.own === network)

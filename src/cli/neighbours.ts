@@ -44,7 +44,7 @@ function network(configuration: Configuration, findings: Finding[]): Network {
     plugins: pluginsOf(configuration.placed),
     entries: entriesOf(configuration),
     isDefinition: configuration.attachmentDefinition !== undefined,
-    say: sayer(configuration.placed, findings),
+    say: sayer(configuration.placed, findings, configuration.base),
   }
 }
 

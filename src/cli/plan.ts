@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { readRoutes } from '../change.ts'
 import { afterwards } from '../effects.ts'
@@ -14,11 +13,11 @@ import { decideAdd } from '../verbs/add.ts'
 import { decideDel } from '../verbs/del.ts'
 import { refuseUnwritable } from '../verbs/refusals.ts'
 import { chooseEntry, inWordsOfOptions, POD } from './choose.ts'
-import { type Command, Exit, Trouble } from './command.ts'
+import { type Command, Exit, type Terminal, Trouble } from './command.ts'
 import { dhcpPreview } from './dhcp.ts'
-import { reading } from './files.ts'
+import { nameOf, onceFromStdin, readText } from './files.ts'
 import { noWaysBack, type PodLook, podLook } from './node.ts'
-import { outputOf } from './output.ts'
+import { jsonText, outputOf } from './output.ts'
 import { type Plan, planText, refusalText } from './plan-text.ts'
 import { attachmentOf } from './result-cache.ts'
 import { diffRoutes } from './route-diff.ts'
@@ -41,6 +40,9 @@ Options:
   --cni-args JSON  what a pod asks for in its annotation, {"routes": …}, within "overrides"
   -o json          print one JSON document
   -h, --help       this text
+
+"-" for one of the files is stdin. What KubeVirt would make of the routes is warned of where it is in play: "kubevirt" is true,
+or a VirtualMachine in FILE has the network by the bridge binding.
 
 What ADD is told by the plugin before it is "prevResult" in FILE, else what libcni's result cache has of this NIC, else what
 the kernel tells of its addresses.
@@ -76,26 +78,30 @@ export const plan: Command = {
     if (netns !== undefined && routes !== undefined)
       throw new Trouble('--netns and --routes both tell the pod as it is; give one of them')
     if (verb !== 'ADD' && verb !== 'DEL') throw new Trouble(`--verb: must be ADD or DEL, is ${JSON.stringify(verb)}`)
-    const { conf, maker } = chooseEntry(file, values.name, terminal)
+    onceFromStdin([
+      ['FILE', file],
+      ['--routes', routes],
+      ['--links', links],
+    ])
+    if (links !== undefined && routes === undefined)
+      throw new Trouble('--links goes with --routes; with --netns the namespace itself tells its interfaces')
+    const { conf, maker, bridged } = chooseEntry(file, values.name, terminal)
     const asked = values['cni-args'] === undefined ? conf : withCniArgs(conf, values['cni-args'])
     try {
       refuseUnwritable(ifname)
       const pod = podLook(ifname, maker)
-      const snapshot = netns === undefined ? saved(routes ?? '', links, ifname) : await snapshotOf(netns, pod.look)
+      const snapshot =
+        netns === undefined ? saved(routes ?? '', links, ifname, terminal) : await snapshotOf(netns, pod.look)
       const made =
         verb === 'ADD'
-          ? await withWarnings(planAdd(asked, ifname, netns, snapshot), pod)
+          ? await withWarnings(planAdd(asked, ifname, netns, snapshot, bridged), pod)
           : planDel(asked, ifname, snapshot)
-      terminal.out(json ? `${JSON.stringify(planJson(made), null, 2)}\n` : planText(made, terminal.colors))
+      terminal.out(json ? jsonText(planJson(made)) : planText(made, terminal.colors))
       return Exit.ok
     } catch (error) {
       if (!(error instanceof CniError) || !REFUSALS.includes(error.code)) throw inWordsOfOptions(error)
       const { code, message: msg, details } = error
-      terminal.out(
-        json
-          ? `${JSON.stringify({ verb, ifname, error: { code, msg, details } }, null, 2)}\n`
-          : refusalText(verb, error),
-      )
+      terminal.out(json ? jsonText({ verb, ifname, error: { code, msg, details } }) : refusalText(verb, error))
       return Exit.problems
     }
   },
@@ -109,7 +115,8 @@ const REFUSALS: readonly Code[] = [
   Code.overrideNotAllowed,
 ]
 
-function planAdd(conf: NetConf, ifname: string, netns: string | undefined, snapshot: Snapshot): Plan {
+/** @param bridged a virtual machine is known to have the network */
+function planAdd(conf: NetConf, ifname: string, netns: string | undefined, snapshot: Snapshot, bridged: boolean): Plan {
   const request = parseRequest({ CNI_COMMAND: 'ADD', CNI_IFNAME: ifname }, conf)
   if (request.verb !== 'ADD') throw new Error(`unreachable: ${request.verb}`)
   const { dryRun, ...config } = effectiveConfig(conf)
@@ -120,7 +127,7 @@ function planAdd(conf: NetConf, ifname: string, netns: string | undefined, snaps
     parsePrevResult(prevResult),
     snapshot,
   )
-  const dhcp = dhcpPreview(afterwards(snapshot, ops), ifname)
+  const dhcp = dhcpPreview(afterwards(snapshot, ops), ifname, config.kubevirt || bridged)
   return {
     ...shownOps('ADD', ifname, ops, snapshot),
     result,
@@ -155,8 +162,8 @@ async function withWarnings(made: Plan, pod: PodLook): Promise<Plan> {
   return { ...made, warnings: [...made.warnings, ...(problems ?? [])] }
 }
 
-function saved(routes: string, links: string | undefined, ifname: string): Snapshot {
-  const read = (file: string) => ({ file, text: reading(file, () => readFileSync(file, 'utf8')) })
+function saved(routes: string, links: string | undefined, ifname: string, terminal: Terminal): Snapshot {
+  const read = (file: string) => ({ file: nameOf(file), text: readText(file, terminal) })
   return savedSnapshot(read(routes), links === undefined ? undefined : read(links), ifname)
 }
 

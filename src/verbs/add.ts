@@ -2,11 +2,11 @@ import { changeRoutes, readRoutes } from '../change.ts'
 import type { Config } from '../config.ts'
 import { batchLine } from '../iproute2.ts'
 import type { WithNetns } from '../netns.ts'
-import { effectiveConfig } from '../overrides.ts'
 import { planAdd } from '../plan.ts'
 import type { Request } from '../request.ts'
-import { buildResult, gatewaysOf, type PrevResult, parsePrevResult } from '../result.ts'
+import { buildResult, gatewaysOf, type PrevResult } from '../result.ts'
 import type { RouteOp, Snapshot } from '../route.ts'
+import { inputsOf } from './inputs.ts'
 import type { Outcome } from './outcome.ts'
 import { refuseOwn, refuseProblems, refuseUnwritable } from './refusals.ts'
 
@@ -15,8 +15,7 @@ import { refuseOwn, refuseProblems, refuseUnwritable } from './refusals.ts'
  * @see https://github.com/containernetworking/cni/blob/main/SPEC.md#add-add-container-to-network-or-apply-modifications
  */
 export async function add(request: Request & { verb: 'ADD' }, withNetns: WithNetns): Promise<Outcome> {
-  const config = effectiveConfig(request.conf)
-  const prev = parsePrevResult(request.conf.prevResult)
+  const { config, prev } = inputsOf(request.conf)
   refuseUnwritable(request.ifname)
   return withNetns(request.netns, async (netns) => {
     refuseOwn(request, netns)

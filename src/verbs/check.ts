@@ -5,12 +5,12 @@ import { routeText } from '../iproute2.ts'
 import type { Look } from '../look.ts'
 import type { WithNetns } from '../netns.ts'
 import type { Hop } from '../next-hop.ts'
-import { effectiveConfig } from '../overrides.ts'
 import { planAdd } from '../plan.ts'
 import { problemText } from '../problem.ts'
 import type { Request } from '../request.ts'
-import { gatewaysOf, type PrevResult, parsePrevResult } from '../result.ts'
+import { gatewaysOf, type PrevResult } from '../result.ts'
 import { isDemoted, MAIN_TABLE, RESTORED_PROTOCOL, type RouteOp, type Snapshot, samePlace } from '../route.ts'
+import { inputsOf } from './inputs.ts'
 import type { Outcome } from './outcome.ts'
 import { refuseUnwritable } from './refusals.ts'
 
@@ -32,8 +32,7 @@ export async function findDifferences(
   withNetns: WithNetns,
   at?: Look,
 ): Promise<readonly string[]> {
-  const config = effectiveConfig(request.conf)
-  const prev = parsePrevResult(request.conf.prevResult)
+  const { config, prev } = inputsOf(request.conf)
   refuseUnwritable(request.ifname)
   return withNetns(request.netns, async (netns) => {
     const found = await readRoutes(netns, (snapshot) => differences(config, request.ifname, prev, snapshot), at)

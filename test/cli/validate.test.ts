@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, symlinkSync } from 'node:fs'
+import { mkdirSync, readFileSync, symlinkSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { configurations, directory, EXAMPLES } from '../support/examples.ts'
 import { scratch, tool } from './tool.ts'
@@ -45,6 +45,42 @@ describe('x-calico-route validate', () => {
     })
     const alone = await tool(['validate', files.file('good.yaml')])
     expect(alone).toMatchObject({ exitCode: 1, stdout: expect.stringContaining('no network configuration, only Pod') })
+  })
+
+  test('tells of a virtual machine in one file what it makes of the network in another', async () => {
+    using files = scratch({
+      'net.yaml': readFileSync(`${directory}/calico-underlay.yaml`, 'utf8'),
+      'vm.yaml': readFileSync(`${directory}/virtual-machine.yaml`, 'utf8').replace(
+        'kube-system/calico-vm',
+        'kube-system/calico-underlay',
+      ),
+    })
+    const notes = async (...names: string[]) =>
+      (await tool(['validate', ...names.map(files.file)])).stdout.match(/note: plugins\[1\]\.routes\[\d\]/g) ?? []
+    expect(await notes('net.yaml')).toHaveLength(0)
+    expect(await notes('net.yaml', 'vm.yaml')).toHaveLength(4)
+    expect(await notes('vm.yaml', 'net.yaml')).toHaveLength(4)
+    expect(await notes('')).toHaveLength(4)
+  })
+
+  test('reads a template in one line, without a word of Node.js', async () => {
+    using files = scratch({
+      'a.yaml':
+        'kind: NetworkAttachmentDefinition\nmetadata:\n  name: {{ .Release.Name }}\n{{- if .Values.a }}\nspec: {}\n{{- end }}\n',
+    })
+    const file = files.file('a.yaml')
+    const said =
+      'a Helm or Go template, which nobody can check before it is rendered; write: helm template CHART | x-calico-route validate -'
+    expect(await tool(['validate', file])).toEqual({
+      exitCode: 1,
+      stdout: `${file}:3:9: error: ${said}\n${file}: 1 error\n`,
+      stderr: '',
+    })
+    expect(await tool(['plan', '--netns', '/proc/self/ns/net', '--ifname', 'lo', file])).toEqual({
+      exitCode: 2,
+      stdout: '',
+      stderr: `x-calico-route plan: ${file}:3:9: ${said}\n`,
+    })
   })
 
   test('reads stdin when no file is named', async () => {
@@ -113,7 +149,7 @@ describe('x-calico-route validate', () => {
 
   test.each([
     [['-o', 'xml'], /-o: must be json or text, is "xml"/],
-    [['--nope'], /Unknown option '--nope'/],
+    [['--nope'], /--nope: no option of this command/],
   ])('refuses %s', async (words, expected) => {
     const { stderr, exitCode } = await tool(['validate', ...words])
     expect({ stderr, exitCode }).toEqual({ stderr: expect.stringMatching(expected), exitCode: 2 })
