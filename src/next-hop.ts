@@ -66,7 +66,7 @@ export function nextHops(
     const hint = hints.get(dst)
     if (hint) return { ...(present && wayOf(present)), ...hint }
     if (own) return wayOf(own)
-    if (unicast.some((route) => onNic(route) && route.dst === `${CALICO_GATEWAY}/32`)) return { gw: CALICO_GATEWAY }
+    if (unicast.some((route) => onNic(route) && isCalicoLink(route))) return { gw: CALICO_GATEWAY }
     const other = present ?? gateways.find(onNic)
     if (other) return hopOf(other, dev)
     const linkLocal = ours.find(
@@ -74,6 +74,10 @@ export function nextHops(
     )
     return linkLocal && { gw: linkLocal.gw, onlink: linkLocal.onlink }
   }
+}
+
+function isCalicoLink({ dst, gw, protocol }: Route): boolean {
+  return dst === `${CALICO_GATEWAY}/32` && gw === undefined && protocol !== PROTOCOL
 }
 
 /** What the kernel shows of a call before. */

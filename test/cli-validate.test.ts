@@ -276,7 +276,7 @@ describe('validate says of the delegates of Multus', () => {
 
   it.each<[string, string, string[]]>([
     ['a list', conf(multus(LIST)), [HOST_BITS('delegates[0].')]],
-    ['a second one', conf(multus({ ...LIST, plugins: [CALICO] }, LIST)), [HOST_BITS('delegates[1].')]],
+    ['a second one', conf(multus({ ...LIST, plugins: [{ type: 'ptp' }] }, LIST)), [HOST_BITS('delegates[1].')]],
     ['in a plugin list', conf({ plugins: [multus(LIST)] }), [HOST_BITS('plugins[0].delegates[0].')]],
     ['of its shim', conf({ ...multus(LIST), type: 'multus-shim' }), [HOST_BITS('delegates[0].')]],
     [
@@ -504,11 +504,12 @@ describe('validate says what KubeVirt makes of a network', () => {
     })
   const vm = (networkName: string, more: { kind?: string; binding?: object; namespace?: string } = {}) => {
     const { kind = 'VirtualMachine', binding = { bridge: {} }, namespace = 'tenant' } = more
+    const byAnnotation = networkName.endsWith('@eth0')
     const pod = {
-      metadata: { annotations: { 'v1.multus-cni.io/default-network': networkName } },
+      ...(byAnnotation ? { metadata: { annotations: { 'v1.multus-cni.io/default-network': networkName } } } : {}),
       spec: {
         domain: { devices: { interfaces: [{ name: 'nic', ...binding }] } },
-        networks: [networkName.endsWith('@eth0') ? { name: 'nic', pod: {} } : { name: 'nic', multus: { networkName } }],
+        networks: [byAnnotation ? { name: 'nic', pod: {} } : { name: 'nic', multus: { networkName, default: true } }],
       },
     }
     const metadata = { name: 'vm', namespace }
