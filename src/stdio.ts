@@ -16,12 +16,12 @@ const PEEK_LIMIT_MS = 100
  * All of stdin, to its end.
  * @throws CniError 5
  */
-export function readStdin(): Uint8Array {
+export function readStdin(fd = 0): Uint8Array {
   const chunks: Uint8Array[] = []
   let size = 0
   try {
     for (;;) {
-      const chunk = readChunk(0)
+      const chunk = readChunk(fd)
       if (chunk === 'later') {
         sleep(1)
       } else if (chunk.length === 0) {
@@ -108,6 +108,17 @@ function parsed(text: string): unknown {
     return JSON.parse(text)
   } catch {
     return undefined // not yet, or never
+  }
+}
+
+/** Reads and writes as a call does, where nothing comes and nobody listens: for the rehearsal. */
+export function rehearseStreams(): void {
+  const fd = openSync('/dev/null', constants.O_RDWR)
+  try {
+    readStdin(fd)
+    writeAll(fd, 'x')
+  } finally {
+    closeSync(fd)
   }
 }
 
