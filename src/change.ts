@@ -1,5 +1,5 @@
 import { planRestore, unmet, unmetText } from './effects.ts'
-import { CniError, Code, messageOf } from './errors.ts'
+import { CniError, Code, listed, messageOf } from './errors.ts'
 import { batchLine } from './iproute2.ts'
 import { LOOK, type Look, lookAgain } from './look.ts'
 import { converse, type Failure, type Netns } from './netns.ts'
@@ -73,7 +73,11 @@ export async function changeRoutes(
         ...unmet(planned, now.routes).map(unmetText),
         ...left.map((op) => `${op.origin.path}: still to do: ${batchLine(op)}`),
       ]
-      throw new CniError(Code.notApplied, `ip: the kernel does not show what was applied: ${first}`, others.join('; '))
+      throw new CniError(
+        Code.notApplied,
+        `ip: the kernel does not show what was applied: ${first}`,
+        listed(others).join('; '),
+      )
     }
   } catch (error) {
     // Of a batch that nobody knows the end of, all may have been carried out.
@@ -128,17 +132,17 @@ async function rolledBack(netns: Netns, before: Snapshot, ops: readonly RouteOp[
       const now = second?.snapshotOf(after).routes ?? []
       const left = unmet(undo ?? [], now)
       if (left.length === 0)
-        return tell(cause.code, tried.length > 0 ? `restored by: ${tried.join(', ')}; ${UNTOUCHED}` : UNTOUCHED)
+        return tell(cause.code, tried.length > 0 ? `restored by: ${listed(tried).join(', ')}; ${UNTOUCHED}` : UNTOUCHED)
       told = [
-        `rolling back failed too: ${[...left.map(unmetText), failure?.stderr].filter(Boolean).join('; ')}`,
-        `still to do: ${left.map(batchLine).join(', ')}`,
+        `rolling back failed too: ${[...listed(left.map(unmetText)), failure?.stderr].filter(Boolean).join('; ')}`,
+        `still to do: ${listed(left.map(batchLine)).join(', ')}`,
       ]
     } catch (another) {
       told = [
         `rolling back failed too: ${messageOf(another)}`,
         undo
-          ? `still to do, unless it was done: ${undo.map(batchLine).join(', ')}`
-          : `may have been done: ${ops.map(batchLine).join(', ')}`,
+          ? `still to do, unless it was done: ${listed(undo.map(batchLine)).join(', ')}`
+          : `may have been done: ${listed(ops.map(batchLine)).join(', ')}`,
       ]
     }
     if (attempt === ROLLBACK_ATTEMPTS) return tell(Code.rollbackFailed, ...told)

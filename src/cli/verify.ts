@@ -1,6 +1,6 @@
 import path from 'node:path'
 import { parseArgs } from 'node:util'
-import { CniError, Code } from '../errors.ts'
+import { CniError, Code, listed } from '../errors.ts'
 import { withNetns } from '../netns.ts'
 import { findDifferences } from '../verbs/check.ts'
 import { type Chosen, chooseEntry, inWordsOfOptions, POD } from './choose.ts'
@@ -206,6 +206,9 @@ function withWayBack(verdict: Verdict, problems: readonly string[], root: string
   return problems.length === 0 ? verdict : { ...verdict, state: 'differs', said: [...verdict.said, ...problems] }
 }
 
+/** Who is root in a pod decides how many there are. */
+const MOST_DIFFERENCES = 1000
+
 const COLORS = { ok: 'green', differs: 'red', gone: 'dim', unknown: 'yellow', error: 'red' } as const
 const HEAD = ['CONTAINER', 'POD', 'NETWORK', 'IFNAME', 'STATE', 'DIFFERENCE']
 const STATE_COLUMN = HEAD.indexOf('STATE')
@@ -249,7 +252,7 @@ function nodeJson(verdicts: readonly Verdict[], { unreadable }: Cache): object {
     attachments: verdicts.map(({ attachment: { confs: _, maker: __, ...attachment }, state, said }) => ({
       ...attachment,
       state,
-      ...(state === 'differs' ? { differences: said } : {}),
+      ...(state === 'differs' ? { differences: listed(said, MOST_DIFFERENCES) } : {}),
       ...(state === 'error' || state === 'unknown' ? { message: said.join('; ') } : {}),
     })),
     unreadable,

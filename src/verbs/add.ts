@@ -1,5 +1,6 @@
 import { changeRoutes, readRoutes } from '../change.ts'
 import type { Config } from '../config.ts'
+import { listed } from '../errors.ts'
 import { batchLine } from '../iproute2.ts'
 import type { WithNetns } from '../netns.ts'
 import { planAdd } from '../plan.ts'
@@ -30,9 +31,16 @@ export async function add(request: Request & { verb: 'ADD' }, withNetns: WithNet
     }
     const ops = await changeRoutes(netns, decide)
     const { result, warnings = [] } = decision ?? {}
-    return { result, routes: ops.map(batchLine), ...(warnings.length > 0 ? { warning: warnings.join('; ') } : {}) }
+    return {
+      result,
+      routes: ops.map(batchLine),
+      ...(warnings.length > 0 ? { warning: listed(warnings, MOST_WARNINGS).join('; ') } : {}),
+    }
   })
 }
+
+/** Nobody needs to read of more default routes beside the one that was asked for. */
+const MOST_WARNINGS = 10
 
 /** What ADD does to a pod, and says. */
 export interface Decision {

@@ -1,6 +1,6 @@
 import { readRoutes } from '../change.ts'
 import type { Config } from '../config.ts'
-import { CniError, Code } from '../errors.ts'
+import { CniError, Code, listed } from '../errors.ts'
 import { routeText } from '../iproute2.ts'
 import type { Look } from '../look.ts'
 import type { WithNetns } from '../netns.ts'
@@ -23,7 +23,11 @@ import { refuseUnwritable } from './refusals.ts'
 export async function check(request: Request & { verb: 'CHECK' }, withNetns: WithNetns): Promise<Outcome> {
   const found = await findDifferences(request, withNetns)
   if (found.length === 0) return {}
-  throw new CniError(Code.checkFailed, `${request.ifname}: routes differ from the configuration`, found.join('; '))
+  throw new CniError(
+    Code.checkFailed,
+    `${request.ifname}: routes differ from the configuration`,
+    listed(found).join('; '),
+  )
 }
 
 /** Every difference by itself; with dryRun there is none to find. @param at for who wants to see the answers, too */
@@ -80,6 +84,9 @@ function numberOr(value: unknown): number | undefined {
   return typeof value === 'number' ? value : undefined
 }
 
+/** Of what is in the place of a route the first counts. */
+const MOST_PRESENT = 5
+
 function difference({ op, route, origin: { path } }: RouteOp, snapshot: Snapshot): string {
   switch (op) {
     case 'add':
@@ -87,7 +94,7 @@ function difference({ op, route, origin: { path } }: RouteOp, snapshot: Snapshot
       return `${path}: missing: ${routeText(route)}`
     case 'replace': {
       const present = snapshot.routes.filter((other) => samePlace(other, route))
-      return `${path}: expected ${routeText(route)}, found ${present.map(routeText).join(', ')}`
+      return `${path}: expected ${routeText(route)}, found ${listed(present.map(routeText), MOST_PRESENT).join(', ')}`
     }
     case 'del':
       return `${path}: not removed: ${routeText(route)}`
