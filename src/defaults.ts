@@ -86,13 +86,14 @@ interface Defaults {
 function planFamily(config: Config, pod: Defaults, reported: string | undefined): DefaultsPlan {
   const { family, defaults } = pod
   const disposition = config.defaultRoute[family]
-  const leaving = disposition === 'remove'
-  const asked = config.gateway ? askedFor(config.gateway, { ...pod, reported, leaving }) : { routes: [] }
+  const attached = disposition === 'demote' && isCalicoAttached(pod)
+  const own = disposition === 'remove' ? 'leave' : disposition === 'demote' && !attached ? 'are parked' : 'stay'
+  const asked = config.gateway ? askedFor(config.gateway, { ...pod, reported, own }) : { routes: [] }
   if ('problem' in asked) return { ops: [], gateways: [], problems: [asked.problem], warnings: [] }
   const gateways = asked.routes
   if (defaults.length === 0 && gateways.length === 0) return { ops: [], gateways, problems: [], warnings: [] }
 
-  const fateOf = fatesOf(disposition, gateways, pod)
+  const fateOf = fatesOf(disposition, gateways, { ...pod, attached })
   const problems: Problem[] = []
   const fated: Fated[] = []
   for (const route of defaults) {
@@ -106,12 +107,17 @@ function planFamily(config: Config, pod: Defaults, reported: string | undefined)
   const made = gateways
     .filter((route) => !staying.some((other) => isOne(other, route)))
     .map((route) => ({ route, origin: OVN_GATEWAY }))
-  return { ops: opsOf(fated, made), gateways, problems, warnings: remaining(gateways, staying) }
+  return { ops: opsOf(fated, made), gateways, problems, warnings: remaining(gateways, staying, pod.ifname) }
 }
 
 /** True if a default is the one asked for, whoever made it. */
 function isOne(route: Route, asked: Route): boolean {
   return samePlace(route, asked) && sameHop(route, asked)
+}
+
+/** True for what we made for `ovnGateway`, as far as the kernel tells. */
+function isMade({ protocol, presumed }: Route): boolean {
+  return protocol === GATEWAY_PROTOCOL && !presumed
 }
 
 /** True if `route` is what demotion makes of `asked`. */
@@ -120,7 +126,11 @@ function isCopyOf(route: Route, asked: Route): boolean {
 }
 
 /** What becomes of each default by `ovnGateway`, whose answer `gateways` is, and by `defaultRoute`. */
-function fatesOf(disposition: DefaultRoute, gateways: readonly Route[], pod: Defaults): (route: Route) => Verdict {
+function fatesOf(
+  disposition: DefaultRoute,
+  gateways: readonly Route[],
+  pod: Defaults & { readonly attached: boolean },
+): (route: Route) => Verdict {
   const { ifname } = pod
   const demote = disposition === 'demote' ? demotion(gateways, pod) : undefined
   const byGateway = gateways.length > 0 ? fatesByGateway(gateways, pod) : undefined
@@ -143,7 +153,7 @@ function fatesByGateway(gateways: readonly Route[], { defaults }: Defaults): (ro
     // What ovnGateway restores takes the place of its demoted copy. What it makes does not: DEL takes that away, and gives
     // the demoted one back.
     const isSpent = gateways.some((one) => one.protocol === RESTORED_PROTOCOL && isCopyOf(route, one))
-    const isOld = route.protocol === GATEWAY_PROTOCOL && gateways.some((one) => samePlace(one, route))
+    const isOld = isMade(route) && gateways.some((one) => samePlace(one, route))
     return isSpent || isOld ? { is: 'goes', origin: OVN_GATEWAY } : undefined
   }
 }
@@ -166,14 +176,12 @@ function removal(route: Route, ifname: string): Verdict {
  * what was demoted is restored, and what came since is marked as restored: Calico's NIC may leave and come back.
  * @see https://github.com/projectcalico/calico/issues/5199
  */
-function demotion(gateways: readonly Route[], pod: Defaults): (route: Route) => Verdict {
-  const { ifname, snapshot, defaults } = pod
+function demotion(
+  gateways: readonly Route[],
+  { ifname, defaults, attached }: Defaults & { readonly attached: boolean },
+): (route: Route) => Verdict {
   const inPlace = placesOf(defaults)
   const stale = staleCopies(defaults)
-  const withDefault = new Set(snapshot.routes.filter(isPlainDefault).flatMap(devicesOf))
-  const attached = snapshot.routes.some(
-    ({ protocol, dev = ifname }) => protocol === PROTOCOL && dev !== ifname && !withDefault.has(dev),
-  )
   return (route) => {
     if (!isPlainDefault(route)) return STAYS
     if (stale.has(route)) return { is: 'goes', origin: DEFAULT_ROUTE }
@@ -184,8 +192,14 @@ function demotion(gateways: readonly Route[], pod: Defaults): (route: Route) => 
     if (!isDemoted(route)) return mark(route, inPlace(route))
     const back = restored(route)
     if (gateways.some((asked) => samePlace(asked, back))) return STAYS
-    return restoration(back, inPlace(back), 'free', DEFAULT_ROUTE)
+    return restoration(back, inPlace(back), 'parked', DEFAULT_ROUTE)
   }
+}
+
+/** True where another NIC has routes of ours, and no default: Calico's, whose default was taken away. */
+function isCalicoAttached({ ifname, snapshot: { routes } }: Defaults): boolean {
+  const withDefault = new Set(routes.filter(isPlainDefault).flatMap(devicesOf))
+  return routes.some(({ protocol, dev = ifname }) => protocol === PROTOCOL && dev !== ifname && !withDefault.has(dev))
 }
 
 /** A default gets its demoted copy. */
@@ -205,26 +219,26 @@ function parking(route: Route, ifname: string, inPlace: (route: Route) => readon
   return becomes(DEFAULT_ROUTE, copy, ...(shared ? [partOf(route, 'without', ifname)] : []))
 }
 
-/** A default that nobody demoted, to be demoted when Calico's NIC leaves. */
+/**
+ * A default that nobody demoted, to be demoted when Calico's NIC leaves. That is one write, or none: not of what other next
+ * hops share a place with, nor of what could not be put back, or ends by itself.
+ */
 function mark(route: Route, inPlace: readonly Route[]): Fate {
-  const { protocol, opaque, expires } = route
+  const { family, protocol, opaque, expires } = route
   const marked = [RESTORED_PROTOCOL, GATEWAY_PROTOCOL, UNKNOWN_PROTOCOL].includes(protocol)
-  const own = soleDevice(route)
-  const alone = own !== undefined && inPlace[0] !== undefined && inPlace.every((other) => soleDevice(other) === own)
-  if (marked || !alone || (route.family === 4 && inPlace[0] !== route)) return STAYS
-  if (opaque !== undefined || expires !== undefined) return STAYS
+  const alone = soleDevice(route) !== undefined && inPlace[0] === route && (family === 4 || inPlace.length === 1)
+  if (marked || !alone || opaque !== undefined || expires !== undefined) return STAYS
   return becomes(DEFAULT_ROUTE, { ...route, protocol: RESTORED_PROTOCOL })
 }
 
 /**
- * A demoted default gets its old place back, unless another NIC has it now.
- * @param beside 'shared': an IPv6 place may be shared, as it was before
+ * A demoted default gets its old place back.
+ * @param beside what happens where another NIC has that place now: `parked` it stays, or comes `behind` (IPv4) or beside (IPv6)
  */
-function restoration(back: Route, holders: readonly Route[], beside: 'free' | 'shared', origin: Origin): Fate {
+function restoration(back: Route, holders: readonly Route[], beside: 'parked' | 'behind', origin: Origin): Fate {
   if (holders.some((holder) => sameHop(holder, back))) return { is: 'goes', origin }
   const taken = holders.some((holder) => soleDevice(holder) !== soleDevice(back))
-  if (taken && (beside === 'free' || back.family === 4)) return STAYS
-  return becomes(origin, back)
+  return taken && beside === 'parked' ? STAYS : becomes(origin, back)
 }
 
 /** Defaults that nobody takes away and that packets would take before, or beside, the one asked for. */
@@ -242,13 +256,14 @@ function inTheWay(gateways: readonly Route[], staying: readonly Route[]): Proble
 }
 
 /** What to say of the defaults that stay beside the one asked for. */
-function remaining(gateways: readonly Route[], staying: readonly Route[]): string[] {
+function remaining(gateways: readonly Route[], staying: readonly Route[], ifname: string): string[] {
   const [gateway] = gateways
   if (!gateway) return []
+  // What is demoted on the NIC itself, and the copy of the one asked for, go behind all others by our own doing.
+  const isOurs = (route: Route) =>
+    isDemoted(route) && (soleDevice(route) === ifname || gateways.some((asked) => sameWay(route, asked)))
   const others = staying.filter(
-    (route) =>
-      isPlainDefault(route) &&
-      !gateways.some((asked) => isOne(route, asked) || (isDemoted(route) && sameWay(route, asked))),
+    (route) => isPlainDefault(route) && !isOurs(route) && !gateways.some((asked) => isOne(route, asked)),
   )
   return others.map((route) => {
     const first = route.priority < gateway.priority ? ', which goes before that of ovnGateway' : ''
@@ -296,9 +311,7 @@ export function planDefaultsDel(gateway: Gateway | undefined, ifname: string, sn
 function fatesByDel(gateway: Gateway | undefined, ifname: string, defaults: readonly Route[]): (route: Route) => Fate {
   const inPlace = placesOf(defaults)
   const stale = staleCopies(defaults)
-  const isOurs = (route: Route) =>
-    route.protocol === GATEWAY_PROTOCOL &&
-    (route.dev === ifname || (gateway !== undefined && route.dev === gateway.dev))
+  const isOurs = (route: Route) => isMade(route) && isMadeFor(route, gateway, ifname, defaults)
   const isBack = (route: Route) => route.protocol === RESTORED_PROTOCOL && soleDevice(route) !== ifname
   const parkable = new Set(gateway === undefined ? [] : defaults.filter(isBack).map(soleDevice))
   return (route) => {
@@ -308,12 +321,29 @@ function fatesByDel(gateway: Gateway | undefined, ifname: string, defaults: read
       if (device !== ifname && !parkable.has(device)) return STAYS
       if (stale.has(route)) return { is: 'goes', origin: DEL }
       if (device !== ifname) return STAYS
-      // It is its maker's again: nothing of ours is left.
-      const back = { ...restored(route), protocol: BOOT_PROTOCOL }
+      const back = ofItsMaker(restored(route))
       const holders = inPlace(back).filter((holder) => !isOurs(holder))
-      return restoration(back, holders, 'shared', DEL)
+      return restoration(back, holders, 'behind', DEL)
     }
-    const copy = gateway !== undefined && isBack(route) ? demoted(route, inPlace) : undefined
+    if (route.protocol !== RESTORED_PROTOCOL) return STAYS
+    if (device === ifname) return inPlace(route).length === 1 ? becomes(DEL, ofItsMaker(route)) : STAYS
+    const copy = gateway === undefined ? undefined : demoted(route, inPlace)
     return copy ? becomes(DEL, copy) : STAYS
   }
+}
+
+/** Nothing of ours is left on it. */
+function ofItsMaker(route: Route): Route {
+  return { ...route, protocol: BOOT_PROTOCOL }
+}
+
+/**
+ * True if it is this NIC's configuration that a default was made for: on the NIC, on the one it names, or, with `auto`, where a
+ * demoted one was to have another metric.
+ */
+function isMadeFor(route: Route, gateway: Gateway | undefined, ifname: string, defaults: readonly Route[]): boolean {
+  const device = soleDevice(route)
+  if (device === ifname || (gateway?.dev !== undefined && device === gateway.dev)) return true
+  if (gateway === undefined || gateway.priority !== route.priority || gateway.ask[route.family] !== 'auto') return false
+  return defaults.some((copy) => isDemoted(copy) && sameWay(copy, route))
 }

@@ -37,8 +37,8 @@ export interface Place {
   /** `ips[].gateway` of the NIC. */
   readonly reported: string | undefined
   readonly snapshot: Snapshot
-  /** The defaults of the NIC are about to go. */
-  readonly leaving: boolean
+  /** What is about to become of the defaults of the NIC. */
+  readonly own: 'leave' | 'are parked' | 'stay'
 }
 
 const NONE: Asked = { routes: [] }
@@ -82,7 +82,7 @@ function made({ named, dev, priority, onlink }: Gateway, { family, ifname, snaps
 
 /** `auto`: what was demoted, else what was reported for the NIC, else what another NIC has. */
 function found(gateway: Gateway, place: Place): Asked {
-  const { family, ifname, defaults, reported, leaving } = place
+  const { family, ifname, defaults, reported, own } = place
   const { dev, priority, either } = gateway
   const byMetric = defaults.filter(isPlainDefault).sort((a, b) => a.priority - b.priority)
   const fits = (route: Route) => {
@@ -100,7 +100,8 @@ function found(gateway: Gateway, place: Place): Asked {
     const wished = priority === undefined ? route.priority : priority || DEFAULT_PRIORITY[family]
     return wished === route.priority ? route : { ...route, priority: wished, protocol: GATEWAY_PROTOCOL }
   }
-  const parked = byMetric.filter(isDemoted)
+  // What is parked to let Calico attach is parked, whatever else is asked.
+  const parked = byMetric.filter((route) => isDemoted(route) && !(own === 'are parked' && soleDevice(route) === ifname))
 
   // Restored before, and nobody is demoting it again.
   const back = byMetric.find(
@@ -124,7 +125,7 @@ function found(gateway: Gateway, place: Place): Asked {
   // Another NIC's own, and right as it is; also as what remains of one over several NICs.
   const others = byMetric
     .filter((route) => !isDemoted(route))
-    .map((route) => (leaving ? without(route, ifname) : route))
+    .map((route) => (own === 'leave' ? without(route, ifname) : route))
   const standing = others.find((route) => fits(route) && soleDevice(route) !== ifname)
   if (standing) return { routes: family === 4 ? [standing] : together(standing) }
   return either
@@ -149,10 +150,10 @@ export function staleCopies(defaults: readonly Route[]): ReadonlySet<Route> {
   const copies = defaults.filter(isDemoted)
   if (copies.length === 0) return new Set()
   const spot = (route: Route) => `${soleDevice(route)} ${route.priority}`
-  const standing = Map.groupBy(
-    defaults.filter((route) => isPlainDefault(route) && !isDemoted(route)),
-    spot,
-  )
+  // What we made for ovnGateway is none of the NIC's own, and what ends by itself takes the place of nothing.
+  const isOwn = (route: Route) =>
+    isPlainDefault(route) && !isDemoted(route) && route.protocol !== GATEWAY_PROTOCOL && route.expires === undefined
+  const standing = Map.groupBy(defaults.filter(isOwn), spot)
   const bySpot = Map.groupBy(copies, spot)
   const stale = [...bySpot.values()].flatMap((twins) => {
     const [first] = twins

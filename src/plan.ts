@@ -1,4 +1,4 @@
-import { type Family, familyOf, isLinkLocal, isWithin } from './address.ts'
+import { type Family, familyOf, isLinkLocal, parsePrefix } from './address.ts'
 import type { Config, ConfiguredRoute } from './config.ts'
 import { planDefaults, planDefaultsDel } from './defaults.ts'
 import { afterwards } from './effects.ts'
@@ -68,12 +68,12 @@ export function planAdd(
 
   const present = byDestination(snapshot.routes, new Set(config.routes.map((route) => route.dst)))
   const defaults = planDefaults(config, ifname, snapshot, reported)
-  const learn = nextHops(config, snapshot, hints, defaults.gateways)
+  const ways: Ways = { learn: nextHops(config, snapshot, hints, defaults.gateways), leadsThrough: hopRoutes(snapshot) }
   const [comes, goes] = [[] as RouteOp[], [] as RouteOp[]]
   const routes: AppliedRoute[] = []
   const problems: Problem[] = []
   for (const configured of config.routes) {
-    const verdict = planRoute(configured, ifname, snapshot, present.get(configured.dst) ?? [], learn)
+    const verdict = planRoute(configured, ifname, snapshot, present.get(configured.dst) ?? [], ways)
     if (verdict.is === 'refused') {
       problems.push(verdict.problem)
       continue
@@ -86,7 +86,7 @@ export function planAdd(
   const ops = [...comes, ...defaults.ops, ...goes]
   problems.push(...defaults.problems)
   if (config.kubevirt && problems.length === 0) problems.push(...kubevirtProblems(afterwards(snapshot, ops), ifname))
-  const gateways = defaults.gateways.filter((route) => route.dev === ifname)
+  const gateways = defaults.gateways.filter((route) => soleDevice(route) === ifname)
   return { ops, routes, gateways, problems, warnings: defaults.warnings }
 }
 
@@ -105,7 +105,8 @@ export function planDel(
     if (route.protocol === PROTOCOL && !route.presumed)
       (devicesOf(route).includes(ifname) ? here : elsewhere).push(route)
     else
-      others ||= (route.protocol === GATEWAY_PROTOCOL || route.protocol === RESTORED_PROTOCOL) && route.dev !== ifname
+      others ||=
+        (route.protocol === GATEWAY_PROTOCOL || route.protocol === RESTORED_PROTOCOL) && soleDevice(route) !== ifname
   }
   const { routes, gateway } = others || elsewhere.length > 0 ? config() : { routes: [] }
   const spot = (route: { readonly dev?: string } & Parameters<typeof placeOf>[0]) => `${route.dev} ${placeOf(route)}`
@@ -133,42 +134,47 @@ type Verdict =
 
 const refused = (at: string, says: string): Verdict => ({ is: 'refused', problem: { at, says } })
 
+/** What is known of the ways out of the pod. */
+interface Ways {
+  /** The next hop that a NIC itself has. */
+  readonly learn: (configured: ConfiguredRoute, dev: string) => Hop | undefined
+  /** Whether a next hop of the NIC's routes lies in a prefix. */
+  readonly leadsThrough: (dev: string, dst: string) => boolean
+}
+
 function planRoute(
   configured: ConfiguredRoute,
   ifname: string,
   snapshot: Snapshot,
   sameDst: readonly Route[],
-  learn: (configured: ConfiguredRoute, dev: string) => Hop | undefined,
+  { learn, leadsThrough }: Ways,
 ): Verdict {
   const dev = configured.dev ?? ifname
   const problem = linkProblem(configured, dev, snapshot) ?? sourceProblem(configured, snapshot)
   if (problem) return { is: 'refused', problem }
-  const direct = directRoute(configured, dev, snapshot, sameDst)
+  const direct = directRoute(configured, dev, leadsThrough, sameDst)
   if (direct) return asItIs(configured, direct)
   const hop = isExplicit(configured) ? configured : learn(configured, dev)
   if (!hop) return { is: 'refused', problem: noHop(configured, dev, snapshot) }
   const route = routeVia(hop, configured, dev, snapshot)
-  return placement(
-    configured,
-    route,
-    sameDst.filter((other) => samePlace(other, route)),
-  )
+  const inPlace = sameDst.length === 0 ? sameDst : sameDst.filter((other) => samePlace(other, route))
+  // Another plugin's that leads there just so, without what ours would take over besides, is as good.
+  const plain = inPlace.length === 0 ? route : routeVia({ gw: hop.gw }, configured, dev, snapshot)
+  return placement(configured, route, plain, inPlace)
 }
 
 /**
  * The route by which the NIC reaches a destination directly, where an entry asks for no gateway: the connected one that the
- * kernel made, and the one that a next hop resolves through. With `scope: link`, any that is on-link. An IPv6 one has
- * a metric of its maker's, so that any will do unless the entry says which.
+ * kernel made, and the one that a next hop resolves through. With `scope: link`, any that is on-link. It may have a
+ * metric of its maker's, as IPv6 always has: any will do unless the entry says which.
  */
 function directRoute(
   { gw, scope, table, priority, given }: ConfiguredRoute,
   dev: string,
-  { routes }: Snapshot,
+  leadsThrough: Ways['leadsThrough'],
   sameDst: readonly Route[],
 ): Route | undefined {
   if (gw !== undefined || sameDst.length === 0) return undefined
-  const isHopOf = ({ dst }: Route) =>
-    isHost(dst) || routes.some((other) => other.dev === dev && other.gw !== undefined && isWithin(other.gw, dst))
   return sameDst.find(
     (route) =>
       route.protocol !== PROTOCOL &&
@@ -178,9 +184,26 @@ function directRoute(
       route.table === table &&
       route.tos === undefined &&
       route.from === undefined &&
-      (route.priority === priority || (route.family === 6 && !given.priority)) &&
-      (scope === Scope.link || route.protocol === KERNEL_PROTOCOL || isHopOf(route)),
+      (route.priority === priority || !given.priority) &&
+      (scope === Scope.link || route.protocol === KERNEL_PROTOCOL || isHost(route.dst) || leadsThrough(dev, route.dst)),
   )
+}
+
+/** The next hops of each NIC, as networks of each length that is asked for: there may be thousands of either. */
+function hopRoutes({ routes }: Snapshot): Ways['leadsThrough'] {
+  const networks = new Map<string, Set<string>>()
+  return (dev, dst) => {
+    const length = dst.slice(dst.indexOf('/'))
+    const key = `${dev} ${familyOf(dst)} ${length}`
+    const known = networks.get(key) ?? networksOf(dev, length)
+    networks.set(key, known)
+    return known.has(dst)
+  }
+
+  function networksOf(dev: string, length: string): Set<string> {
+    const gws = new Set(routes.flatMap(({ dev: of, gw }) => (of === dev && gw !== undefined ? gw : [])))
+    return new Set([...gws].map((gw) => parsePrefix(`${gw}${length}`)?.network ?? ''))
+  }
 }
 
 /** True for a prefix of one address. As a link route it is there for a next hop, be that in use at the moment or not. */
@@ -205,13 +228,14 @@ function asItIs(configured: ConfiguredRoute, route: Route): Verdict {
 /**
  * What it takes to have a route: nothing, an addition, or an exchange for what is ours. Routes of others are never taken
  * away. Of several in one IPv4 place the kernel takes the first, of IPv6 all.
+ * @param plain the route with nothing but what its entry says, and the next hop
  */
-function placement(configured: ConfiguredRoute, route: Route, inPlace: readonly Route[]): Verdict {
+function placement(configured: ConfiguredRoute, route: Route, plain: Route, inPlace: readonly Route[]): Verdict {
   const { key, gw } = configured
   const origin: Origin = { key: 'routes', path: key, gwWritten: gw !== undefined }
   if (inPlace.length === 0) return { is: 'to have', route, comes: { op: 'add', route, origin }, goes: [] }
   const isOurs = (other: Route) => other.protocol === PROTOCOL && soleDevice(other) === route.dev
-  const same = inPlace.find((other) => sameWay(other, route))
+  const same = inPlace.find((other) => sameWay(other, isOurs(other) ? route : plain) || sameWay(other, route))
   const own = inPlace.findIndex((other) => other === same || (same === undefined && isOurs(other)))
   const other = inPlace.find(
     (other, i) => other !== same && !isOurs(other) && (route.family === 6 || own < 0 || i < own),
@@ -220,7 +244,7 @@ function placement(configured: ConfiguredRoute, route: Route, inPlace: readonly 
   const goes = inPlace
     .filter((one, i) => isOurs(one) && one !== same && (same !== undefined || i !== own))
     .map((one): RouteOp => ({ op: 'del', route: one, origin }))
-  if (same) return { is: 'to have', route, goes }
+  if (same) return { is: 'to have', route: same.protocol === PROTOCOL ? route : same, goes }
   // In IPv6 it takes the place of all.
   return { is: 'to have', route, comes: { op: 'replace', route, origin }, goes: route.family === 6 ? [] : goes }
 }

@@ -3,7 +3,7 @@ import { familyOf, isWithin, parseAddress, parsePrefix } from './address.ts'
 import type { ConfiguredRoute } from './config.ts'
 import { CniError, Code, quote } from './errors.ts'
 import { type CniVersion, isObject, SUPPORTED_VERSIONS } from './request.ts'
-import { DEFAULT_DST, MAIN_TABLE, type Route } from './route.ts'
+import { DEFAULT_DST, DEFAULT_PRIORITY, MAIN_TABLE, type Route } from './route.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
@@ -158,14 +158,10 @@ export function buildResult(version: CniVersion, prev: PrevResult, changes?: Cha
   if (prev.ips) result.ips = prev.ips.map((entry) => ipFor(version, entry))
 
   const routes = (prev.routes ?? []).map((entry, i) => routeFor(version, entry, i))
-  const { removed, added } = {
-    removed: changes?.removed ?? [],
-    added: [
-      ...(changes?.routes ?? []).flatMap((one) => routeEntry(version, one)),
-      ...(changes?.gateways ?? []).map(({ dst, gw }) => ({ dst, ...(gw === undefined ? {} : { gw }) })),
-    ],
-  }
-  const places = new Set(added.map(placeOf))
+  const { removed = [], routes: applied = [], gateways = [] } = changes ?? {}
+  const ours = applied.flatMap((one) => routeEntry(version, one))
+  const added = [...ours, ...gateways.flatMap((route) => gatewayEntries(version, route))]
+  const places = new Set([...ours.map(placeOf), ...gateways.map(gatewayPlace)])
   const kept = routes.filter(
     (entry) =>
       !changes ||
@@ -185,6 +181,23 @@ function routeEntry(version: CniVersion, { configured, route }: AppliedRoute): (
   return [
     { ...hop, ...configured.given, ...(mtu === undefined ? {} : { mtu }), ...(advmss === undefined ? {} : { advmss }) },
   ]
+}
+
+/** One for each next hop. The metric is told where it is another than that of a default route that somebody else made. */
+function gatewayEntries(
+  version: CniVersion,
+  { family, dst, gw, nexthops, priority, mtu, advmss }: Route,
+): (Json & { readonly dst: string })[] {
+  const metrics =
+    version === '1.1.0'
+      ? {
+          ...(priority === DEFAULT_PRIORITY[family] ? {} : { priority }),
+          ...(mtu === undefined ? {} : { mtu }),
+          ...(advmss === undefined ? {} : { advmss }),
+        }
+      : {}
+  const gws = nexthops ? nexthops.map((hop) => hop.gw) : [gw]
+  return gws.map((one) => ({ dst, ...(one === undefined ? {} : { gw: one }), ...metrics }))
 }
 
 function interfaceFor(version: CniVersion, entry: Json): Json {
@@ -214,21 +227,21 @@ function routeFor(
 }
 
 /**
- * Calico 3.32 reports a route for the pod's block of addresses, `10.199.3.153/26`, which it never makes. It is known by its shape:
- * nothing but `dst`, shorter than an address and around one that the Result has at full length; host bits (no routing
- * table holds such a route), or else, where the pod has got the first address of the block, no such route in the kernel.
- * @see https://github.com/projectcalico/calico/blob/master/cni-plugin/pkg/ipamplugin/ipam_plugin.go
+ * Calico 3.32 reports a route for the pod's block of addresses, `10.199.3.153/26`, which it never makes. It is known by its shape: no
+ * gateway, no such route in the kernel, and host bits; or, where the pod has got the first address of the block, nothing but
+ * `dst`, shorter than an address and around one that the Result has at full length.
  */
 function isOnlyABlock(entry: Json & { readonly dst: string }, prev: PrevResult, before: readonly Route[]): boolean {
   const prefix = parsePrefix(entry.dst)
   if (!prefix) return false
+  if (entry.gw !== undefined || before.some(({ dst }) => dst === prefix.network)) return false
   if (`${prefix.address}/${prefix.length}` !== prefix.network) return true
   if (Object.keys(entry).length > 1 || prefix.length >= LENGTH[prefix.family] || prefix.length === 0) return false
   const isAround = ({ address }: { readonly address: string }) => {
     const own = parsePrefix(address)
     return own?.length === LENGTH[prefix.family] && isWithin(own.address, prefix.network)
   }
-  return (prev.ips ?? []).some(isAround) && !before.some(({ dst }) => dst === prefix.network)
+  return (prev.ips ?? []).some(isAround)
 }
 
 /** Of an address. */
@@ -239,6 +252,11 @@ function isRemovedDefault(entry: Json & { readonly dst: string }, removed: reado
   if (table !== undefined && table !== 0 && table !== MAIN_TABLE) return false
   const network = parsePrefix(dst)?.network
   return removed.some((family) => network === DEFAULT_DST[family])
+}
+
+/** As a plugin before us, which knows nothing of metrics, tells of it. */
+function gatewayPlace({ dst, priority, family }: Route): string {
+  return placeOf({ dst, ...(priority === DEFAULT_PRIORITY[family] ? {} : { priority }) })
 }
 
 function placeOf(entry: Json & { readonly dst: string }): string {

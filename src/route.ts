@@ -20,8 +20,8 @@ const DEMOTED_PRIORITY = 0xf0000000
 const SLOT = 0x1000000
 
 /**
- * The demoted copy of a default route, in the first place where `inPlace` shows none of another NIC; undefined if there is
- * none.
+ * The demoted copy of a default route, in the first place where `inPlace` shows none of another NIC or kind; undefined if
+ * there is none.
  */
 export function demoted(route: Route, inPlace: (route: Route) => readonly Route[]): Route | undefined {
   const own = soleDevice(route)
@@ -32,7 +32,10 @@ export function demoted(route: Route, inPlace: (route: Route) => readonly Route[
     priority += SLOT
   ) {
     const copy = { ...known, protocol: DEMOTED_PROTOCOL, priority }
-    if (inPlace(copy).every((other) => soleDevice(other) === own)) return copy
+    // What ends by itself would be shown as if it did not, beside what does not.
+    const fits = (other: Route) =>
+      soleDevice(other) === own && (other.expires === undefined) === (route.expires === undefined)
+    if (inPlace(copy).every(fits)) return copy
   }
   return undefined
 }

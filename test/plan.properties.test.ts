@@ -76,6 +76,30 @@ const config: fc.Arbitrary<Config> = fc
     }
   })
 
+const disposition = fc.constantFrom('remove', 'demote', 'keep')
+const withGateway: fc.Arbitrary<Config> = fc
+  .record({
+    defaultRoute: fc.record({ ipv4: disposition, ipv6: disposition }),
+    ovnGateway: maybe(
+      fc.oneof(
+        fc.constant('auto'),
+        fc.record(
+          {
+            ipv4: fc.constantFrom('auto', ...GATEWAYS[4]),
+            ipv6: fc.constantFrom('auto', ...GATEWAYS[6]),
+            dev: fc.constantFrom(...DEVICES),
+            priority: fc.constantFrom(77, 4096),
+            onlink: fc.constant(true),
+          },
+          { requiredKeys: ['onlink'] },
+        ),
+      ),
+    ),
+  })
+  .map(({ defaultRoute, ovnGateway }) =>
+    parseConfig({ defaultRoute, ...(ovnGateway === undefined ? {} : { ovnGateway }) }),
+  )
+
 /** Of an IPv6 next hop that is not the first of its place, no more is known than where it leads. */
 function ways(pod: Snapshot): string[] {
   const several = (r: Route) => r.family === 6 && pod.routes.some((other) => other !== r && samePlace(other, r))
@@ -158,5 +182,41 @@ describe('whatever the pod and the configuration', () => {
       const expected = after.routes.filter((_, i) => !isOurs(seen.routes[i] as Route))
       expect(sorted(left)).toEqual(sorted(expected))
     })
+  })
+
+  it('what ADD decides is final, and DEL leaves nothing that is marked as ours, with every way to treat default routes', () => {
+    let planned = 0
+    fc.assert(
+      fc.property(snapshot, withGateway, fc.constantFrom('eth0', 'net1'), (pod, conf, ifname) => {
+        // What a plugin makes, and no marks of ours: calls before are for other tests.
+        const before = { ...pod, routes: pod.routes.filter(({ protocol }) => protocol !== 142) }
+        const { ops, problems } = planAdd(conf, ifname, shown(before))
+        if (problems.length > 0) return
+        planned++
+        const after = carryOut(before, ops)
+        expect(planAdd(conf, ifname, shown(after))).toMatchObject({ ops: [], problems: [] })
+        let left = after
+        for (let round = 0; round < 3; round++)
+          left = carryOut(
+            left,
+            planDel(() => conf, ifname, shown(left)),
+          )
+        const marked = shown(left).routes.filter(
+          ({ protocol, presumed }) => protocol >= 142 && protocol <= 145 && !presumed,
+        )
+        expect(marked).toEqual([])
+        // A default that nobody was told to remove is there afterwards, and where it was.
+        const isKept = (r: Route) =>
+          r.dst === DEFAULT_DST[r.family] && (r.dev !== ifname || conf.defaultRoute[r.family] !== 'remove')
+        const place = ({ dst, gw, dev, table, priority, tos, from }: Route) =>
+          JSON.stringify([dst, gw, dev, table, priority, tos, from])
+        const stacked = (r: Route) =>
+          r.family === 4 && before.routes.some((other) => other !== r && samePlace(other, r))
+        const expected = before.routes.filter((r) => isKept(r) && !stacked(r)).map(place)
+        expect(left.routes.map(place)).toEqual(expect.arrayContaining(expected))
+      }),
+      { numRuns: 3000 },
+    )
+    expect(planned).toBeGreaterThan(300)
   })
 })
