@@ -12,8 +12,8 @@ NODE := node_modules/node-linux-$(ARCH)/bin/node
 BIOME = $(NODE) node_modules/@biomejs/biome/bin/biome
 SETUP := node_modules/.installed-lock.json
 PRODUCT := dist/x-calico-route
-SOURCES := $(shell find src scripts/build scripts/build.ts -name '*.ts')
-SHELL_SCRIPTS = $(shell grep -rlE '^\#!.*\b(ba)?sh\b' --exclude-dir=node_modules .ci kind scripts test)
+SOURCES := $(shell find src scripts/build scripts/build.ts -name '*.ts' -o -name '*.sh')
+SHELL_SCRIPTS = $(shell grep -rlE '^\#!.*\b(ba)?sh\b' --exclude-dir=node_modules .ci kind scripts src test)
 
 # $(call vitest,TIER): the report is for .ci/run to add up.
 vitest = $(NODE) node_modules/vitest/vitest.mjs run --project $(1) --reporter=dot --reporter=json --outputFile.json=.reports/$(1).json
