@@ -6,7 +6,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { removeNamespaces } from '../../test/support/netns.ts'
-import { type Cgroup, limitedCgroup } from './cgroup.ts'
+import { type Cgroup, createCgroup, MULTUS } from './cgroup.ts'
 import { CONTROL, type Contender } from './contenders.ts'
 import { Launcher, type Sample } from './launcher.ts'
 import { peakAnonymous } from './memory.ts'
@@ -90,7 +90,7 @@ async function measure({ contenders, quick }: Job): Promise<Measured> {
 
   const survival: Survival[] = []
   try {
-    limits = limitedCgroup()
+    limits = createCgroup(MULTUS)
     console.error(`bench: ${LIMITED}`)
     // In memory before the first call inside, as on a node where they have been installed: else they count as the group's.
     await warm(contenders.flatMap(({ command }) => command))

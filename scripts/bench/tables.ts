@@ -1,4 +1,4 @@
-import { LIMITS } from './cgroup.ts'
+import { limitsText, MULTUS } from './cgroup.ts'
 import { machineText } from './machine.ts'
 import type { Report, Row } from './report.ts'
 import { LIMITED } from './scenarios.ts'
@@ -7,7 +7,7 @@ import type { Ratio } from './statistics.ts'
 /** The report as text for a terminal. */
 export function tables(report: Report): string {
   const sections = report.scenarios.map(({ name, rows }) => {
-    const title = name === LIMITED ? `ADD, 2 routes, in a cgroup of ${LIMITS.cpu} CPU and ${LIMITS.memory}` : name
+    const title = name === LIMITED ? `ADD, 2 routes, in a cgroup of ${limitsText(MULTUS)}` : name
     const head = [`${title} (n = ${rows[0]?.rounds})`, 'min', 'median', 'p95', '/ node', '/ script', 'CPU', '/ node']
     return table([head, ...rows.map(cells)])
   })
@@ -55,7 +55,7 @@ function survivalTable({ survival }: Report): string {
     }),
   ])
   if (rows.length === 0) return ''
-  const title = `ADDs at once in a cgroup of ${LIMITS.cpu} CPU and ${LIMITS.memory}: how many succeed`
+  const title = `ADDs at once in a cgroup of ${limitsText(MULTUS)}: how many succeed`
   return table([[title, ...sizes.map(String)], ...rows])
 }
 
