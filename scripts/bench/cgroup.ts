@@ -49,11 +49,13 @@ export function createCgroup({ milliCpu, memoryMiB }: Limits): Cgroup {
   const groups = parents.map((parent) => path.join(parent, name))
   const quota = milliCpu === undefined ? undefined : (milliCpu * PERIOD_US) / 1000
   const limits: Record<string, string | number> = v2
-    ? { 'cpu.max': `${quota ?? 'max'} ${PERIOD_US}`, 'memory.max': memoryMiB * MIB }
+    ? { 'cpu.max': `${quota ?? 'max'} ${PERIOD_US}`, 'memory.max': memoryMiB * MIB, 'memory.swap.max': 0 }
     : {
         'cpu.cfs_period_us': PERIOD_US,
         'cpu.cfs_quota_us': quota ?? -1,
         'memory.limit_in_bytes': memoryMiB * MIB,
+        // Where the kernel counts swap: memory and swap together.
+        'memory.memsw.limit_in_bytes': memoryMiB * MIB,
       }
   const remove = () => {
     for (const group of groups) if (existsSync(group)) empty(group)

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, rmSync } from 'node:fs'
 import { type Cgroup, createCgroup, type Limits } from './cgroup.ts'
 import { Launcher } from './launcher.ts'
-import { dropPageCache, forget, warm } from './page-cache.ts'
+import { forget, warm } from './page-cache.ts'
 import type { Pods } from './pods.ts'
 
 /** A node starts: many pods at once, all plugins in one control group. */
@@ -14,10 +14,10 @@ export interface Storm {
   readonly limits: Limits
   /** What of the limit is taken already, by the daemon whose group it is. */
   readonly takenMiB: number
-  /** Where the executables are before: in memory on somebody else's account; on the disk; or read again by `keep` meanwhile. */
-  readonly pages: 'warm' | 'cold'
-  /** Forget only these files, and not all of the machine's. */
-  readonly only?: readonly string[]
+  /** What the calls run, large enough to matter. */
+  readonly executables: readonly string[]
+  /** Where these are before: in memory on somebody else's account, on the disk, or wherever they are. */
+  readonly pages: 'warm' | 'cold' | 'as they are'
   /** Until when what has not come to its end is ended. */
   readonly patienceS: number
 }
@@ -32,14 +32,12 @@ export interface Weathered {
 }
 
 export async function weather(storm: Storm, pods: Pods): Promise<Weathered> {
-  const { command, input, verb, calls, limits, pages, patienceS } = storm
-  const files = storm.only ?? command
+  const { command, input, verb, calls, limits, executables, pages, patienceS } = storm
   const cgroup = createCgroup(limits)
   try {
     using _ = ballast(cgroup, storm.takenMiB)
-    if (storm.only) await forget(files)
-    else if (pages === 'cold') await dropPageCache()
-    if (pages === 'warm') await warm(files)
+    if (pages === 'cold') await forget(executables)
+    if (pages === 'warm') await warm(executables)
     using launcher = new Launcher(cgroup.procs)
     let late = false
     const timer = setTimeout(() => {
