@@ -86,7 +86,7 @@ e2e: build ## real runtimes: cnitool, containerd, podman; installs them; root
 	@$(call vitest,e2e)
 
 .PHONY: bench
-bench: build ## time and memory of a call, against bare Node and the shell script it replaces
+bench: build ## time and memory of a call, alone and in storms, against bare Node and the shell script it replaces; ONLY=storms
 	@$(NODE) scripts/bench.ts
 
 .PHONY: soak

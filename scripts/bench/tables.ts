@@ -3,6 +3,7 @@ import { machineText } from './machine.ts'
 import type { Report, Row } from './report.ts'
 import { LIMITED } from './scenarios.ts'
 import type { Ratio } from './statistics.ts'
+import { MILLI_CPU, type StormRow, TAKEN_MIB } from './storms.ts'
 
 /** The report as text for a terminal. */
 export function tables(report: Report): string {
@@ -21,6 +22,7 @@ export function tables(report: Report): string {
     ...sections,
     table([['ADD, 2 routes: peak of anonymous memory, child processes included', ''], ...memory]),
     survivalTable(report),
+    ...stormTables(report),
     budgetTable(report),
     ...report.remarks,
     ...(report.noise === undefined ? [] : [`WARNING: ${report.noise}`]),
@@ -57,6 +59,35 @@ function survivalTable({ survival }: Report): string {
   if (rows.length === 0) return ''
   const title = `ADDs at once in a cgroup of ${limitsText(MULTUS)}: how many succeed`
   return table([[title, ...sizes.map(String)], ...rows])
+}
+
+/** A table for each size and temperature: how many succeeded, in what time, with how many killed, and the peak. */
+function stormTables({ storms }: Report): string[] {
+  const groups = new Map<string, StormRow[]>()
+  for (const row of storms) {
+    const limits = limitsText({ milliCpu: MILLI_CPU, memoryMiB: row.memoryMiB })
+    const title = `At once in ${limits}, ${TAKEN_MIB} MiB of it taken, page cache ${row.pages}`
+    groups.set(title, [...(groups.get(title) ?? []), row])
+  }
+  return [...groups].map(([title, rows]) => {
+    const columns = [...new Set(rows.map(({ calls, verb }) => `${calls} ${verb}s`))]
+    const names = [...new Set(rows.map(({ contender }) => contender))]
+    const cell = (name: string, column: string) => {
+      const found = rows.find(({ contender, calls, verb }) => contender === name && `${calls} ${verb}s` === column)
+      return found ? stormText(found) : '-'
+    }
+    return table([
+      [title, ...columns],
+      ...names.map((name) => [`  ${name}`, ...columns.map((column) => cell(name, column))]),
+    ])
+  })
+}
+
+export function stormText({ succeeded, calls, seconds, kills, peakMiB, late }: StormRow): string {
+  const killed = kills > 0 ? `${kills} killed, ` : ''
+  const time = late ? `over ${seconds.toFixed(0)} s` : `${seconds.toFixed(1)} s`
+  const peak = peakMiB === undefined ? '' : `, ${peakMiB.toFixed(0)} MiB`
+  return `${succeeded === calls ? 'all' : succeeded}, ${killed}${time}${peak}`
 }
 
 function budgetTable({ budgets }: Report): string {
