@@ -87,10 +87,15 @@ async function copyTo(folder: string, name: string, file: string): Promise<strin
   return copy
 }
 
-async function layOut(product: string, folder: string): Promise<Pick<Contender, 'command' | 'files'>> {
+/** The product as install lays it out, below `folder`. */
+export async function layOut(
+  product: string,
+  folder: string,
+  ...words: string[]
+): Promise<{ command: string[]; files: string[] }> {
   const bin = path.join(folder, 'gated')
   await mkdir(bin)
-  await execa(product, ['install', '--to', bin, '--no-status'])
+  await execa(product, ['install', '--to', bin, '--no-status', ...words])
   const names = await readdir(bin)
   return { command: [path.join(bin, PRODUCT)], files: names.map((name) => path.join(bin, name)) }
 }

@@ -7,19 +7,20 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { removeNamespaces } from '../../test/support/netns.ts'
 import { type Cgroup, createCgroup, MULTUS } from './cgroup.ts'
-import { CONTROL, type Contender } from './contenders.ts'
+import { CONTROL, type Contender, PRODUCT } from './contenders.ts'
 import { Launcher, type Sample } from './launcher.ts'
 import { peakAnonymous } from './memory.ts'
 import { dropPageCache, warm } from './page-cache.ts'
 import { createPods, type Pods } from './pods.ts'
 import { ADD_2, configuration, destinations, LIMITED, type Scenario, scenarios, VERSION } from './scenarios.ts'
+import { measureSlots, type SlotsRow } from './slots.ts'
 import { measureStorms, type StormRow } from './storms.ts'
 
 export interface Job {
   readonly contenders: readonly Contender[]
   readonly quick: boolean
-  /** Nothing but those. */
-  readonly storms: boolean
+  /** Nothing but these. */
+  readonly only?: 'storms' | 'slots'
 }
 
 /** What one contender did in one scenario, a sample for each round. */
@@ -42,6 +43,7 @@ export interface Measured {
   readonly memory: readonly { readonly contender: string; readonly anonymous: number }[]
   readonly survival: readonly Survival[]
   readonly storms: readonly StormRow[]
+  readonly slots: readonly SlotsRow[]
   /** What could not be measured here, and why. */
   readonly remarks: readonly string[]
 }
@@ -69,19 +71,22 @@ try {
   process.exit(1)
 }
 
-async function measure({ contenders, quick, storms }: Job): Promise<Measured> {
+async function measure({ contenders, quick, only }: Job): Promise<Measured> {
   const remarks: string[] = []
   const pods = await createPods(100)
   await warm(filesOf(contenders))
-  const calls = storms
+  const calls = only
     ? { series: [], memory: [], survival: [] }
     : await measureCalls(contenders, pods, quick, (text) => remarks.push(text))
+  let [storms, slots]: [StormRow[], SlotsRow[]] = [[], []]
   try {
-    return { ...calls, storms: await measureStorms(contenders, pods, scratch, quick), remarks }
+    const product = contenders.find(({ name }) => name === PRODUCT)
+    if (only === 'slots' && product) slots = await measureSlots(product, pods, scratch)
+    else storms = await measureStorms(contenders, pods, scratch, quick)
   } catch (error) {
     remarks.push(`Storms: not measured: ${(error as Error).message}`)
-    return { ...calls, storms: [], remarks }
   }
+  return { ...calls, storms, slots, remarks }
 }
 
 function filesOf(contenders: readonly Contender[]): string[] {

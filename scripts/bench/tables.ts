@@ -2,6 +2,7 @@ import { limitsText, MULTUS } from './cgroup.ts'
 import { machineText } from './machine.ts'
 import type { Report, Row } from './report.ts'
 import { LIMITED } from './scenarios.ts'
+import type { SlotsRow } from './slots.ts'
 import type { Ratio } from './statistics.ts'
 import { MILLI_CPU, type StormRow, TAKEN_MIB } from './storms.ts'
 
@@ -20,9 +21,12 @@ export function tables(report: Report): string {
     machineText(report.machine),
     'Milliseconds of wall time; CPU: user + system, of all processes of a call. Ratios ±: median of pairs, 95 % interval.',
     ...sections,
-    table([['ADD, 2 routes: peak of anonymous memory, child processes included', ''], ...memory]),
+    memory.length === 0
+      ? ''
+      : table([['ADD, 2 routes: peak of anonymous memory, child processes included', ''], ...memory]),
     survivalTable(report),
     ...stormTables(report),
+    slotsTable(report),
     budgetTable(report),
     ...report.remarks,
     ...(report.noise === undefined ? [] : [`WARNING: ${report.noise}`]),
@@ -83,7 +87,29 @@ function stormTables({ storms }: Report): string[] {
   })
 }
 
-export function stormText({ succeeded, calls, seconds, kills, peakMiB, late }: StormRow): string {
+/** A row for each group, a column for each number of slots. */
+function slotsTable({ slots }: Report): string {
+  if (slots.length === 0) return ''
+  const numbers = [...new Set(slots.map(({ atOnce }) => atOnce))]
+  const groups = [...new Set(slots.map(groupOf))]
+  const cell = (group: string, atOnce: number) => {
+    const found = slots.find((row) => row.atOnce === atOnce && groupOf(row) === group)
+    return found ? stormText(found) : '-'
+  }
+  const head = [`30 ADDs at once, ${TAKEN_MIB} MiB taken, by slots`, ...numbers.map(String)]
+  return table([head, ...groups.map((group) => [`  ${group}`, ...numbers.map((atOnce) => cell(group, atOnce))])])
+}
+
+const groupOf = (row: SlotsRow) => `${limitsText(row)}, ${row.pages}`
+
+function stormText({
+  succeeded,
+  calls,
+  seconds,
+  kills,
+  peakMiB,
+  late,
+}: Pick<StormRow, 'succeeded' | 'calls' | 'seconds' | 'kills' | 'peakMiB' | 'late'>): string {
   const killed = kills > 0 ? `${kills} killed, ` : ''
   const time = late ? `over ${seconds.toFixed(0)} s` : `${seconds.toFixed(1)} s`
   const peak = peakMiB === undefined ? '' : `, ${peakMiB.toFixed(0)} MiB`
