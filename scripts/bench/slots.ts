@@ -6,11 +6,11 @@ import { configuration, destinations, ONE } from './scenarios.ts'
 import { type Weathered, weather } from './storm.ts'
 import { MEMORIES, TAKEN_MIB } from './storms.ts'
 
-export const AT_ONCE = [1, 2, 3, 4, 6] as const
+export const AT_ONCE = [1, 2, 3, 4] as const
 export const MILLI_CPUS = [100, 500, undefined] as const
 const CALLS = 30
 /** What thrashes would do so for minutes. With a tenth of a processor 30 take a quarter of one. */
-const PATIENCE_S = { slow: 45, fast: 12 } as const
+const PATIENCE_S = { slow: 30, fast: 12 } as const
 
 /** What became of 30 ADDs at a gate of so many slots. */
 export interface SlotsRow extends Weathered {
