@@ -21,13 +21,15 @@ case ${CNI_COMMAND-} in ADD | CHECK | DEL | GC) ;; *) exec "$1" ;; esac
 # Each caller chooses a slot by its number, scattered (Knuth, multiplicative hashing): consecutive ones differ in few bits.
 set -- "$1" '__SLOTS__' "__SLOTS__/$((($$ * 2654435761 & 4294967295) / 65536 % __AT_ONCE__))"
 # A slot is held by whoever has it open, so nobody but root may open one.
-[ -e "$3" ] || [ -h "$3" ] || (umask 077 && { [ -d "$2" ] || /bin/mkdir "$2"; } && : >>"$3") 2>&-
-if [ -O "$2" ] && [ ! -h "$2" ] && [ -O "$3" ] && [ ! -h "$3" ] && [ -f "$3" ] && [ -x /usr/bin/flock ]; then
+[ -e "$2" ] || (umask 077 && /bin/mkdir "$2") 2>&-
+if [ -O "$2" ] && [ ! -h "$2" ] && [ -x /usr/bin/flock ]; then
+  [ -e "$3" ] || (umask 077 && : >>"$3") 2>&-
   # 8: who waits here finds the plugin also when it is uninstalled meanwhile. `command`: a failure must not end this shell.
   # 9: the lock is the open file's, and so this process's, whatever it becomes; it goes with it, however that ends. Node.js
   # closes both on the way to children of its own. flock gets none of our streams: it would hold them open after a kill.
   # Not all give up at the same time, or those who came together would go on together.
-  { command exec 8<"$1" 9>>"$3"; } 2>&- && /usr/bin/flock -w $((__WAIT_MIN__ + $$ % __WAIT_SPREAD__)) 9 <&- >&- 2>&-
+  [ -O "$3" ] && [ ! -h "$3" ] && [ -f "$3" ] && { command exec 8<"$1" 9>>"$3"; } 2>&- &&
+    /usr/bin/flock -w $((__WAIT_MIN__ + $$ % __WAIT_SPREAD__)) 9 <&- >&- 2>&-
 fi
 [ -x "$1" ] || exec /proc/self/fd/8
 exec "$1" 8<&-

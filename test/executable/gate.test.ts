@@ -1,6 +1,7 @@
 import {
   chmodSync,
   existsSync,
+  lstatSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -187,6 +188,7 @@ describe('a call goes straight through', () => {
       timeout: AT_ONCE_MS,
       reject: false,
     })
+  const UNSLOTTED = 'echo done; [ ! -e /proc/$$/fd/9 ] || echo open'
   const straight = { exitCode: 0, stdout: 'done', stderr: '' }
   const flockIs = (script: string) => {
     const file = path.join(temporaryDirectory(), 'flock')
@@ -218,8 +220,9 @@ describe('a call goes straight through', () => {
     ['is a file', () => writeFileSync(SLOTS, '')],
   ])('where the directory of the slots %s', async (_, make) => {
     await make()
-    using gated = await gatedScript('echo done')
+    using gated = await gatedScript(UNSLOTTED)
     expect(await calling(gated.gate)).toMatchObject({ ...straight, stdout: 'done\n' })
+    if (lstatSync(SLOTS).isDirectory()) expect(readdirSync(SLOTS)).toEqual([])
   })
 
   test.each([
@@ -230,7 +233,7 @@ describe('a call goes straight through', () => {
   ])('where a slot is %s', async (_, command) => {
     mkdirSync(SLOTS, { mode: 0o700 })
     for (const slot of [0, 1]) await execa('sh', ['-c', `${command} ${SLOTS}/${slot}`])
-    using gated = await gatedScript('echo done; [ ! -e /proc/$$/fd/9 ] || echo open')
+    using gated = await gatedScript(UNSLOTTED)
     expect(await calling(gated.gate)).toMatchObject({ ...straight, stdout: 'done\n' })
   })
 })
