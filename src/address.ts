@@ -22,6 +22,18 @@ const LONGEST = 43
  */
 export function parsePrefix(text: string): Prefix | undefined {
   if (text.length > LONGEST) return undefined
+  const known = seen.get(text)
+  if (known) return known
+  const prefix = readPrefix(text)
+  if (prefix && seen.size < MOST_SEEN) seen.set(text, prefix)
+  return prefix
+}
+
+/** A call asks for the same few prefixes again and again, and reading one costs as much as a small file. */
+const seen = new Map<string, Prefix>()
+const MOST_SEEN = 100
+
+function readPrefix(text: string): Prefix | undefined {
   const slash = text.indexOf('/')
   const family = familyOf(text)
   const words = slash < 0 ? undefined : wordsOf(text.slice(0, slash), family)
@@ -110,4 +122,16 @@ function format(words: readonly number[]): string {
 /** @see https://www.rfc-editor.org/rfc/rfc4291#section-2.5.6 */
 export function isLinkLocal(address: string): boolean {
   return /^fe[89ab][0-9a-f]:/i.test(address)
+}
+
+/**
+ * What an address is that belongs to no host on a network; undefined for one that does.
+ * @param address as parseAddress writes it
+ * @see https://www.iana.org/assignments/iana-ipv4-special-registry, https://www.rfc-editor.org/rfc/rfc4291#section-2.4
+ */
+export function specialKind(address: string): 'unspecified' | 'loopback' | 'multicast' | 'broadcast' | undefined {
+  if (address === '0.0.0.0' || address === '::') return 'unspecified'
+  if (address === '255.255.255.255') return 'broadcast'
+  if (/^127\.|^::1$/.test(address)) return 'loopback'
+  return /^2(?:2[4-9]|3\d)\.|^ff[0-9a-f]{2}:/.test(address) ? 'multicast' : undefined
 }

@@ -1,5 +1,5 @@
 import { planRestore, unmet, unmetText } from './effects.ts'
-import { CniError, Code, messageOf } from './errors.ts'
+import { CniError, Code, listed, messageOf } from './errors.ts'
 import { batchLine } from './iproute2.ts'
 import { LOOK, type Look, lookAgain } from './look.ts'
 import { converse, type Failure, type Netns } from './netns.ts'
@@ -71,9 +71,13 @@ export async function changeRoutes(
       if (attempt < ATTEMPTS) continue
       const [first, ...others] = [
         ...unmet(planned, now.routes).map(unmetText),
-        ...left.map((op) => `${op.why}: still to do: ${batchLine(op)}`),
+        ...left.map((op) => `${op.origin.path}: still to do: ${batchLine(op)}`),
       ]
-      throw new CniError(Code.notApplied, `ip: the kernel does not show what was applied: ${first}`, others.join('; '))
+      throw new CniError(
+        Code.notApplied,
+        `ip: the kernel does not show what was applied: ${first}`,
+        listed(others).join('; '),
+      )
     }
   } catch (error) {
     // Of a batch that nobody knows the end of, all may have been carried out.
@@ -128,17 +132,17 @@ async function rolledBack(netns: Netns, before: Snapshot, ops: readonly RouteOp[
       const now = second?.snapshotOf(after).routes ?? []
       const left = unmet(undo ?? [], now)
       if (left.length === 0)
-        return tell(cause.code, tried.length > 0 ? `restored by: ${tried.join(', ')}; ${UNTOUCHED}` : UNTOUCHED)
+        return tell(cause.code, tried.length > 0 ? `restored by: ${listed(tried).join(', ')}; ${UNTOUCHED}` : UNTOUCHED)
       told = [
-        `rolling back failed too: ${[...left.map(unmetText), failure?.stderr].filter(Boolean).join('; ')}`,
-        `still to do: ${left.map(batchLine).join(', ')}`,
+        `rolling back failed too: ${[...listed(left.map(unmetText)), failure?.stderr].filter(Boolean).join('; ')}`,
+        `still to do: ${listed(left.map(batchLine)).join(', ')}`,
       ]
     } catch (another) {
       told = [
         `rolling back failed too: ${messageOf(another)}`,
         undo
-          ? `still to do, unless it was done: ${undo.map(batchLine).join(', ')}`
-          : `may have been done: ${ops.map(batchLine).join(', ')}`,
+          ? `still to do, unless it was done: ${listed(undo.map(batchLine)).join(', ')}`
+          : `may have been done: ${listed(ops.map(batchLine)).join(', ')}`,
       ]
     }
     if (attempt === ROLLBACK_ATTEMPTS) return tell(Code.rollbackFailed, ...told)
@@ -159,21 +163,25 @@ function somebodyWasFaster({ stderr }: Failure): boolean {
 }
 
 function failedBatch(ops: readonly RouteOp[], { carriedOut, stderr }: Failure, untouched: boolean): CniError {
-  const said = stderr.replace(/\.$/, '')
+  const said = stderr.replace(/^(?:Error|RTNETLINK answers): /, '').replace(/\.$/, '')
   const op = carriedOut === undefined ? undefined : ops[carriedOut]
   if (!op) return new CniError(Code.commandFailed, `ip: stopped before the end: ${said}`)
   return new CniError(
     Code.commandFailed,
-    `${op.why}: ip refused "${batchLine(op)}": ${said}${adviceOn(op, said)}`,
+    `${op.origin.path}: ip refused it: ${said} ("${batchLine(op)}")${adviceOn(op, said)}`,
     untouched ? UNTOUCHED : undefined,
   )
 }
 
 /** What the kernel's words mean for whoever wrote the configuration. */
-function adviceOn({ why, route: { gw, dev, src } }: RouteOp, said: string): string {
-  if (!why.startsWith('routes')) return ''
-  if (gw !== undefined && /invalid gateway|Network is unreachable|No route to host/.test(said))
-    return `; ${gw} is not reached directly through ${dev}: leave out "gw" for the next hop of ${dev} itself, or add "onlink": true`
+function adviceOn({ origin, route: { gw, dev, src } }: RouteOp, said: string): string {
+  if (origin.key !== 'routes') return ''
+  if (gw !== undefined && /invalid gateway|Network is unreachable|No route to host/.test(said)) {
+    const advice = origin.gwWritten
+      ? `leave out "gw" for the next hop of ${dev} itself, or add "onlink": true`
+      : `it is the next hop that ${dev} was seen to have; write another as "gw", or "scope": "link"`
+    return `; ${gw} is not reached directly through ${dev}: ${advice}`
+  }
   if (src !== undefined && /Invalid source address/.test(said))
     return `; the kernel may still be looking for a duplicate of ${src}: the plugin before must wait for that, or do without (nodad)`
   return ''

@@ -1,9 +1,11 @@
 import type * as z from 'zod/mini'
-import { type Family, familyOf, parseAddress, parsePrefix } from './address.ts'
-import { Code, refusal } from './errors.ts'
+import { type Family, familyOf, type Prefix, parseAddress, parsePrefix } from './address.ts'
+import { Code, quote, refusal } from './errors.ts'
 import { explain } from './explain.ts'
-import { DEFAULT_DST, DEFAULT_PRIORITY, LOCAL_TABLE, MAIN_TABLE, Scope } from './route.ts'
-import { CONF, keysAt, MOST_ROUTES, ROUTE, SCOPES } from './schema.ts'
+import { isObject } from './request.ts'
+import { DEFAULT_DST, DEFAULT_PRIORITY, MAIN_TABLE, Scope } from './route.ts'
+import { CONF, KEYS_OF, keysAt, MOST_ROUTES, ROUTE, ROUTE_KEYS, SCOPES } from './schema.ts'
+import { strangeKeys } from './strange-keys.ts'
 
 /** What happens to the main-table default routes of the interface. */
 export type DefaultRoute = 'remove' | 'demote' | 'keep'
@@ -56,6 +58,9 @@ export interface Config {
   readonly dryRun: boolean
 }
 
+/** An entry of `routes` as far as it is right; a key that is wrong is one that nobody knows. */
+type KnownRoute = Pick<ConfiguredRoute, 'key'> & Partial<ConfiguredRoute>
+
 type WrittenRoute = z.infer<typeof ROUTE>
 
 type Written = z.infer<typeof CONF>
@@ -71,61 +76,101 @@ export function parseConfig(conf: Readonly<Record<string, unknown>>, base: reado
   throw refusal(Code.invalidConfig, read.problems)
 }
 
-/** The same, and its problems one by one, key path first. */
-export function readConfig(
-  conf: Readonly<Record<string, unknown>>,
-  base: readonly string[] = [],
-): { readonly config: Config } | { readonly problems: readonly string[] } {
-  const problems: string[] = []
-  const at = (key: string) => [...base, key].join('.')
-  // An entry by itself, so that a problem in one place hides none in another.
-  const routes: ConfiguredRoute[] = []
-  const entries = Array.isArray(conf.routes) && conf.routes.length <= MOST_ROUTES ? conf.routes : []
-  for (const [index, entry] of entries.entries()) {
-    const parsed = ROUTE.safeParse(entry, { reportInput: true })
-    if (parsed.success) routes.push(routeOf(parsed.data, `${at('routes')}[${index}]`))
-    else problems.push(...parsed.error.issues.flatMap((issue) => explain(issue, [...base, 'routes', index], keysAt)))
-  }
-  problems.push(...routeProblems(routes))
+/** What a configuration asks for as far as it is right; and all of it, or its problems one by one, key path first. */
+export type Read = Readonly<{ routes: readonly KnownRoute[]; gateway?: Gateway }> &
+  ({ readonly config: Config } | { readonly problems: readonly string[] })
 
-  const parsed = CONF.safeParse(conf, { reportInput: true })
-  if (!parsed.success) problems.push(...parsed.error.issues.flatMap((issue) => explain(issue, base, keysAt)))
-  const gateway =
-    parsed.data?.ovnGateway === undefined ? undefined : gatewayOf(parsed.data.ovnGateway, at('ovnGateway'), problems)
-  if (!parsed.success || problems.length > 0) return { problems }
-  const { defaultRoute = 'remove', kubevirt = false, dryRun = false } = parsed.data
+/** The same, with what is right of a configuration that is wrong: no fault hides another. */
+export function readConfig(conf: Readonly<Record<string, unknown>>, base: readonly string[] = []): Read {
+  const written = presentKeys(conf)
+  // In args.cni there may be anybody's keys.
+  const problems = base.length > 0 ? [] : strangeKeys(conf)
+  const routes = readRoutes(written.routes, base, problems)
+  const { right } = readMembers(CONF, written, base, problems)
+  const { defaultRoute = 'remove', ovnGateway, kubevirt = false, dryRun = false } = right
+  const gateway = ovnGateway === undefined ? {} : { gateway: gatewayOf(ovnGateway) }
+  if (problems.length > 0) return { problems, routes, ...gateway }
   const perFamily = typeof defaultRoute === 'string' ? { ipv4: defaultRoute, ipv6: defaultRoute } : defaultRoute
-  return {
-    config: {
-      defaultRoute: { 4: perFamily.ipv4 ?? 'remove', 6: perFamily.ipv6 ?? 'remove' },
-      routes,
-      ...(gateway === undefined ? {} : { gateway }),
-      kubevirt,
-      dryRun,
-    },
+  const config: Config = {
+    defaultRoute: { 4: perFamily.ipv4 ?? 'remove', 6: perFamily.ipv6 ?? 'remove' },
+    routes: routes as ConfiguredRoute[], // whole, since nothing is wrong
+    ...gateway,
+    kubevirt,
+    dryRun,
   }
+  return { config, routes, ...gateway }
 }
 
-function gatewayOf(written: NonNullable<Written['ovnGateway']>, at: string, problems: string[]): Gateway {
+/** A configuration without the keys that are null, also those of ours below it. */
+function presentKeys(conf: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  let present = withoutNulls(conf, CONF._zod.def.shape)
+  for (const key in KEYS_OF) {
+    const inner = withoutNulls(present[key], KEYS_OF[key] ?? {})
+    if (inner !== present[key]) present = { ...present, [key]: inner }
+  }
+  return present
+}
+
+/**
+ * An object without those of `keys` that are null: what is written in Go says so of a slice or pointer that is not there. Of
+ * a key that nobody knows it says nothing.
+ */
+export function withoutNulls<T>(written: T, keys: object): T {
+  if (!isObject(written) || !hasNull(written)) return written
+  return Object.fromEntries(
+    Object.entries(written).filter(([key, value]) => value !== null || !Object.hasOwn(keys, key)),
+  ) as T
+}
+
+function hasNull(written: Readonly<Record<string, unknown>>): boolean {
+  for (const key in written) if (written[key] === null) return true
+  return false
+}
+
+const NONE: ReadonlySet<PropertyKey> = new Set()
+
+/** The members of an object that are right by a schema, and which keys are not; what is wrong goes to `problems`. */
+function readMembers<S extends typeof ROUTE | typeof CONF>(
+  schema: S,
+  written: unknown,
+  path: readonly PropertyKey[],
+  problems: string[],
+): { readonly right: Partial<z.infer<S>>; readonly wrong: ReadonlySet<PropertyKey> } {
+  const parsed = schema.safeParse(written, { reportInput: true })
+  if (parsed.success) return { right: parsed.data as z.infer<S>, wrong: NONE }
+  const { issues } = parsed.error
+  problems.push(...issues.flatMap((issue) => explain(issue, path, keysAt)))
+  const wrong = new Set(issues.flatMap((issue) => issue.path.slice(0, 1)))
+  const known = Object.keys(schema._zod.def.shape).filter((key) => isObject(written) && Object.hasOwn(written, key))
+  const right = known.filter((key) => !wrong.has(key)).map((key) => [key, (written as Record<string, unknown>)[key]])
+  return { right: Object.fromEntries(right), wrong }
+}
+
+/** Each entry by itself, so that a problem in one place hides none in another. */
+function readRoutes(written: unknown, base: readonly string[], problems: string[]): KnownRoute[] {
+  if (!Array.isArray(written) || written.length > MOST_ROUTES) return []
+  const at = [...base, 'routes'].join('.')
+  const seen = new Map<string, string>()
+  return written.map((one: unknown, index) => {
+    const entry = withoutNulls(one, ROUTE_KEYS)
+    const { right, wrong } = readMembers(ROUTE, entry, [...base, 'routes', index], problems)
+    const route = routeOf(right, `${at}[${index}]`, isObject(entry) ? entry : {}, wrong)
+    problems.push(...contradictions(route, isObject(entry) ? entry : {}), ...twins(route, seen))
+    return route
+  })
+}
+
+function gatewayOf(written: NonNullable<Written['ovnGateway']>): Gateway {
   if (written === 'auto') return { ask: { 4: 'auto', 6: 'auto' }, either: true, named: false, onlink: false }
   if (typeof written === 'string')
     return { ask: { [familyOf(written)]: asked(written) }, either: false, named: false, onlink: false }
   const { ipv4, ipv6, dev, priority, onlink = false } = written
-  const ask: Partial<Record<Family, 'auto' | { address: string }>> = {}
-  for (const [family, value] of [
-    [4, ipv4],
-    [6, ipv6],
-  ] as const) {
-    if (value === undefined) continue
-    if (value !== 'auto' && familyOf(value) !== family) {
-      problems.push(`${at}.ipv${family}: ${value} is no IPv${family} address; write an IPv${family} address or "auto"`)
-    }
-    ask[family] = asked(value)
-  }
   // An object that names no family says only where: both are looked for there.
   const either = ipv4 === undefined && ipv6 === undefined
   return {
-    ask: either ? { 4: 'auto', 6: 'auto' } : ask,
+    ask: either
+      ? { 4: 'auto', 6: 'auto' }
+      : { ...(ipv4 === undefined ? {} : { 4: asked(ipv4) }), ...(ipv6 === undefined ? {} : { 6: asked(ipv6) }) },
     either,
     named: !either,
     ...(dev === undefined ? {} : { dev }),
@@ -138,17 +183,20 @@ function asked(value: string): 'auto' | { address: string } {
   return value === 'auto' ? 'auto' : { address: parseAddress(value)?.address ?? value }
 }
 
-function routeOf(written: WrittenRoute, key: string): ConfiguredRoute {
-  const prefix = parsePrefix(written.dst)
-  if (!prefix) throw new Error(`unreachable: ${written.dst} was validated`)
-  const { family } = prefix
-  const { gw, src, dev, mtu, advmss } = written
-  const scope = typeof written.scope === 'string' ? SCOPES[written.scope] : written.scope
-  const given = { mtu, advmss, priority: written.priority, table: written.table, scope }
+/** @param wrong keys that were written and are not in `right` */
+function routeOf(
+  right: Partial<WrittenRoute>,
+  key: string,
+  entry: Readonly<Record<string, unknown>>,
+  wrong: ReadonlySet<PropertyKey>,
+): KnownRoute {
+  const prefix = destination(entry.dst)
+  const { gw, src, dev, mtu, advmss } = right
+  const scope = typeof right.scope === 'string' ? SCOPES[right.scope] : right.scope
+  const given = { mtu, advmss, priority: right.priority, table: right.table, scope }
   return {
     key,
-    family,
-    dst: prefix.network,
+    ...(prefix ? { family: prefix.family, dst: prefix.network } : {}),
     ...(gw === undefined ? {} : { gw: parseAddress(gw)?.address ?? gw }),
     ...(src === undefined ? {} : { src: parseAddress(src)?.address ?? src }),
     ...(dev === undefined ? {} : { dev }),
@@ -156,45 +204,58 @@ function routeOf(written: WrittenRoute, key: string): ConfiguredRoute {
     ...(mtu === undefined ? {} : { mtu }),
     ...(advmss === undefined ? {} : { advmss }),
     // The kernel reads metric 0 of an IPv6 route, and table 0 of any, as its default.
-    priority: written.priority || DEFAULT_PRIORITY[family],
-    table: written.table || MAIN_TABLE,
-    onlink: written.onlink ?? false,
+    ...(wrong.has('priority') || !prefix ? {} : { priority: right.priority || DEFAULT_PRIORITY[prefix.family] }),
+    ...(wrong.has('table') ? {} : { table: right.table || MAIN_TABLE }),
+    onlink: right.onlink ?? false,
     given: Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
   }
 }
 
-/** What no schema sees: keys of one entry that contradict each other, entries that are equal. */
-function routeProblems(routes: readonly ConfiguredRoute[]): string[] {
+/** Where a route leads, also one that has host bits too many. */
+function destination(written: unknown): Prefix | undefined {
+  return typeof written === 'string' ? parsePrefix(written) : undefined
+}
+
+/** What no schema sees: keys of one entry that contradict each other. */
+function contradictions(route: KnownRoute, entry: Readonly<Record<string, unknown>>): string[] {
+  const { key, family, dst, scope, table, mtu, onlink } = route
   const problems: string[] = []
-  const seen = new Map<string, string>()
-  for (const route of routes) {
-    const { key, family, dst, gw, src, scope, table, priority, mtu } = route
-    const say = (where: string, what: string) => problems.push(`${key}${where}: ${what}`)
-    for (const [name, value] of [
-      ['gw', gw],
-      ['src', src],
-    ] as const) {
-      if (value !== undefined && familyOf(value) !== family) {
-        say(`.${name}`, `${value} is no IPv${family} address, as ${dst} needs; write an IPv${family} address`)
-      }
+  const say = (where: string, what: string) => problems.push(`${key}.${where}: ${what}`)
+  for (const name of ['gw', 'src'] as const) {
+    const other = addressIn(entry[name])
+    if (other && family && other.family !== family) {
+      say(name, `${other.address} is no IPv${family} address, as ${dst} needs; write an IPv${family} address`)
     }
-    if (gw !== undefined && scope === Scope.link) {
-      say('.scope', `a route through gateway ${gw} cannot have scope link; leave out "gw" or "scope"`)
-    }
-    if (route.onlink && gw === undefined) say('.onlink', 'says how to reach a gateway; add "gw" or leave it out')
-    if (family === 6 && mtu !== undefined && mtu < 1280) say('.mtu', `must be 1280 or more for IPv6, is ${mtu}`)
-    if (table === LOCAL_TABLE) say('.table', "255 is the kernel's local table; choose another")
-    if (table === MAIN_TABLE && dst === DEFAULT_DST[family]) {
-      say('.dst', `${dst} would be the default route that "defaultRoute" decides on; name the prefixes you need`)
-    }
-    const place = `${dst} table ${table} metric ${priority}`
-    const twin = seen.get(place)
-    if (twin === undefined) seen.set(place, key)
-    else
-      say(
-        '',
-        `${dst} with the same table and priority stands in ${twin} already; remove one or give it another "priority"`,
-      )
+  }
+  if (entry.gw !== undefined && scope === Scope.link) {
+    const gw = route.gw ?? quote(entry.gw)
+    say('scope', `a route through gateway ${gw} cannot have scope link; leave out "gw" or "scope"`)
+  }
+  if (onlink && entry.gw === undefined) say('onlink', 'says how to reach a gateway; add "gw" or leave it out')
+  if (family === 6 && mtu !== undefined && mtu < LEAST_MTU_6)
+    say('mtu', `must be ${LEAST_MTU_6} or more for IPv6, is ${mtu}`)
+  if (family && dst === DEFAULT_DST[family] && table === MAIN_TABLE) {
+    say('dst', `${dst} would be the default route that "defaultRoute" decides on; name the prefixes you need`)
   }
   return problems
+}
+
+/** @see https://www.rfc-editor.org/rfc/rfc8200#section-5 */
+const LEAST_MTU_6 = 1280
+
+function addressIn(written: unknown): { family: Family; address: string } | undefined {
+  return typeof written === 'string' ? parseAddress(written) : undefined
+}
+
+/** Another entry for the same place, of those before. */
+function twins({ key, dst, table, priority }: KnownRoute, seen: Map<string, string>): string[] {
+  if (dst === undefined || table === undefined || priority === undefined) return []
+  const place = `${dst} table ${table} metric ${priority}`
+  const twin = seen.get(place)
+  if (twin === undefined) seen.set(place, key)
+  return twin === undefined
+    ? []
+    : [
+        `${key}: ${dst} with the same table and priority stands in ${twin} already; remove one or give it another "priority"`,
+      ]
 }

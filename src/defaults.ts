@@ -1,284 +1,275 @@
-import { type Family, familyOf, isLinkLocal, isWithin } from './address.ts'
-import type { Config, Gateway } from './config.ts'
+import type { Family } from './address.ts'
+import type { Config, DefaultRoute, Gateway } from './config.ts'
+import { type Fate, type Fated, opsOf } from './fate.ts'
+import { askedFor, type Gateways, noGateway, staleCopies } from './gateway.ts'
 import { routeText } from './iproute2.ts'
+import type { Problem } from './problem.ts'
 import {
-  DEFAULT_DST,
-  DEFAULT_PRIORITY,
+  BOOT_PROTOCOL,
   demoted,
   devicesOf,
   GATEWAY_PROTOCOL,
   isDemoted,
   isMainDefault,
   isPlainDefault,
-  MAIN_TABLE,
+  type Origin,
   PROTOCOL,
+  partOf,
+  placesOf,
   RESTORED_PROTOCOL,
   type Route,
   type RouteOp,
   restored,
-  Scope,
   type Snapshot,
+  sameHop,
   samePlace,
   sameWay,
-  UNICAST,
+  soleDevice,
+  UNKNOWN_PROTOCOL,
 } from './route.ts'
-
-/** The gateways that the plugin before us reported for the NIC, `ips[].gateway` of prevResult. */
-export type Gateways = Readonly<Partial<Record<Family, string>>>
 
 /** What becomes of the pod's default routes. */
 export interface DefaultsPlan {
   readonly ops: readonly RouteOp[]
   /** The default routes that `ovnGateway` asks for, on whatever NIC. */
   readonly gateways: readonly Route[]
-  readonly problems: readonly string[]
+  readonly problems: readonly Problem[]
   /** Other default routes that stay, which an operator who asked for one should know of. */
   readonly warnings: readonly string[]
 }
 
 const FAMILIES = [4, 6] as const
+const DEFAULT_ROUTE: Origin = { key: 'defaultRoute', path: 'defaultRoute' }
+const OVN_GATEWAY: Origin = { key: 'ovnGateway', path: 'ovnGateway' }
+const DEL: Origin = { key: 'DEL', path: 'DEL' }
+
+/** What becomes of a default route, or what stands against it. */
+type Verdict = Fate | { readonly is: 'refused'; readonly problem: Problem }
+
+const STAYS: Fate = { is: 'stays' }
+const becomes = (origin: Origin, ...routes: Route[]): Fate => ({ is: 'becomes', routes, origin })
+const refused = (at: string, says: string): Verdict => ({ is: 'refused', problem: { at, says } })
 
 /**
  * Decides on the default routes of the main table: `ovnGateway` on the one the pod is to have, `defaultRoute` on
- * those of this NIC. The one to have comes before those that go, so that at no moment the pod has none.
+ * those of this NIC. Each has one fate; the operations follow from these.
  */
 export function planDefaults(config: Config, ifname: string, snapshot: Snapshot, reported: Gateways): DefaultsPlan {
-  const plan = { ops: [] as RouteOp[], gateways: [] as Route[], problems: [] as string[], warnings: [] as string[] }
-  const defaults = snapshot.routes.filter(isMainDefault)
+  const all = snapshot.routes.filter(isMainDefault)
+  const plan = { ops: [] as RouteOp[], gateways: [] as Route[], problems: [] as Problem[], warnings: [] as string[] }
+  if (all.length === 0 && !config.gateway) return plan
   for (const family of FAMILIES) {
-    const ofFamily = defaults.filter((route) => route.family === family)
-    const gateway = config.gateway && gatewayOf(config.gateway, family, ifname, ofFamily, reported[family], snapshot)
-    if (typeof gateway === 'string') plan.problems.push(gateway)
-    else planFamily(config, family, ifname, ofFamily, gateway, snapshot, plan)
+    const defaults = all.filter((route) => route.family === family)
+    const { ops, gateways, problems, warnings } = planFamily(
+      config,
+      { family, ifname, snapshot, defaults },
+      reported[family],
+    )
+    plan.ops.push(...ops)
+    plan.gateways.push(...gateways)
+    plan.problems.push(...problems)
+    plan.warnings.push(...warnings)
   }
-  if (config.gateway?.either && plan.gateways.length === 0 && plan.problems.length === 0) {
+  if (config.gateway?.either && plan.gateways.length === 0 && plan.problems.length === 0)
     plan.problems.push(noGateway(ifname, config.gateway))
-  }
   return plan
 }
 
-function planFamily(
-  config: Config,
-  family: Family,
-  ifname: string,
-  defaults: readonly Route[],
-  gateway: Route | undefined,
-  snapshot: Snapshot,
-  plan: { ops: RouteOp[]; gateways: Route[]; problems: string[]; warnings: string[] },
-): void {
+/** The pod's default routes of one family, and the NIC that is worked on. */
+interface Defaults {
+  readonly family: Family
+  readonly ifname: string
+  readonly snapshot: Snapshot
+  readonly defaults: readonly Route[]
+}
+
+function planFamily(config: Config, pod: Defaults, reported: string | undefined): DefaultsPlan {
+  const { family, defaults } = pod
   const disposition = config.defaultRoute[family]
-  const onNic = (route: Route) => devicesOf(route).includes(ifname)
-  const leaving = defaults.filter(
-    (route) => onNic(route) && disposition === 'remove' && !(gateway && isGateway(route, gateway)),
-  )
-  const copies = gateway
-    ? defaults.filter((route) => isDemoted(route) && sameWay(route, gateway) && !leaving.includes(route))
-    : []
-  // The default that ovnGateway restores takes the place of its demoted copy. One that it makes does not: DEL takes that
-  // away, and gives the demoted one back.
-  const spent = gateway?.protocol === RESTORED_PROTOCOL ? copies : []
+  const leaving = disposition === 'remove'
+  const asked = config.gateway ? askedFor(config.gateway, { ...pod, reported, leaving }) : { routes: [] }
+  if ('problem' in asked) return { ops: [], gateways: [], problems: [asked.problem], warnings: [] }
+  const gateways = asked.routes
+  if (defaults.length === 0 && gateways.length === 0) return { ops: [], gateways, problems: [], warnings: [] }
 
-  let replaced: Route | undefined
-  if (gateway) {
-    plan.gateways.push(gateway)
-    const inPlace = defaults.filter((route) => samePlace(route, gateway))
-    // If there is a demoted copy as well, another copy of the plugin may just be demoting it, and delete it next:
-    // then it is replaced by one that looks the same but for its protocol.
-    const standing = inPlace.find(
-      (route) => isGateway(route, gateway) && (copies.length === 0 || route.protocol === gateway.protocol),
-    )
-    const foreign = inPlace.find(
-      (route) => !leaving.includes(route) && route.protocol !== GATEWAY_PROTOCOL && !isGateway(route, gateway),
-    )
-    // Of several in one place the kernel takes the first.
-    if (foreign && (!standing || inPlace.indexOf(foreign) < inPlace.indexOf(standing))) {
-      plan.problems.push(
-        `ovnGateway: the pod has another default route with the same metric: ${routeText(foreign)}; take it away with "defaultRoute" in the network of ${devicesOf(foreign).join(', ')}`,
-      )
-    } else if (!standing) {
-      replaced = inPlace[0]
-      plan.ops.push({ op: replaced ? 'replace' : 'add', route: gateway, why: 'ovnGateway' })
-    }
-    const stay = defaults.filter(
-      (route) =>
-        isPlainDefault(route) &&
-        !leaving.includes(route) &&
-        !copies.includes(route) &&
-        !(standing ? isGateway(route, gateway) : inPlace.includes(route)),
-    )
-    for (const route of stay) {
-      const first = route.priority < gateway.priority ? ', which goes before that of ovnGateway' : ''
-      plan.warnings.push(`the pod keeps another default route${first}: ${routeText(route)}`)
-    }
+  const fateOf = fatesOf(disposition, gateways, pod)
+  const problems: Problem[] = []
+  const fated: Fated[] = []
+  for (const route of defaults) {
+    const verdict = fateOf(route)
+    if (verdict.is === 'refused') problems.push(verdict.problem)
+    fated.push({ route, fate: verdict.is === 'refused' ? STAYS : verdict })
   }
+  if (gateways.length === 0) return { ops: opsOf(fated, []), gateways, problems, warnings: [] }
+  const staying = fated.flatMap(({ route, fate }) => (fate.is === 'stays' ? route : []))
+  problems.push(...inTheWay(gateways, staying))
+  const made = gateways
+    .filter((route) => !staying.some((other) => isOne(other, route)))
+    .map((route) => ({ route, origin: OVN_GATEWAY }))
+  return { ops: opsOf(fated, made), gateways, problems, warnings: remaining(gateways, staying) }
+}
 
-  if (disposition === 'demote') planDemotion(ifname, defaults.filter(isPlainDefault), gateway, snapshot, plan)
-  for (const route of leaving) {
-    const problem = lossProblem(route, ifname)
-    if (problem !== undefined) plan.problems.push(problem)
-    else if (route !== replaced) plan.ops.push({ op: 'del', route, why: 'defaultRoute' })
+/** True if a default is the one asked for, whoever made it. */
+function isOne(route: Route, asked: Route): boolean {
+  return samePlace(route, asked) && sameHop(route, asked)
+}
+
+/** True if `route` is what demotion makes of `asked`. */
+function isCopyOf(route: Route, asked: Route): boolean {
+  return isDemoted(route) && sameWay(route, asked) && samePlace(restored(route), asked)
+}
+
+/** What becomes of each default by `ovnGateway`, whose answer `gateways` is, and by `defaultRoute`. */
+function fatesOf(disposition: DefaultRoute, gateways: readonly Route[], pod: Defaults): (route: Route) => Verdict {
+  const { ifname } = pod
+  const demote = disposition === 'demote' ? demotion(gateways, pod) : undefined
+  const byGateway = gateways.length > 0 ? fatesByGateway(gateways, pod) : undefined
+  return (route) => {
+    const fate = byGateway?.(route)
+    if (fate) return fate
+    if (disposition === 'keep' || !devicesOf(route).includes(ifname)) return STAYS
+    return demote ? demote(route) : removal(route, ifname)
   }
-  plan.ops.push(...spent.map((route): RouteOp => ({ op: 'del', route, why: 'ovnGateway' })))
+}
+
+/** What becomes of the defaults that `ovnGateway` has to do with. */
+function fatesByGateway(gateways: readonly Route[], { defaults }: Defaults): (route: Route) => Fate | undefined {
+  // If there is a demoted copy as well, another copy of the plugin may just be demoting it, and delete it next: then it
+  // becomes one that looks the same but for its protocol.
+  const copied = defaults.some((route) => gateways.some((asked) => isCopyOf(route, asked)))
+  return (route) => {
+    const asked = gateways.find((one) => isOne(route, one))
+    if (asked) return copied && asked.protocol !== route.protocol ? becomes(OVN_GATEWAY, asked) : STAYS
+    // What ovnGateway restores takes the place of its demoted copy. What it makes does not: DEL takes that away, and gives
+    // the demoted one back.
+    const isSpent = gateways.some((one) => one.protocol === RESTORED_PROTOCOL && isCopyOf(route, one))
+    const isOld = route.protocol === GATEWAY_PROTOCOL && gateways.some((one) => samePlace(one, route))
+    return isSpent || isOld ? { is: 'goes', origin: OVN_GATEWAY } : undefined
+  }
+}
+
+/**
+ * Takes a default off the NIC; of an IPv4 multipath route over several, what is of the NIC. That is one write. It knows of no
+ * condition, so that two copies of the plugin that take such a route apart at the same moment can bring back each
+ * other's part: CHECK tells, and a repeated ADD mends it.
+ */
+function removal(route: Route, ifname: string): Verdict {
+  const problem = lossProblem(route, ifname)
+  if (problem) return { is: 'refused', problem }
+  if (soleDevice(route) === undefined) return becomes(DEFAULT_ROUTE, partOf(route, 'without', ifname))
+  return { is: 'goes', origin: DEFAULT_ROUTE }
 }
 
 /**
  * The defaults of the NIC get a metric that lets Calico attach after it: its ADD fails where a default of its own
  * metric is. That is for as long as Calico's NIC is not there. Once it is, with our routes and without its default,
- * what was demoted is restored.
+ * what was demoted is restored, and what came since is marked as restored: Calico's NIC may leave and come back.
  * @see https://github.com/projectcalico/calico/issues/5199
  */
-function planDemotion(
-  ifname: string,
-  defaults: readonly Route[],
-  gateway: Route | undefined,
-  { routes }: Snapshot,
-  plan: { ops: RouteOp[]; problems: string[] },
-): void {
-  const here = defaults.filter((route) => devicesOf(route).includes(ifname) && !(gateway && isGateway(route, gateway)))
-  const withDefault = new Set(routes.filter(isPlainDefault).flatMap(devicesOf))
-  const attached = routes.some(
+function demotion(gateways: readonly Route[], pod: Defaults): (route: Route) => Verdict {
+  const { ifname, snapshot, defaults } = pod
+  const inPlace = placesOf(defaults)
+  const stale = staleCopies(defaults)
+  const withDefault = new Set(snapshot.routes.filter(isPlainDefault).flatMap(devicesOf))
+  const attached = snapshot.routes.some(
     ({ protocol, dev = ifname }) => protocol === PROTOCOL && dev !== ifname && !withDefault.has(dev),
   )
-  if (attached) {
-    for (const route of here.filter(isDemoted)) plan.ops.push(...swap(route, restored(route), defaults, 'defaultRoute'))
-    return
+  return (route) => {
+    if (!isPlainDefault(route)) return STAYS
+    if (stale.has(route)) return { is: 'goes', origin: DEFAULT_ROUTE }
+    if (!attached) {
+      if (isDemoted(route) || route.protocol === RESTORED_PROTOCOL) return STAYS
+      return parking(route, ifname, inPlace)
+    }
+    if (!isDemoted(route)) return mark(route, inPlace(route))
+    const back = restored(route)
+    if (gateways.some((asked) => samePlace(asked, back))) return STAYS
+    return restoration(back, inPlace(back), 'free', DEFAULT_ROUTE)
   }
-  for (const route of here) {
-    if (isDemoted(route) || route.protocol === RESTORED_PROTOCOL) continue
-    const copy = demoted(route, defaults)
-    const problem =
-      lossProblem(route, ifname) ??
-      (copy
-        ? undefined
-        : `defaultRoute: the metric of ${routeText(route)} is too large to be demoted; ${keepAdvice(route)}`)
-    // Of several in one place the kernel takes the first.
-    const idle = here.findIndex((other) => samePlace(other, route)) < here.indexOf(route)
-    if (problem !== undefined) plan.problems.push(problem)
-    else if (idle) plan.ops.push({ op: 'del', route, why: 'defaultRoute' })
-    else plan.ops.push(...swap(route, copy, defaults, 'defaultRoute'))
-  }
+}
+
+/** A default gets its demoted copy. */
+function parking(route: Route, ifname: string, inPlace: (route: Route) => readonly Route[]): Verdict {
+  const problem = lossProblem(route, ifname)
+  if (problem) return { is: 'refused', problem }
+  // Of several in one place the kernel takes the first; of IPv6 it takes all.
+  const first = inPlace(route).find((other) => devicesOf(other).includes(ifname))
+  if (route.family === 4 && first !== route) return { is: 'goes', origin: DEFAULT_ROUTE }
+  const shared = soleDevice(route) === undefined
+  const copy = demoted(shared ? partOf(route, 'only', ifname) : route, inPlace)
+  if (!copy)
+    return refused(
+      'defaultRoute',
+      `metric ${route.priority} is too large to be demoted: ${routeText(route)}; ${keepAdvice(route)}`,
+    )
+  return becomes(DEFAULT_ROUTE, copy, ...(shared ? [partOf(route, 'without', ifname)] : []))
+}
+
+/** A default that nobody demoted, to be demoted when Calico's NIC leaves. */
+function mark(route: Route, inPlace: readonly Route[]): Fate {
+  const { protocol, opaque, expires } = route
+  const marked = [RESTORED_PROTOCOL, GATEWAY_PROTOCOL, UNKNOWN_PROTOCOL].includes(protocol)
+  const own = soleDevice(route)
+  const alone = own !== undefined && inPlace[0] !== undefined && inPlace.every((other) => soleDevice(other) === own)
+  if (marked || !alone || (route.family === 4 && inPlace[0] !== route)) return STAYS
+  if (opaque !== undefined || expires !== undefined) return STAYS
+  return becomes(DEFAULT_ROUTE, { ...route, protocol: RESTORED_PROTOCOL })
 }
 
 /**
- * Puts `other` in the place of `route`, first the one, then off with the other; nothing if the place of `other` is
- * another NIC's.
+ * A demoted default gets its old place back, unless another NIC has it now.
+ * @param beside 'shared': an IPv6 place may be shared, as it was before
  */
-function swap(route: Route, other: Route | undefined, defaults: readonly Route[], why: string): RouteOp[] {
-  const holder = other && defaults.find((present) => samePlace(present, other))
-  if (!other || (holder && holder.dev !== other.dev)) return []
-  // A copy gives way to that of a default which came later; what came back in the original's place is newer than its copy.
-  const op = holder === undefined ? 'add' : isDemoted(other) && !sameWay(holder, other) ? 'replace' : undefined
-  return [...(op === undefined ? [] : [{ op, route: other, why } as const]), { op: 'del', route, why }]
+function restoration(back: Route, holders: readonly Route[], beside: 'free' | 'shared', origin: Origin): Fate {
+  if (holders.some((holder) => sameHop(holder, back))) return { is: 'goes', origin }
+  const taken = holders.some((holder) => soleDevice(holder) !== soleDevice(back))
+  if (taken && (beside === 'free' || back.family === 4)) return STAYS
+  return becomes(origin, back)
 }
 
-/** The default route that `ovnGateway` asks for; undefined if it asks for none of this family; or the problem. */
-function gatewayOf(
-  { ask, either, named, dev, priority, onlink }: Gateway,
-  family: Family,
-  ifname: string,
-  defaults: readonly Route[],
-  reported: string | undefined,
-  snapshot: Snapshot,
-): Route | string | undefined {
-  const wanted = ask[family]
-  if (wanted === undefined) return undefined
-  const key = named ? `ovnGateway.ipv${family}` : 'ovnGateway'
-  const device = dev ?? ifname
-  const link = snapshot.links.find((candidate) => candidate.ifname === device)
-  if (dev !== undefined && !link)
-    return `ovnGateway.dev: the pod has no interface ${dev}; it has ${snapshot.links.map((one) => one.ifname).join(', ')}`
-  if (dev !== undefined && !link?.up)
-    return `ovnGateway.dev: interface ${dev} is down; the plugin that made it must set it up`
-  const made = (gw: string): Route => ({
-    family,
-    type: UNICAST,
-    dst: DEFAULT_DST[family],
-    gw,
-    dev: device,
-    table: MAIN_TABLE,
-    protocol: GATEWAY_PROTOCOL,
-    priority: priority || DEFAULT_PRIORITY[family],
-    ...(family === 4 ? { scope: Scope.global } : {}),
-    ...(onlink ? { onlink } : {}),
+/** Defaults that nobody takes away and that packets would take before, or beside, the one asked for. */
+function inTheWay(gateways: readonly Route[], staying: readonly Route[]): Problem[] {
+  const [gateway] = gateways
+  if (!gateway) return []
+  const inPlace = staying.filter((route) => samePlace(route, gateway))
+  const standing = inPlace.findIndex((route) => gateways.some((asked) => isOne(route, asked)))
+  // One that came later is the business of whoever brought it.
+  const foreign = inPlace.find((_, i) => standing < 0 || i < standing)
+  if (!foreign) return []
+  const from = devicesOf(foreign).join(', ')
+  const says = `the pod has another default route with the same metric: ${routeText(foreign)}; take it away with "defaultRoute" in the network of ${from}`
+  return [{ at: 'ovnGateway', says }]
+}
+
+/** What to say of the defaults that stay beside the one asked for. */
+function remaining(gateways: readonly Route[], staying: readonly Route[]): string[] {
+  const [gateway] = gateways
+  if (!gateway) return []
+  const others = staying.filter(
+    (route) =>
+      isPlainDefault(route) &&
+      !gateways.some((asked) => isOne(route, asked) || (isDemoted(route) && sameWay(route, asked))),
+  )
+  return others.map((route) => {
+    const first = route.priority < gateway.priority ? ', which goes before that of ovnGateway' : ''
+    // Routes that end by themselves, as from a router advertisement, are no next hops of one multipath route.
+    const joined = route.family === 6 && route.expires === undefined && samePlace(route, gateway)
+    const both = joined ? ', which takes packets beside that of ovnGateway' : ''
+    return `the pod keeps another default route${first}${both}: ${routeText(route)}`
   })
-  const at = (route: Route): Route => {
-    const wished = priority === undefined ? route.priority : priority || DEFAULT_PRIORITY[family]
-    return wished === route.priority ? route : { ...route, priority: wished, protocol: GATEWAY_PROTOCOL }
-  }
-  const reachable = (gw: string) => onlink || isOnLink(gw, device, snapshot)
-  const refusal = (gw: string) =>
-    `${key}: ${gw} is not on-link on ${device}; give the gateway of the subnet of ${device}, name another NIC with "dev", or add "onlink": true`
-
-  if (wanted !== 'auto') return reachable(wanted.address) ? made(wanted.address) : refusal(wanted.address)
-
-  const byMetric = defaults.filter(isPlainDefault).sort((a, b) => a.priority - b.priority)
-  const fits = (route: Route) => route.dev !== undefined && (dev === undefined || route.dev === dev)
-  // Restored before, and nobody is demoting it again.
-  const back = byMetric.find(
-    (route) =>
-      route.protocol === RESTORED_PROTOCOL &&
-      fits(route) &&
-      !byMetric.some((other) => isDemoted(other) && other.dev === route.dev && other.gw === route.gw),
-  )
-  if (back) return back
-  // Where the NIC has got another default in its place since, that one counts.
-  const superseded = (route: Route) =>
-    byMetric.some((other) => other.dev === route.dev && samePlace(other, restored(route)))
-  const parked = byMetric.find((route) => isDemoted(route) && fits(route) && !superseded(route))
-  if (parked) return at(restored(parked))
-  if (reported !== undefined && device === ifname) {
-    // Where the subnet is also on the underlay (kube-ovn's u2o), the kernel's gateway is not the reported one, and it
-    // is right.
-    const standing = byMetric.find((route) => route.dev === ifname && route.gw !== undefined && !isDemoted(route))
-    if (standing) return at(standing)
-    return reachable(reported) ? made(reported) : refusal(reported)
-  }
-  const standing = byMetric.find((route) => fits(route) && route.dev !== ifname && !isDemoted(route))
-  if (standing) return standing // another NIC's own, and right as it is
-  return either ? undefined : noGateway(ifname, { ask: { [family]: 'auto' }, ...(dev === undefined ? {} : { dev }) })
-}
-
-function noGateway(ifname: string, { ask, dev }: Pick<Gateway, 'ask' | 'dev'>): string {
-  const families = Object.keys(ask)
-    .map((family) => `IPv${family}`)
-    .join(' or ')
-  const where =
-    dev === undefined
-      ? `no other NIC has a default route, and the plugin before reported no gateway for ${ifname}`
-      : `there is no default route on ${dev}`
-  return `ovnGateway: no ${families} gateway is known: ${where}; write its address, such as "10.0.1.1"`
-}
-
-/** True if `route` is the default asked for, whoever made it. */
-function isGateway(route: Route, gateway: Route): boolean {
-  return samePlace(route, gateway) && route.dev === gateway.dev && route.gw === gateway.gw
-}
-
-function isOnLink(gw: string, dev: string, snapshot: Snapshot): boolean {
-  if (isLinkLocal(gw)) return true
-  // Not what a default route makes on-link, which may be about to go.
-  return snapshot.routes.some(
-    (route) =>
-      !isMainDefault(route) &&
-      route.table === MAIN_TABLE &&
-      route.type === UNICAST &&
-      route.dev === dev &&
-      route.gw === undefined &&
-      route.family === familyOf(gw) &&
-      isWithin(gw, route.dst),
-  )
 }
 
 /** Why a default route of the NIC cannot be taken away: it could not be put back, or not be taken apart. */
-function lossProblem(route: Route, ifname: string): string | undefined {
+function lossProblem(route: Route, ifname: string): Problem | undefined {
   const others = devicesOf(route).filter((dev) => dev !== ifname)
-  if (others.length > 0) {
-    return `defaultRoute: ${route.dst} is one multipath route over ${ifname} and ${others.join(', ')}; ${keepAdvice(route)}`
+  if (others.length > 0 && route.nhid !== undefined) {
+    // Whoever made the nexthop object changes it as a whole, and a route of its parts would not follow.
+    const says = `nexthop object ${route.nhid} cannot be taken apart: ${route.dst} goes by it over ${ifname} and ${others.join(', ')}; ${keepAdvice(route)}`
+    return { at: 'defaultRoute', says }
   }
-  if (route.opaque !== undefined) {
-    return `defaultRoute: ${routeText(route)} has an attribute (${route.opaque}) that could not be restored; ${keepAdvice(route)}`
-  }
-  return undefined
+  if (route.opaque === undefined) return undefined
+  const says = `a route has "${route.opaque}", which could not be restored: ${routeText(route)}; ${keepAdvice(route)}`
+  return { at: 'defaultRoute', says }
 }
 
 function keepAdvice({ family }: Route): string {
@@ -290,17 +281,39 @@ function keepAdvice({ family }: Route): string {
  * had restored on another NIC is demoted again, as ADD found it: the pod keeps its default, and Calico can come back.
  */
 export function planDefaultsDel(gateway: Gateway | undefined, ifname: string, snapshot: Snapshot): RouteOp[] {
-  const defaults = snapshot.routes.filter(isMainDefault)
-  return defaults.flatMap((route): RouteOp[] => {
-    const here = route.dev === ifname
-    if (route.protocol === GATEWAY_PROTOCOL) {
-      const ours = here || (gateway !== undefined && route.dev === gateway.dev)
-      return ours ? [{ op: 'del', route, why: 'DEL' }] : []
-    }
-    if (isDemoted(route) && here) return swap(route, restored(route), defaults, 'DEL')
-    if (route.protocol === RESTORED_PROTOCOL && !here && gateway !== undefined) {
-      return swap(route, demoted(route, defaults), defaults, 'DEL')
-    }
-    return []
+  const all = snapshot.routes.filter(isMainDefault)
+  return FAMILIES.flatMap((family) => {
+    const defaults = all.filter((route) => route.family === family)
+    if (defaults.length === 0) return []
+    const fateOf = fatesByDel(gateway, ifname, defaults)
+    return opsOf(
+      defaults.map((route) => ({ route, fate: fateOf(route) })),
+      [],
+    )
   })
+}
+
+function fatesByDel(gateway: Gateway | undefined, ifname: string, defaults: readonly Route[]): (route: Route) => Fate {
+  const inPlace = placesOf(defaults)
+  const stale = staleCopies(defaults)
+  const isOurs = (route: Route) =>
+    route.protocol === GATEWAY_PROTOCOL &&
+    (route.dev === ifname || (gateway !== undefined && route.dev === gateway.dev))
+  const isBack = (route: Route) => route.protocol === RESTORED_PROTOCOL && soleDevice(route) !== ifname
+  const parkable = new Set(gateway === undefined ? [] : defaults.filter(isBack).map(soleDevice))
+  return (route) => {
+    if (isOurs(route)) return { is: 'goes', origin: DEL }
+    const device = soleDevice(route)
+    if (isDemoted(route)) {
+      if (device !== ifname && !parkable.has(device)) return STAYS
+      if (stale.has(route)) return { is: 'goes', origin: DEL }
+      if (device !== ifname) return STAYS
+      // It is its maker's again: nothing of ours is left.
+      const back = { ...restored(route), protocol: BOOT_PROTOCOL }
+      const holders = inPlace(back).filter((holder) => !isOurs(holder))
+      return restoration(back, holders, 'shared', DEL)
+    }
+    const copy = gateway !== undefined && isBack(route) ? demoted(route, inPlace) : undefined
+    return copy ? becomes(DEL, copy) : STAYS
+  }
 }

@@ -1,4 +1,4 @@
-import { CniError, Code, messageOf } from './errors.ts'
+import { CniError, Code, listed, messageOf } from './errors.ts'
 import { type LogTarget, log } from './log.ts'
 import { type WithNetns, withNetns } from './netns.ts'
 import { boundArgs } from './pod-args.ts'
@@ -25,6 +25,9 @@ export interface Reply {
   readonly stdout: string
   readonly exitCode: 0 | 1
 }
+
+/** A record is a line that people and programs read. */
+const MOST_LOGGED = 1000
 
 /** How a call reaches what is outside of it; the rehearsal has means of its own. */
 export interface Outside {
@@ -53,7 +56,13 @@ export async function dispatch(env: Env, { readStdin, withNetns }: Outside = THE
     const outcome = await run(request, withNetns)
     const { warning, routes } = outcome
     const level = warning === undefined ? 'info' : 'warn'
-    log(logTarget(document), { level, ...subject(env, document, started), outcome: 'ok', warning, routes })
+    log(logTarget(document), {
+      level,
+      ...subject(env, document, started),
+      outcome: 'ok',
+      warning,
+      routes: routes && listed(routes, MOST_LOGGED),
+    })
     return 'result' in outcome ? printed(outcome.result) : { stdout: '', exitCode: 0 }
   } catch (error) {
     const { code, message, details } =

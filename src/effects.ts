@@ -1,12 +1,31 @@
 import { routeText } from './iproute2.ts'
-import { byDestination, devicesOf, placeOf, type Route, type RouteOp, type Snapshot, sameRoute } from './route.ts'
+import {
+  byDestination,
+  byPlace,
+  devicesOf,
+  placesOf,
+  type Route,
+  type RouteOp,
+  type Snapshot,
+  sameHop,
+  samePlace,
+  sameRoute,
+  UNKNOWN_PROTOCOL,
+} from './route.ts'
 
 /** What operations do to a namespace: foreseen, looked for, undone. */
 
 /** The snapshot that the kernel will show after `ops`. */
 export function afterwards(snapshot: Snapshot, ops: readonly RouteOp[]): Snapshot {
   const opsIn = byPlace(ops, ({ route }) => route)
-  const gone = (route: Route) => opsIn(route).some(({ op, route: other }) => op !== 'del' || sameRoute(other, route))
+  const inPlace = placesOf(snapshot.routes)
+  // Of several in a place `replace` takes the first, and of IPv6 all.
+  const replaced = (route: Route) => route.family === 6 || inPlace(route)[0] === route
+  const gone = (route: Route) =>
+    opsIn(route).some(
+      ({ op, route: other }) =>
+        (op === 'del' && sameRoute(other, route)) || (op === 'replace' && samePlace(other, route) && replaced(route)),
+    )
   const come = ops.flatMap(({ op, route }) => (op === 'del' ? [] : route))
   return { ...snapshot, routes: [...snapshot.routes.filter((route) => !gone(route)), ...come] }
 }
@@ -16,14 +35,14 @@ export function afterwards(snapshot: Snapshot, ops: readonly RouteOp[]): Snapsho
  * added, as far as `now` shows that it is gone or there. What others changed meanwhile stays.
  */
 export function planRestore(before: Snapshot, now: Snapshot, ops: readonly RouteOp[]): RouteOp[] {
-  const itself = (route: Route) => route
   const opsIn = byPlace(ops, ({ route }) => route)
-  const [beforeIn, nowIn] = [byPlace(before.routes, itself), byPlace(now.routes, itself)]
+  const [beforeIn, nowIn] = [placesOf(before.routes), placesOf(now.routes)]
   const isAmong = (inPlace: readonly Route[], route: Route) => inPlace.some((other) => sameRoute(other, route))
-  // Whatever the kernel made of its metrics.
+  // Whatever the kernel made of its metrics. An IPv6 place has no second route by one next hop, and may not show its protocol.
   const added = (route: Route) =>
     opsIn(route).some(
-      ({ op, route: other }) => op !== 'del' && other.protocol === route.protocol && other.dev === route.dev,
+      ({ op, route: other }) =>
+        op !== 'del' && sameHop(other, route) && (route.family === 6 || other.protocol === route.protocol),
     )
   const taken = (route: Route) =>
     opsIn(route).some(({ op, route: other }) => (op === 'del' ? sameRoute(other, route) : op === 'replace'))
@@ -34,25 +53,30 @@ export function planRestore(before: Snapshot, now: Snapshot, ops: readonly Route
   const lost = before.routes.filter((route) => taken(route) && possible(route) && !isAmong(nowIn(route), route))
   // Additions first: whoever cuts the rollback short must not leave the pod without a route that it had before and that
   // ADD would look for. Where one of ours has taken the place, they are exchanged; where there are several, ours go first.
-  const [surplusIn, lostIn] = [byPlace(surplus, itself), byPlace(lost, itself)]
+  const [surplusIn, lostIn] = [placesOf(surplus), placesOf(lost)]
   const exchanged = (route: Route) => [surplusIn, lostIn, nowIn].every((inPlace) => inPlace(route).length === 1)
-  const restore = (op: 'append' | 'replace', route: Route): RouteOp => ({ op, route, why: 'rollback' })
+  const restore = (op: 'append' | 'replace', route: Route): RouteOp => ({ op, route, origin: ROLLBACK })
   // In the order of the kernel's dump reversed, since there a gateway route comes before the link route it resolves
   // through; appended, since there may have been several in one place.
   const back = lost.toReversed()
   const blocked = (route: Route) => !exchanged(route) && surplusIn(route).length > 0
   return [
     ...back.filter((route) => !blocked(route)).map((route) => restore(exchanged(route) ? 'replace' : 'append', route)),
-    ...surplus.filter((route) => !exchanged(route)).map((route): RouteOp => ({ op: 'del', route, why: 'rollback' })),
+    ...surplus
+      .filter((route) => !exchanged(route))
+      .map(
+        (route): RouteOp => ({ op: 'del', route: nowIn(route).length > 1 ? byHop(route) : route, origin: ROLLBACK }),
+      ),
     ...back.filter(blocked).map((route) => restore('append', route)),
   ]
 }
 
-/** Which of `items` are in the place of a route. */
-function byPlace<T>(items: readonly T[], routeOf: (item: T) => Route): (route: Route) => readonly T[] {
-  const groups = Map.groupBy(items, (item) => placeOf(routeOf(item)))
-  return (route) => groups.get(placeOf(route)) ?? []
+/** For a deletion: in an IPv6 place with several the next hop tells which one is meant, and the protocol shown may be another's. */
+function byHop(route: Route): Route {
+  return route.family === 6 ? { ...route, protocol: UNKNOWN_PROTOCOL } : route
 }
+
+const ROLLBACK = { key: 'rollback', path: 'rollback' } as const
 
 /** Those of `ops` whose effect `now` does not show. */
 export function unmet(ops: readonly RouteOp[], now: readonly Route[]): RouteOp[] {
@@ -62,6 +86,6 @@ export function unmet(ops: readonly RouteOp[], now: readonly Route[]): RouteOp[]
 }
 
 /** An unmet operation as a sentence. */
-export function unmetText({ op, route, why }: RouteOp): string {
-  return op === 'del' ? `${why}: still there: ${routeText(route)}` : `${why}: no route ${routeText(route)}`
+export function unmetText({ op, route, origin: { path } }: RouteOp): string {
+  return op === 'del' ? `${path}: still there: ${routeText(route)}` : `${path}: no route ${routeText(route)}`
 }

@@ -45,9 +45,17 @@ const MOST_PROBLEMS = 20
 
 /** The error for what is wrong with one subject: the first problem is the message, further ones are the details. */
 export function refusal(code: Code, problems: readonly string[]): CniError {
-  const [first = '', ...others] = problems.slice(0, MOST_PROBLEMS)
-  const left = problems.length - MOST_PROBLEMS
-  return new CniError(code, first, [...others, ...(left > 0 ? [`and ${left} more`] : [])].join('; '))
+  const [first = '', ...others] = listed(problems, MOST_PROBLEMS)
+  return new CniError(code, first, others.join('; '))
+}
+
+/** A message or a record is read by people: of a thousand routes they see the first hundred. */
+const MOST_LISTED = 100
+
+/** `items` as far as anybody reads them, and how many more there are. */
+export function listed(items: readonly string[], most = MOST_LISTED): readonly string[] {
+  const left = items.length - most
+  return left > 0 ? [...items.slice(0, most), `and ${left} more`] : items
 }
 
 /** `text` without what a terminal or a reader of lines would obey: the name of a file or an interface may hold it. */

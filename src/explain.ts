@@ -66,17 +66,19 @@ const MOST_KEYS = 20
 const LONGEST_KEY = 40
 
 /** A key as it was written, where that reads well in a path; it may hold line ends and terminal escapes, or megabytes. */
-function keyText(key: string): string {
+export function keyText(key: string): string {
   return /^[\w./-]+$/.test(key) && key.length <= LONGEST_KEY ? key : quote(key)
 }
 
 function hint(key: string, known: readonly string[]): string {
-  if (key.length > LONGEST_KEY) return `known here: ${known.join(', ')}`
-  const alias = ALIASES[key.toLowerCase()]
-  const nearest = known.toSorted((a, b) => leven(key, a) - leven(key, b))[0] ?? ''
-  const meant = alias !== undefined && known.includes(alias) ? alias : nearest
-  if (meant === alias || leven(key, meant) <= Math.max(2, key.length / 2)) return `did you mean "${meant}"?`
-  return `known here: ${known.join(', ')}`
+  const all = `known here: ${known.join(', ')}`
+  if (key.length > LONGEST_KEY) return all
+  const spellings = [
+    ...Object.entries(ALIASES).filter(([, meant]) => known.includes(meant)),
+    ...known.map((one): [string, string] => [one, one]),
+  ].map(([spelling, meant]) => ({ meant, distance: leven(key.toLowerCase(), spelling) }))
+  const [nearest] = spellings.sort((a, b) => a.distance - b.distance)
+  return nearest && nearest.distance <= Math.max(2, key.length / 2) ? `did you mean "${nearest.meant}"?` : all
 }
 
 function pathText(path: readonly PropertyKey[]): string {

@@ -10,6 +10,7 @@ import {
   type RouteOp,
   Scope,
   UNICAST,
+  UNKNOWN_PROTOCOL,
 } from './route.ts'
 
 /**
@@ -72,7 +73,34 @@ type Writable<T> = { -readonly [K in keyof T]: T[K] }
  * The routes of one `route show` answer: of every table, both families. @throws SyntaxError if it is no JSON
  */
 export function parseRoutes(answer: string): Route[] {
-  return parseAnswer<RouteJson>(answer).map(parseRoute)
+  const routes = parseAnswer<RouteJson>(answer).map(parseRoute)
+  return routes.some(isJoined) ? routes.flatMap((route) => (isJoined(route) ? hopsOf(route) : route)) : routes
+}
+
+function isJoined({ family, nexthops, nhid }: Route): boolean {
+  return nexthops !== undefined && family === 6 && nhid === undefined
+}
+
+/**
+ * The routes that an IPv6 multipath route is made of. Whoever appends a route to a place where another is makes one, and
+ * the kernel then tells all but the next hop (protocol, source, metrics) of the first only. What is of the same NIC, and
+ * is a default route, we take to be of one making; of others we know no more than the next hop.
+ * @see linux net/ipv6/route.c rt6_fill_node; net/ipv6/ip6_fib.c fib6_add_rt2node
+ */
+function hopsOf({ nexthops = [], ...first }: Route): Route[] {
+  const { family, type, dst, table, priority, from } = first
+  const place = { family, type, dst, table, priority, ...(from === undefined ? {} : { from }) }
+  return nexthops.map(({ gw, dev, weight, onlink }, i) => {
+    const hop = {
+      ...(gw === undefined ? {} : { gw }),
+      dev,
+      ...(weight === 1 ? {} : { weight }),
+      ...(onlink ? { onlink } : {}),
+    }
+    if (i === 0) return { ...first, ...hop }
+    if (dst === DEFAULT_DST[6] && dev === nexthops[0]?.dev) return { ...first, presumed: true, ...hop }
+    return { ...place, protocol: UNKNOWN_PROTOCOL, ...hop }
+  })
 }
 
 // ip(8) prints control characters in the name of an interface as they are, which JSON does not allow.
@@ -82,7 +110,8 @@ const CONTROL = /[\x00-\x1f]/g
 // The keys of an encapsulation stand in the object of the route, a second `dst` among them.
 const ENCAPSULATED = /"dst":("[^"]*"(?:,"(?:from|nhid)":[^,]*)*,"encap":)/g
 
-function parseAnswer<T>(answer: string): T[] {
+/** The objects of one answer. @throws SyntaxError if it is no JSON */
+export function parseAnswer<T>(answer: string): T[] {
   try {
     return JSON.parse(answer.includes('"encap"') ? answer.replace(ENCAPSULATED, '"prefix":$1') : answer)
   } catch {
@@ -187,7 +216,7 @@ export function parseLinks(answer: string): Link[] {
  * @throws CniError 100 for a word that ip(8) would take for something else than one word: it can only come from the kernel,
  * as the name of an interface
  */
-export function batchLine(change: RouteOp): string {
+export function batchLine(change: Pick<RouteOp, 'op' | 'route'>): string {
   const words = wordsOf(change)
   const unsafe = words.find((word) => NO_WORD.test(word))
   if (unsafe !== undefined)
@@ -198,10 +227,11 @@ export function batchLine(change: RouteOp): string {
 // What separates, quotes, escapes or comments in a batch. @see iproute2 lib/utils.c, makeargs and getcmdline
 const NO_WORD = /[\s"'#\\]|^$/
 
-function wordsOf({ op, route }: RouteOp): string[] {
+function wordsOf({ op, route }: Pick<RouteOp, 'op' | 'route'>): string[] {
   const words = ['route', op, route.dst, ...(route.from === undefined ? [] : ['from', route.from]), ...hopWords(route)]
   if (route.table !== MAIN_TABLE) words.push('table', String(route.table))
-  words.push('proto', String(route.protocol))
+  if (route.protocol !== UNKNOWN_PROTOCOL && !(op === 'del' && route.presumed))
+    words.push('proto', String(route.protocol))
   // To delete an IPv6 route without metric is to delete whichever is first.
   if (route.family === 6 || route.priority !== 0) words.push('metric', String(route.priority))
   if (route.tos !== undefined) words.push('tos', route.tos)
@@ -215,7 +245,7 @@ function wordsOf({ op, route }: RouteOp): string[] {
   if (route.expires !== undefined && op !== 'del') words.push('expires', String(route.expires))
   if (route.extra) words.push(...route.extra)
   // ip(8) takes everything after the first `nexthop` for part of it.
-  for (const hop of route.nhid === undefined ? (route.nexthops ?? []) : [])
+  for (const hop of weightedHops(route))
     words.push(
       'nexthop',
       ...viaWords(hop.gw, route.family),
@@ -228,10 +258,22 @@ function wordsOf({ op, route }: RouteOp): string[] {
   return words
 }
 
+/** What is written as `nexthop`, since it is one of several or may become one. */
+function weightedHops({ nhid, nexthops, gw, dev, weight, onlink = false }: Route): readonly NextHop[] {
+  if (nhid !== undefined) return []
+  if (weight === undefined || dev === undefined) return nexthops ?? []
+  return [{ ...(gw === undefined ? {} : { gw }), dev, weight, onlink }]
+}
+
 /** A route as `ip route show` would print it, for messages and the log. */
 export function routeText(route: Route): string {
-  const type = TYPES[route.type]
-  return `${type === undefined ? '' : `${type} `}${wordsOf({ op: 'add', route, why: '' }).slice(2).join(' ')}`
+  const type = typeText(route.type)
+  return `${type === undefined ? '' : `${type} `}${wordsOf({ op: 'add', route }).slice(2).join(' ')}`
+}
+
+/** `blackhole`, `local`; undefined for what a route is unless it says otherwise. */
+export function typeText(type: number): string | undefined {
+  return TYPES[type]
 }
 
 /** @see rtnetlink(7): `rtm_type`, those that a routing table may hold besides unicast */
@@ -253,6 +295,7 @@ function impliedScope(route: Route): number {
 
 function hopWords(route: Route): string[] {
   if (route.nhid !== undefined) return ['nhid', String(route.nhid)]
+  if (route.weight !== undefined) return []
   const words = viaWords(route.gw, route.family)
   if (route.dev !== undefined) words.push('dev', route.dev)
   if (route.onlink) words.push('onlink')

@@ -1,6 +1,7 @@
 import { isWithin, parsePrefix } from './address.ts'
 import { routeText } from './iproute2.ts'
-import { DEFAULT_DST, MAIN_TABLE, type Route, type Snapshot, UNICAST } from './route.ts'
+import type { Problem } from './problem.ts'
+import { DEFAULT_DST, MAIN_TABLE, placeOf, type Route, type Snapshot, UNICAST } from './route.ts'
 
 /**
  * What KubeVirt's bridge binding makes of a pod's routes: it takes the NIC's addresses away and offers them, with what it
@@ -45,23 +46,45 @@ function isOwnSubnet({ dst }: Route, address: string): boolean {
   return dst === parsePrefix(address)?.network
 }
 
-/** Why KubeVirt's bridge binding would fail in a pod with these routes, or lead its VM astray; key path first. */
-export function kubevirtProblems({ routes, links }: Snapshot, ifname: string): string[] {
+/** Why KubeVirt's bridge binding would fail in a pod with these routes, or lead its VM astray. */
+export function kubevirtProblems({ routes, links }: Snapshot, ifname: string): Problem[] {
   const main = routes.filter((route) => route.table === MAIN_TABLE)
   const problems = main
     // KubeVirt looks up the interface of every route, and these have none.
     .filter((route) => route.dev === undefined)
     .map((route) => {
       const what = route.nexthops ? 'the multipath route' : 'a route that leads nowhere,'
-      return `kubevirt: KubeVirt cannot read ${what} ${routeText(route)}; remove it, or use another binding than bridge`
+      return problem(`KubeVirt cannot read ${what} ${routeText(route)}; remove it, or use another binding than bridge`)
     })
+  for (const hops of multipaths6(main)) {
+    const text = hops.map(routeText).join(' and ')
+    problems.push(
+      problem(`KubeVirt cannot read the multipath route of ${text}; remove one, or use another binding than bridge`),
+    )
+  }
   const addressed = links.find((link) => link.ifname === ifname)?.addresses.some((address) => address.includes('.'))
   if (addressed && !main.some((route) => isMain4(route) && route.dev === ifname)) {
     problems.push(
-      `kubevirt: no IPv4 route would be left on ${ifname}, and KubeVirt fails a VM whose NIC has an address and no route; add one to "routes"`,
+      problem(
+        `no IPv4 route would be left on ${ifname}, and KubeVirt fails a VM whose NIC has an address and no route; add one to "routes"`,
+      ),
     )
   }
   return problems
+}
+
+function problem(says: string): Problem {
+  return { at: 'kubevirt', says }
+}
+
+/**
+ * The next hops that the kernel shows as one multipath route, since they are in one IPv6 place. Routes that end by themselves
+ * never are.
+ * @see linux include/net/ip6_route.h rt6_qualify_for_ecmp
+ */
+function multipaths6(routes: readonly Route[]): Route[][] {
+  const hops = routes.filter(({ family, gw, expires }) => family === 6 && gw !== undefined && expires === undefined)
+  return [...Map.groupBy(hops, placeOf).values()].filter((inPlace) => inPlace.length > 1)
 }
 
 function isMain4(route: Route): boolean {

@@ -35,13 +35,13 @@ const FEW_DESTINATIONS = 8
  * to the destinations of `ops`.
  */
 export function lookAgain(seen: Snapshot, ops: readonly RouteOp[]): Look {
-  const touched = new Set([...Object.values(DEFAULT_DST), ...ops.map(({ route }) => route.dst)])
-  if (seen.routes.length <= MANY_ROUTES || touched.size > FEW_DESTINATIONS) {
-    return {
-      questions: [SHOW_ROUTES],
-      snapshotOf: ([routes]) => ({ links: seen.links, routes: parseAnswer(parseRoutes, routes) }),
-    }
+  const everywhere: Look = {
+    questions: [SHOW_ROUTES],
+    snapshotOf: ([routes]) => ({ links: seen.links, routes: parseAnswer(parseRoutes, routes) }),
   }
+  if (seen.routes.length <= MANY_ROUTES) return everywhere
+  const touched = new Set([...Object.values(DEFAULT_DST), ...ops.map(({ route }) => route.dst)])
+  if (touched.size > FEW_DESTINATIONS) return everywhere
   return {
     questions: [...touched].map(showRoutesTo),
     snapshotOf: (answers) => ({
@@ -54,7 +54,8 @@ export function lookAgain(seen: Snapshot, ops: readonly RouteOp[]): Look {
   }
 }
 
-function parseAnswer<T>(parse: (answer: string) => T, answer: string | undefined): T {
+/** What `parse` makes of an answer. @throws CniError 103 if it is no JSON */
+export function parseAnswer<T>(parse: (answer: string) => T, answer: string | undefined): T {
   try {
     return parse(answer ?? '')
   } catch (error) {

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, constants, fstatSync, openSync, readFileSync, statfsSync, statSync } from 'node:fs'
 import type { Readable, Writable } from 'node:stream'
-import { CniError, Code, messageOf, oneLine } from './errors.ts'
+import { CniError, Code, listed, messageOf, oneLine } from './errors.ts'
 import { IP } from './iproute2.ts'
 import { sleep } from './sleep.ts'
 
@@ -27,6 +27,11 @@ const ENTER = ['nsenter', '--net=/proc/self/fd/3'] as const
 const CHILD_LIMIT_MS = 10_000
 /** What waits for the kernel itself, as for a lock that a sick node never gives, cannot be killed before it gets it. */
 const KILL_LIMIT_MS = 1000
+
+/** More is no answer to be read: 100,000 routes have a fifth of it less. Who is root in the pod decides how many there are. */
+const ANSWER_LIMIT = 32 * 1024 * 1024
+/** A line is an answer, and there are a dozen at most. */
+const MOST_LINES = 1000
 
 /** In this time ip(8) prints some fifty routes, a quarter of what the kernel keeps for us. */
 const PACE_MS = 0.1
@@ -65,7 +70,7 @@ function openPath(path: string): number {
 function notANetns(path: string): CniError {
   return new CniError(
     Code.invalidEnvironment,
-    `CNI_NETNS: ${path} is no network namespace; give a path such as /var/run/netns/NAME or /proc/PID/ns/net`,
+    `CNI_NETNS: no network namespace is at ${path}; give a path such as /var/run/netns/NAME or /proc/PID/ns/net`,
   )
 }
 
@@ -138,6 +143,7 @@ export function converse(
     let replied = false
     let thrown: { error: unknown } | undefined
     let timedOut = false
+    let size = 0
 
     let timer = setTimeout(() => {
       timedOut = true
@@ -151,6 +157,13 @@ export function converse(
 
     stdout.setEncoding('utf8')
     stdout.on('data', (chunk: string) => {
+      size += chunk.length
+      if (size > ANSWER_LIMIT || lines.length > MOST_LINES) {
+        thrown ??= { error: tooMuch() }
+        child.kill('SIGKILL')
+        stdout.destroy()
+        return
+      }
       if (!chunk.includes('\n')) {
         partial += chunk // of a long answer: not to be searched again and again
         // ip(8) writes each route by itself: who reads them one by one wakes up thousands of times, and holds up the writer.
@@ -196,6 +209,13 @@ export function converse(
   })
 }
 
+function tooMuch(): CniError {
+  return new CniError(
+    Code.commandFailed,
+    `ip: printed more than ${ANSWER_LIMIT / 1024 / 1024} MiB; somebody gave the pod more routes than can be read`,
+  )
+}
+
 function spawnError(error: NodeJS.ErrnoException): CniError {
   if (error.code === 'ENOENT' || error.code === 'EACCES')
     return missing('nsenter', 'util-linux', messageOf(error), error)
@@ -215,7 +235,7 @@ function timeoutError(sent: readonly string[], fate: string): CniError {
   return new CniError(
     Code.timeout,
     `ip: no end within ${CHILD_LIMIT_MS / 1000} s, ${fate}`,
-    `it had been told: ${sent.join('; ')}`,
+    `it had been told: ${listed(sent).join('; ')}`,
   )
 }
 

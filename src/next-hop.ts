@@ -1,9 +1,11 @@
 import { isLinkLocal } from './address.ts'
 import type { Config, ConfiguredRoute } from './config.ts'
+import type { Problem } from './problem.ts'
 import {
+  DEFAULT_DST,
   devicesOf,
   GATEWAY_PROTOCOL,
-  isPlainDefault,
+  MAIN_TABLE,
   PROTOCOL,
   placeOf,
   type Route,
@@ -12,16 +14,23 @@ import {
   UNICAST,
 } from './route.ts'
 
-/** How packets leave a NIC for elsewhere: through a gateway, or (no `gw`) on-link. */
+/**
+ * How packets leave a NIC for elsewhere: through a gateway, or (no `gw`) on-link; and what else is true of that way, which
+ * a route that says nothing else takes over.
+ */
 export interface Hop {
   readonly gw?: string | undefined
   readonly onlink?: boolean | undefined
+  readonly src?: string | undefined
+  readonly mtu?: number | undefined
+  readonly advmss?: number | undefined
 }
 
 /**
- * Finds the next hop that a NIC itself has, as far as the kernel still shows it: its default route, unless we made
- * it; when that is gone, on a repeated ADD, the routes that such entries of this configuration made before; Calico's link
- * route; the route that another plugin made to the same destination; the default we made or are to make.
+ * Finds the next hop that a NIC itself has, as far as the kernel still shows it: the default route of the table that the
+ * route is for, or of the main table, unless we made it; when that is gone, on a repeated ADD, the routes that such entries
+ * of this configuration made before; Calico's link route; the route that another plugin made to the same destination; the
+ * default we made or are to make.
  *
  * What another configuration made of ours may lead where an entry of it said, so only a link-local next hop is learnt
  * from it: Calico's for IPv6, which nothing else in the kernel tells.
@@ -34,49 +43,133 @@ export function nextHops(
   hints: ReadonlyMap<string, Hop>,
   gateways: readonly Route[],
 ): (configured: ConfiguredRoute, dev: string) => Hop | undefined {
-  const explicit = new Set(config.routes.filter(isExplicit).map(placeOf))
-  const learnt = new Set(config.routes.filter((route) => !isExplicit(route)).map(placeOf))
   const unicast = snapshot.routes.filter((route) => route.type === UNICAST)
-  const defaults = unicast
-    .filter((route) => isPlainDefault(route) && route.protocol !== GATEWAY_PROTOCOL)
-    .sort((a, b) => a.priority - b.priority)
-  const all = unicast.filter((route) => route.protocol === PROTOCOL)
-  const ours = all.filter((route) => learnt.has(placeOf(route)))
-  // Also another plugin's, which was just so and stayed. Of several in one place the first, which counts.
-  const dsts = new Set(config.routes.map(({ dst }) => dst))
-  const inPlace = new Map(
-    unicast
-      .filter((route) => dsts.has(route.dst) && learnt.has(placeOf(route)))
-      .reverse()
-      .map((route) => [`${route.dev} ${placeOf(route)}`, route]),
-  )
+  const defaults = defaultsOf(unicast)
+  let memory: Memory | undefined
 
   return (configured, dev) => {
-    const { family, dst } = configured
+    const { family, dst, table } = configured
     const onNic = (route: Route) => route.family === family && devicesOf(route).includes(dev)
-    const standing = defaults.find(onNic)
-    if (standing) return standing.nexthops?.find((hop) => hop.dev === dev) ?? standing
+    const standing =
+      (table === MAIN_TABLE ? undefined : defaults.find((route) => route.table === table && onNic(route))) ??
+      defaults.find((route) => route.table === MAIN_TABLE && onNic(route))
+    if (standing) return hopOf(standing, dev)
+
+    memory ??= memoryOf(config, unicast)
+    const { ours, inPlace, entryOf } = memory
+    /** How one of our routes leads, as far as its entry does not say so itself; or another plugin's. */
+    const wayOf = (route: Route): Hop =>
+      route.protocol === PROTOCOL ? learntBy(route, entryOf(route)) : hopOf(route, dev)
     const present = inPlace.get(`${dev} ${placeOf(configured)}`)
-    const own = present?.protocol === PROTOCOL ? present : ours.find(onNic)
-    const hop = hints.get(dst) ?? own
-    if (hop) return hop
-    if (unicast.some((route) => onNic(route) && route.dst === `${CALICO_GATEWAY}/32`)) return { gw: CALICO_GATEWAY }
+    const own =
+      present?.protocol === PROTOCOL ? present : ours.find((route) => isLearnt(entryOf(route)) && onNic(route))
+    const hint = hints.get(dst)
+    if (hint) return { ...(present && wayOf(present)), ...hint }
+    if (own) return wayOf(own)
+    if (unicast.some((route) => onNic(route) && isCalicoLink(route))) return { gw: CALICO_GATEWAY }
     const other = present ?? gateways.find(onNic)
-    if (other) return other
-    return all.find(
-      (route) => route.gw !== undefined && isLinkLocal(route.gw) && onNic(route) && !explicit.has(placeOf(route)),
+    if (other) return hopOf(other, dev)
+    const linkLocal = ours.find(
+      (route) => route.gw !== undefined && isLinkLocal(route.gw) && onNic(route) && entryOf(route) === undefined,
     )
+    return linkLocal && { gw: linkLocal.gw, onlink: linkLocal.onlink }
   }
 }
 
-export function noHop({ key, dst, family }: ConfiguredRoute, dev: string): string {
-  return `${key}: no next hop to ${dst} is known on ${dev}, which has no IPv${family} default route; add "gw" or "scope": "link"`
+function isCalicoLink({ dst, gw, protocol }: Route): boolean {
+  return dst === `${CALICO_GATEWAY}/32` && gw === undefined && protocol !== PROTOCOL
 }
+
+/** What the kernel shows of a call before. */
+interface Memory {
+  /** Our routes, whichever configuration they are of. */
+  readonly ours: readonly Route[]
+  /** What there is in the place of entries that name no next hop, ours or another plugin's; of several the first, which counts. */
+  readonly inPlace: ReadonlyMap<string, Route>
+  /** The entry that a route is of. */
+  readonly entryOf: (route: Route) => ConfiguredRoute | undefined
+}
+
+function memoryOf(config: Config, unicast: readonly Route[]): Memory {
+  const entries = new Map<string, ConfiguredRoute>()
+  const dsts = new Set<string>()
+  for (const entry of config.routes) {
+    entries.set(placeOf(entry), entry)
+    dsts.add(entry.dst)
+  }
+  const entryOf = (route: Route) => (dsts.has(route.dst) ? entries.get(placeOf(route)) : undefined)
+  const ours: Route[] = []
+  const inPlace = new Map<string, Route>()
+  for (const route of unicast) {
+    if (route.protocol === PROTOCOL) ours.push(route)
+    if (!isLearnt(entryOf(route))) continue
+    const spot = `${route.dev} ${placeOf(route)}`
+    if (!inPlace.has(spot)) inPlace.set(spot, route)
+  }
+  return { ours, inPlace, entryOf }
+}
+
+function isLearnt(entry: ConfiguredRoute | undefined): boolean {
+  return entry !== undefined && !isExplicit(entry)
+}
+
+/** The default routes for all packets that we did not make, of all tables, the best first. */
+function defaultsOf(unicast: readonly Route[]): readonly Route[] {
+  return unicast
+    .filter(
+      ({ family, dst, tos, from, protocol }) =>
+        dst === DEFAULT_DST[family] &&
+        tos === undefined &&
+        from === undefined &&
+        protocol !== GATEWAY_PROTOCOL &&
+        protocol !== PROTOCOL,
+    )
+    .sort((a, b) => a.priority - b.priority)
+}
+
+/** The way a route leads, by the NIC `dev`. */
+function hopOf({ gw, onlink, src, mtu, advmss, nexthops }: Route, dev: string): Hop {
+  const part = nexthops?.find((hop) => hop.dev === dev) ?? { gw, onlink }
+  return { gw: part.gw, onlink: part.onlink, src, mtu, advmss }
+}
+
+/** What one of our routes took over from the way it was learnt from: all that its entry does not say itself. */
+function learntBy({ gw, onlink, src, mtu, advmss }: Route, entry: ConfiguredRoute | undefined): Hop {
+  return {
+    gw,
+    onlink,
+    ...(entry?.src === undefined ? { src } : {}),
+    ...(entry?.mtu === undefined ? { mtu } : {}),
+    ...(entry?.advmss === undefined ? { advmss } : {}),
+  }
+}
+
+/** Why a route has no next hop: what is missing, and what may be written instead. */
+export function noHop({ key, dst, family, table }: ConfiguredRoute, dev: string, { routes }: Snapshot): Problem {
+  const elsewhere = routes.filter(
+    (route) =>
+      route.dst === DEFAULT_DST[family] &&
+      route.type === UNICAST &&
+      route.table !== table &&
+      devicesOf(route).includes(dev),
+  )
+  const [first] = elsewhere
+  const says = `no next hop to ${dst} is known on ${dev}, `
+  if (!first || first.table === MAIN_TABLE)
+    return { at: key, says: `${says}which has no IPv${family} default route; add "gw" or "scope": "link"` }
+  const tables = [...new Set(elsewhere.map((route) => route.table))].slice(0, MOST_TABLES).join(', ')
+  return {
+    at: key,
+    says: `${says}whose IPv${family} default route is in table ${tables}; add "gw", or "table": ${first.table} to have this route there`,
+  }
+}
+
+const MOST_TABLES = 5
 
 /** @see https://docs.tigera.io/calico/latest/reference/faq#why-cant-i-see-the-16925411-address-mentioned-above-on-my-host */
 const CALICO_GATEWAY = '169.254.1.1'
 
 /** True if the entry itself says where its route leads. */
-export function isExplicit({ gw, scope }: ConfiguredRoute): boolean {
+export function isExplicit({ gw, scope }: Pick<ConfiguredRoute, 'gw' | 'scope'>): boolean {
   return gw !== undefined || scope === Scope.link
 }

@@ -1,16 +1,20 @@
-import { type Family, familyOf, isLinkLocal } from './address.ts'
+import { type Family, familyOf, isLinkLocal, isWithin } from './address.ts'
 import type { Config, ConfiguredRoute } from './config.ts'
-import { type Gateways, planDefaults, planDefaultsDel } from './defaults.ts'
+import { planDefaults, planDefaultsDel } from './defaults.ts'
 import { afterwards } from './effects.ts'
 import { CniError, Code } from './errors.ts'
+import type { Gateways } from './gateway.ts'
 import { routeText } from './iproute2.ts'
 import { kubevirtProblems } from './kubevirt.ts'
 import { type Hop, isExplicit, nextHops, noHop } from './next-hop.ts'
+import type { Problem } from './problem.ts'
 import type { AppliedRoute } from './result.ts'
 import {
   byDestination,
   devicesOf,
   GATEWAY_PROTOCOL,
+  KERNEL_PROTOCOL,
+  type Origin,
   PROTOCOL,
   placeOf,
   RESTORED_PROTOCOL,
@@ -20,6 +24,7 @@ import {
   type Snapshot,
   samePlace,
   sameWay,
+  soleDevice,
   UNICAST,
 } from './route.ts'
 
@@ -30,8 +35,8 @@ export interface Plan {
   readonly routes: readonly AppliedRoute[]
   /** The default routes of this NIC that `ovnGateway` asks for. */
   readonly gateways: readonly Route[]
-  /** Why the configuration cannot be carried out in this pod, key path first. If there are any, `ops` are not to be. */
-  readonly problems: readonly string[]
+  /** Why the configuration cannot be carried out in this pod. If there are any, `ops` are not to be. */
+  readonly problems: readonly Problem[]
   /** What an operator should know of although it keeps nothing from being done. */
   readonly warnings: readonly string[]
 }
@@ -64,29 +69,21 @@ export function planAdd(
   const present = byDestination(snapshot.routes, new Set(config.routes.map((route) => route.dst)))
   const defaults = planDefaults(config, ifname, snapshot, reported)
   const learn = nextHops(config, snapshot, hints, defaults.gateways)
-  const ops: RouteOp[] = []
-  const surplus: RouteOp[] = []
+  const [comes, goes] = [[] as RouteOp[], [] as RouteOp[]]
   const routes: AppliedRoute[] = []
-  const problems: string[] = []
+  const problems: Problem[] = []
   for (const configured of config.routes) {
-    const sameDst = present.get(configured.dst) ?? []
-    const route = planRoute(configured, ifname, snapshot, sameDst, learn)
-    if (typeof route === 'string') {
-      problems.push(route)
+    const verdict = planRoute(configured, ifname, snapshot, present.get(configured.dst) ?? [], learn)
+    if (verdict.is === 'refused') {
+      problems.push(verdict.problem)
       continue
     }
-    routes.push({ configured, route })
-    const inPlace = sameDst.filter((other) => samePlace(other, route))
-    // Of several in one place the kernel takes the first. The same made by another plugin stays that plugin's.
-    const others = inPlace.filter((old) => !sameWay(old, route))
-    if (inPlace.length === 0) ops.push({ op: 'add', route, why: configured.key })
-    else if (others.length === inPlace.length) {
-      others.shift()
-      ops.push({ op: 'replace', route, why: configured.key })
-    }
-    surplus.push(...others.map((old): RouteOp => ({ op: 'del', route: old, why: configured.key })))
+    routes.push({ configured, route: verdict.route })
+    if (verdict.is === 'there') continue
+    if (verdict.comes) comes.push(verdict.comes)
+    goes.push(...verdict.goes)
   }
-  ops.push(...defaults.ops, ...surplus)
+  const ops = [...comes, ...defaults.ops, ...goes]
   problems.push(...defaults.problems)
   if (config.kubevirt && problems.length === 0) problems.push(...kubevirtProblems(afterwards(snapshot, ops), ifname))
   const gateways = defaults.gateways.filter((route) => route.dev === ifname)
@@ -105,7 +102,8 @@ export function planDel(
   const [here, elsewhere] = [[] as Route[], [] as Route[]]
   let others = false
   for (const route of snapshot.routes) {
-    if (route.protocol === PROTOCOL) (devicesOf(route).includes(ifname) ? here : elsewhere).push(route)
+    if (route.protocol === PROTOCOL && !route.presumed)
+      (devicesOf(route).includes(ifname) ? here : elsewhere).push(route)
     else
       others ||= (route.protocol === GATEWAY_PROTOCOL || route.protocol === RESTORED_PROTOCOL) && route.dev !== ifname
   }
@@ -115,31 +113,132 @@ export function planDel(
   const ours = [...here, ...elsewhere.filter((route) => configured.has(spot(route)))]
   return [
     ...planDefaultsDel(gateway, ifname, snapshot),
-    ...ours.map((route): RouteOp => ({ op: 'del', route, why: 'DEL' })),
+    ...ours.map((route): RouteOp => ({ op: 'del', route, origin: { key: 'DEL', path: 'DEL' } })),
   ]
 }
 
-/** A configured route as it will be in the kernel, or the problem that stands against it. */
+/** What becomes of one entry of `routes`. */
+type Verdict =
+  /** The kernel, or another plugin, has made what is asked for. It stays theirs. */
+  | { readonly is: 'there'; readonly route: Route }
+  | {
+      readonly is: 'to have'
+      readonly route: Route
+      /** Absent: it is there already. */
+      readonly comes?: RouteOp
+      /** What else of ours is in its place. */
+      readonly goes: readonly RouteOp[]
+    }
+  | { readonly is: 'refused'; readonly problem: Problem }
+
+const refused = (at: string, says: string): Verdict => ({ is: 'refused', problem: { at, says } })
+
 function planRoute(
   configured: ConfiguredRoute,
   ifname: string,
   snapshot: Snapshot,
   sameDst: readonly Route[],
   learn: (configured: ConfiguredRoute, dev: string) => Hop | undefined,
-): Route | string {
+): Verdict {
   const dev = configured.dev ?? ifname
-  const problem = linkProblem(configured, dev, snapshot)
-  if (problem !== undefined) return problem
+  const problem = linkProblem(configured, dev, snapshot) ?? sourceProblem(configured, snapshot)
+  if (problem) return { is: 'refused', problem }
+  const direct = directRoute(configured, dev, snapshot, sameDst)
+  if (direct) return asItIs(configured, direct)
   const hop = isExplicit(configured) ? configured : learn(configured, dev)
-  if (!hop) return noHop(configured, dev)
-  const route = routeVia(hop, configured, dev)
-  return routeProblem(configured, route, ifname, snapshot, sameDst) ?? route
+  if (!hop) return { is: 'refused', problem: noHop(configured, dev, snapshot) }
+  const route = routeVia(hop, configured, dev, snapshot)
+  return placement(
+    configured,
+    route,
+    sameDst.filter((other) => samePlace(other, route)),
+  )
+}
+
+/**
+ * The route by which the NIC reaches a destination directly, where an entry asks for no gateway: the connected one that the
+ * kernel made, and the one that a next hop resolves through. With `scope: link`, any that is on-link. An IPv6 one has
+ * a metric of its maker's, so that any will do unless the entry says which.
+ */
+function directRoute(
+  { gw, scope, table, priority, given }: ConfiguredRoute,
+  dev: string,
+  { routes }: Snapshot,
+  sameDst: readonly Route[],
+): Route | undefined {
+  if (gw !== undefined || sameDst.length === 0) return undefined
+  const isHopOf = ({ dst }: Route) =>
+    isHost(dst) || routes.some((other) => other.dev === dev && other.gw !== undefined && isWithin(other.gw, dst))
+  return sameDst.find(
+    (route) =>
+      route.protocol !== PROTOCOL &&
+      route.type === UNICAST &&
+      route.dev === dev &&
+      route.gw === undefined &&
+      route.table === table &&
+      route.tos === undefined &&
+      route.from === undefined &&
+      (route.priority === priority || (route.family === 6 && !given.priority)) &&
+      (scope === Scope.link || route.protocol === KERNEL_PROTOCOL || isHopOf(route)),
+  )
+}
+
+/** True for a prefix of one address. As a link route it is there for a next hop, be that in use at the moment or not. */
+function isHost(dst: string): boolean {
+  return dst.endsWith(familyOf(dst) === 4 ? '/32' : '/128')
+}
+
+/** Somebody else's route is looked for, and not changed. */
+function asItIs(configured: ConfiguredRoute, route: Route): Verdict {
+  const { key, src, mtu, advmss, scope } = configured
+  const asked = Object.entries({ src, mtu, advmss, ...(configured.family === 4 ? { scope } : {}) })
+  const differs = asked.filter(([name, value]) => value !== undefined && value !== route[name as keyof Route])
+  if (differs.length === 0) return { is: 'there', route }
+  const names = differs.map(([name]) => `"${name}"`).join(' and ')
+  const maker = route.protocol === KERNEL_PROTOCOL ? 'the kernel' : 'another plugin'
+  return refused(
+    key,
+    `${names} cannot be put on the route of ${maker}: ${routeText(route)}; leave out ${names}, or add a "priority" for a route beside it`,
+  )
+}
+
+/**
+ * What it takes to have a route: nothing, an addition, or an exchange for what is ours. Routes of others are never taken
+ * away. Of several in one IPv4 place the kernel takes the first, of IPv6 all.
+ */
+function placement(configured: ConfiguredRoute, route: Route, inPlace: readonly Route[]): Verdict {
+  const { key, gw } = configured
+  const origin: Origin = { key: 'routes', path: key, gwWritten: gw !== undefined }
+  if (inPlace.length === 0) return { is: 'to have', route, comes: { op: 'add', route, origin }, goes: [] }
+  const isOurs = (other: Route) => other.protocol === PROTOCOL && soleDevice(other) === route.dev
+  const same = inPlace.find((other) => sameWay(other, route))
+  const own = inPlace.findIndex((other) => other === same || (same === undefined && isOurs(other)))
+  const other = inPlace.find(
+    (other, i) => other !== same && !isOurs(other) && (route.family === 6 || own < 0 || i < own),
+  )
+  if (other) return { is: 'refused', problem: taken(configured, route, other) }
+  const goes = inPlace
+    .filter((one, i) => isOurs(one) && one !== same && (same !== undefined || i !== own))
+    .map((one): RouteOp => ({ op: 'del', route: one, origin }))
+  if (same) return { is: 'to have', route, goes }
+  // In IPv6 it takes the place of all.
+  return { is: 'to have', route, comes: { op: 'replace', route, origin }, goes: route.family === 6 ? [] : goes }
+}
+
+function taken({ key, dst, gw }: ConfiguredRoute, route: Route, other: Route): Problem {
+  const direct = other.dev === route.dev && other.gw === undefined && other.type === UNICAST
+  const asItIs = gw !== undefined ? 'leave out "gw"' : 'write "scope": "link"'
+  const keep = direct && route.gw !== undefined ? `${asItIs} to have that one, or ` : ''
+  const says = `the pod has another route to ${dst} already: ${routeText(other)}, where ${routeText(route)} would go; ${keep}give this one another "priority"`
+  return { at: key, says }
 }
 
 /** A configured route with everything filled in that the kernel knows. */
-function routeVia(hop: Hop, configured: ConfiguredRoute, dev: string): Route {
-  const { family, dst, table, priority, scope, src, mtu, advmss } = configured
-  const onlink = hop.gw !== undefined && hop.onlink === true
+function routeVia(hop: Hop, configured: ConfiguredRoute, dev: string, snapshot: Snapshot): Route {
+  const { family, dst, table, priority, scope } = configured
+  const onlink = hop.gw !== undefined && (configured.onlink || hop.onlink === true)
+  const { src = hop.src !== undefined && isAddress(hop.src, snapshot) ? hop.src : undefined } = configured
+  const { mtu = hop.mtu, advmss = hop.advmss } = configured
   return {
     family,
     type: UNICAST,
@@ -157,41 +256,22 @@ function routeVia(hop: Hop, configured: ConfiguredRoute, dev: string): Route {
   }
 }
 
-function linkProblem({ key, dev: given }: ConfiguredRoute, dev: string, snapshot: Snapshot): string | undefined {
+function linkProblem({ key, dev: given }: ConfiguredRoute, dev: string, snapshot: Snapshot): Problem | undefined {
   const at = given === undefined ? key : `${key}.dev`
   const link = snapshot.links.find((candidate) => candidate.ifname === dev)
-  if (!link) return `${at}: the pod has no interface ${dev}; it has ${nicNames(snapshot)}`
-  if (!link.up) return `${at}: interface ${dev} is down; the plugin that made it must set it up`
+  if (!link) return { at, says: `the pod has no interface ${dev}; it has ${nicNames(snapshot)}` }
+  if (!link.up) return { at, says: `interface ${dev} is down; the plugin that made it must set it up` }
   return undefined
 }
 
-/** What the kernel would refuse, or do to somebody else's route. */
-function routeProblem(
-  { key }: ConfiguredRoute,
-  route: Route,
-  ifname: string,
-  snapshot: Snapshot,
-  sameDst: readonly Route[],
-): string | undefined {
-  const { src, family, dst, dev } = route
-  if (src !== undefined && !snapshot.links.some(({ addresses }) => addresses.includes(src))) {
-    return `${key}.src: ${src} is no address of the pod; its IPv${family} addresses are ${addressesOf(family, snapshot)}`
-  }
-  const inPlace = sameDst.filter((other) => samePlace(other, route))
-  // On the NIC itself a route may be replaced; on another one only if it is ours or just so.
-  const mayGo = (other: Route) =>
-    other.type === UNICAST &&
-    other.dev === dev &&
-    (dev === ifname || other.protocol === PROTOCOL || sameWay(other, route))
-  const taken = inPlace.find((other) => !mayGo(other))
-  if (taken) {
-    return `${key}: the pod has another route to ${dst} already: ${routeText(taken)}; give this one another "priority"`
-  }
-  const old = inPlace.find((other) => other.opaque !== undefined && !sameWay(other, route))
-  if (old) {
-    return `${key}: ${routeText(old)} is in its place, with an attribute (${old.opaque}) that could not be restored; give this one another "priority"`
-  }
-  return undefined
+function sourceProblem({ key, src, family }: ConfiguredRoute, snapshot: Snapshot): Problem | undefined {
+  if (src === undefined || isAddress(src, snapshot)) return undefined
+  const says = `${src} is no address of the pod; its IPv${family} addresses are ${addressesOf(family, snapshot)}`
+  return { at: `${key}.src`, says }
+}
+
+function isAddress(src: string, { links }: Snapshot): boolean {
+  return links.some(({ addresses }) => addresses.includes(src))
 }
 
 function nicNames(snapshot: Snapshot): string {

@@ -1,5 +1,6 @@
 import { dispatch } from './dispatch.ts'
 import { withNetns } from './netns.ts'
+import { rehearseStreams } from './stdio.ts'
 
 const CONF = {
   cniVersion: '1.0.0',
@@ -51,6 +52,7 @@ const STAND_IN = `require('node:readline').createInterface(process.stdin).on('li
  * @throws Error if a call fails
  */
 export async function rehearse(node: string): Promise<void> {
+  rehearseStreams()
   for (const verb of ['ADD', 'DEL'] as const) {
     const env = { CNI_COMMAND: verb, CNI_CONTAINERID: 'c', CNI_NETNS: '/proc/self/ns/net', CNI_IFNAME: 'eth0' }
     const program = `const answers = ${JSON.stringify(ANSWERS[verb])}\n${STAND_IN}`

@@ -157,10 +157,14 @@ export function parseRequest(env: Env, document: unknown): Request {
       'stdin: not a JSON object; a network configuration is one, with "cniVersion", "name" and "type"',
     )
   }
+  // null is what is written in Go of a string that is not there.
   const { name } = document
   const problem = typeof name === 'string' && name !== '' ? idProblem(name) : 'must be a string that is not empty'
   if (problem !== undefined)
-    throw new CniError(Code.invalidConfig, `name: ${name === undefined ? 'missing' : `${quote(name)} ${problem}`}`)
+    throw new CniError(
+      Code.invalidConfig,
+      `name: ${name === undefined || name === null ? 'missing' : `${quote(name)} ${problem}`}`,
+    )
 
   if (!isVerb(verb)) {
     throw new CniError(
@@ -184,32 +188,43 @@ export function parseRequest(env: Env, document: unknown): Request {
 }
 
 function checkVersion(verb: Exclude<Verb, 'DEL'>, written: unknown): CniVersion {
-  if (written !== undefined && typeof written !== 'string') {
+  if (written !== undefined && written !== null && typeof written !== 'string') {
     throw new CniError(Code.decodingFailure, `cniVersion: must be a string such as "1.0.0", is ${quote(written)}`)
   }
-  // The reference takes an absent or empty version for the first one.
-  const version = written || '0.1.0'
+  if (!written) throw missingVersion(verb)
   if (verb !== 'ADD') {
-    const age = compareVersions(version, SINCE[verb])
+    const age = compareVersions(written, SINCE[verb])
     if (age === undefined)
-      throw new CniError(Code.decodingFailure, `cniVersion: ${quote(version)} is no version; write one such as "1.0.0"`)
-    if (age < 0) {
-      throw new CniError(
-        Code.incompatibleVersion,
-        `config version does not allow ${verb}`,
-        `cniVersion is ${version}, ${verb} exists since ${SINCE[verb]}`,
-      )
-    }
+      throw new CniError(Code.decodingFailure, `cniVersion: ${quote(written)} is no version; write one such as "1.0.0"`)
+    if (age < 0) throw tooOldFor(verb, `cniVersion is ${written}`)
   }
-  const supported = SUPPORTED_VERSIONS.find((candidate) => candidate === version)
+  const supported = SUPPORTED_VERSIONS.find((candidate) => candidate === written)
   if (supported === undefined) {
     throw new CniError(
       Code.incompatibleVersion,
-      `cniVersion: ${quote(version)} is not supported`,
-      `the configuration asks for ${version}, x-calico-route supports ${SUPPORTED_VERSIONS.join(', ')}`,
+      `cniVersion: ${quote(written)} is not supported`,
+      `the configuration asks for ${written}, ${SPEAKS}`,
     )
   }
   return supported
+}
+
+const SPEAKS = `x-calico-route supports ${SUPPORTED_VERSIONS.join(', ')}`
+
+/** The newest version that Calico takes, too; of a verb that is newer, its first. */
+const TO_WRITE = '1.0.0' satisfies CniVersion
+
+/** The reference takes an absent, null or empty version for the first one, 0.1.0, which has no chains. */
+function missingVersion(verb: Exclude<Verb, 'DEL'>): CniError {
+  const since = SINCE[verb]
+  const write = `write "${(compareVersions(since, TO_WRITE) ?? 0) > 0 ? since : TO_WRITE}"`
+  if (verb === 'ADD') return new CniError(Code.incompatibleVersion, `cniVersion: missing; ${write}`, SPEAKS)
+  return tooOldFor(verb, `cniVersion: missing; ${write}`)
+}
+
+function tooOldFor(verb: Exclude<Verb, 'DEL'>, why: string): CniError {
+  const message = `config version does not allow ${verb}`
+  return new CniError(Code.incompatibleVersion, message, `${why}, ${verb} exists since ${SINCE[verb]}`)
 }
 
 /** Negative if `a` is older; undefined if either is no version of up to three numbers. */

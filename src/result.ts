@@ -1,5 +1,5 @@
 import type { Family } from './address.ts'
-import { familyOf, parseAddress, parsePrefix } from './address.ts'
+import { familyOf, isWithin, parseAddress, parsePrefix } from './address.ts'
 import type { ConfiguredRoute } from './config.ts'
 import { CniError, Code, quote } from './errors.ts'
 import { type CniVersion, isObject, SUPPORTED_VERSIONS } from './request.ts'
@@ -60,7 +60,7 @@ export function parsePrevResult(value: unknown): PrevResult {
   if (value === undefined || value === null) {
     throw new CniError(
       Code.invalidConfig,
-      'prevResult: missing; x-calico-route changes the routes of a NIC that another plugin made: put it after that plugin (calico, kube-ovn, ...) in "plugins"',
+      'prevResult: missing; put x-calico-route after the plugin that makes the NIC (calico, kube-ovn, ...) in "plugins"',
     )
   }
   if (!isObject(value)) fail('prevResult', 'an object', value)
@@ -91,10 +91,16 @@ export function parsePrevResult(value: unknown): PrevResult {
   return prev
 }
 
-/** The gateway of each family that the plugin before us reported. */
-export function gatewaysOf(prev: PrevResult): Partial<Record<Family, string>> {
+/**
+ * The gateway of each family that the plugin before us reported for a NIC: one of an address that is said to be on this NIC, else
+ * one of an address of which nobody says where it is.
+ */
+export function gatewaysOf({ ips = [], interfaces = [] }: PrevResult, ifname: string): Partial<Record<Family, string>> {
   const gateways: Partial<Record<Family, string>> = {}
-  for (const { gateway } of prev.ips ?? []) {
+  const nicOf = ({ interface: index }: Json) => (typeof index === 'number' ? interfaces[index]?.name : undefined)
+  const here = ips.filter((ip) => nicOf(ip) === ifname)
+  const anywhere = ips.filter((ip) => nicOf(ip) === undefined)
+  for (const { gateway } of [...here, ...anywhere]) {
     const address = typeof gateway === 'string' ? parseAddress(gateway) : undefined
     if (address) gateways[address.family] ??= address.address
   }
@@ -110,10 +116,14 @@ function checked(
 ): Record<string, unknown> {
   if (!isObject(value)) fail(path, 'an object', value)
   const copy = { ...value }
-  for (const [key, [ok, must]] of Object.entries(known)) {
+  for (const key of Object.keys(value)) {
+    const test = Object.hasOwn(known, key) ? known[key] : undefined
+    if (!test) continue
     if (copy[key] === null) delete copy[key]
-    if (copy[key] === undefined ? key === required : !ok(copy[key])) fail(`${path}.${key}`, must, value[key])
+    else if (!test[0](copy[key])) fail(`${path}.${key}`, test[1], copy[key])
   }
+  if (required !== undefined && copy[required] === undefined)
+    fail(`${path}.${required}`, known[required]?.[1] ?? '', value[required])
   return copy
 }
 
@@ -131,6 +141,8 @@ export interface Changes {
   readonly routes: readonly AppliedRoute[]
   /** Default routes of this NIC that came or stayed. */
   readonly gateways: readonly Route[]
+  /** What the kernel had before. */
+  readonly before: readonly Route[]
 }
 
 /**
@@ -155,7 +167,9 @@ export function buildResult(version: CniVersion, prev: PrevResult, changes?: Cha
   }
   const places = new Set(added.map(placeOf))
   const kept = routes.filter(
-    (entry) => !changes || (isPossible(entry.dst) && !isRemovedDefault(entry, removed) && !places.has(placeOf(entry))),
+    (entry) =>
+      !changes ||
+      (!isOnlyABlock(entry, prev, changes.before) && !isRemovedDefault(entry, removed) && !places.has(placeOf(entry))),
   )
   if (prev.routes || added.length > 0) result.routes = [...kept, ...added]
   return result
@@ -164,7 +178,13 @@ export function buildResult(version: CniVersion, prev: PrevResult, changes?: Cha
 function routeEntry(version: CniVersion, { configured, route }: AppliedRoute): (Json & { readonly dst: string })[] {
   if (route.table !== MAIN_TABLE) return []
   const { dst, gw } = route
-  return [{ dst, ...(gw === undefined ? {} : { gw }), ...(version === '1.1.0' ? configured.given : {}) }]
+  const hop = gw === undefined ? { dst } : { dst, gw }
+  if (version !== '1.1.0') return [hop]
+  // Also what was learnt.
+  const { mtu, advmss } = route
+  return [
+    { ...hop, ...configured.given, ...(mtu === undefined ? {} : { mtu }), ...(advmss === undefined ? {} : { advmss }) },
+  ]
 }
 
 function interfaceFor(version: CniVersion, entry: Json): Json {
@@ -193,12 +213,26 @@ function routeFor(
   return without(entry, SINCE_1_1.route) as Json & { readonly dst: string }
 }
 
-// Calico 3.32 reports the pod's address with the length of its IPAM block, `10.199.3.153/26`: no routing table holds
-// such a route.
-function isPossible(dst: string): boolean {
-  const prefix = parsePrefix(dst)
-  return prefix === undefined || `${prefix.address}/${prefix.length}` === prefix.network
+/**
+ * Calico 3.32 reports a route for the pod's block of addresses, `10.199.3.153/26`, which it never makes. It is known by its shape:
+ * nothing but `dst`, shorter than an address and around one that the Result has at full length; host bits (no routing
+ * table holds such a route), or else, where the pod has got the first address of the block, no such route in the kernel.
+ * @see https://github.com/projectcalico/calico/blob/master/cni-plugin/pkg/ipamplugin/ipam_plugin.go
+ */
+function isOnlyABlock(entry: Json & { readonly dst: string }, prev: PrevResult, before: readonly Route[]): boolean {
+  const prefix = parsePrefix(entry.dst)
+  if (!prefix) return false
+  if (`${prefix.address}/${prefix.length}` !== prefix.network) return true
+  if (Object.keys(entry).length > 1 || prefix.length >= LENGTH[prefix.family] || prefix.length === 0) return false
+  const isAround = ({ address }: { readonly address: string }) => {
+    const own = parsePrefix(address)
+    return own?.length === LENGTH[prefix.family] && isWithin(own.address, prefix.network)
+  }
+  return (prev.ips ?? []).some(isAround) && !before.some(({ dst }) => dst === prefix.network)
 }
+
+/** Of an address. */
+const LENGTH = { 4: 32, 6: 128 } as const
 
 function isRemovedDefault(entry: Json & { readonly dst: string }, removed: readonly Family[]): boolean {
   const { dst, table } = entry

@@ -20,17 +20,19 @@ const DEMOTED_PRIORITY = 0xf0000000
 const SLOT = 0x1000000
 
 /**
- * The demoted copy of a default route, in the first place that none of `defaults` on another NIC has; undefined if
- * there is none.
+ * The demoted copy of a default route, in the first place where `inPlace` shows none of another NIC; undefined if there is
+ * none.
  */
-export function demoted(route: Route, defaults: readonly Route[]): Route | undefined {
+export function demoted(route: Route, inPlace: (route: Route) => readonly Route[]): Route | undefined {
+  const own = soleDevice(route)
+  const { presumed: _, ...known } = route
   for (
     let priority = DEMOTED_PRIORITY + route.priority;
     route.priority < SLOT && priority < 2 ** 32;
     priority += SLOT
   ) {
-    const copy = { ...route, protocol: DEMOTED_PROTOCOL, priority }
-    if (!defaults.some((other) => samePlace(other, copy) && other.dev !== route.dev)) return copy
+    const copy = { ...known, protocol: DEMOTED_PROTOCOL, priority }
+    if (inPlace(copy).every((other) => soleDevice(other) === own)) return copy
   }
   return undefined
 }
@@ -43,7 +45,8 @@ export const RESTORED_PROTOCOL = 145
 
 /** What a demoted route was before. */
 export function restored(route: Route): Route {
-  return { ...route, protocol: RESTORED_PROTOCOL, priority: (route.priority - DEMOTED_PRIORITY) % SLOT }
+  const { presumed: _, ...known } = route
+  return { ...known, protocol: RESTORED_PROTOCOL, priority: (route.priority - DEMOTED_PRIORITY) % SLOT }
 }
 
 /** A default route for all packets: one by type of service or source is for some only. */
@@ -54,6 +57,15 @@ export function isPlainDefault(route: Route): boolean {
 export function isDemoted(route: Route): boolean {
   return isPlainDefault(route) && route.protocol === DEMOTED_PROTOCOL && route.priority >= DEMOTED_PRIORITY
 }
+
+/**
+ * RTPROT_UNSPEC: of an IPv6 multipath route the kernel tells the protocol of its first next hop only; it takes this one for
+ * any, when a route is deleted, and for BOOT_PROTOCOL when one is added.
+ */
+export const UNKNOWN_PROTOCOL = 0
+
+/** RTPROT_KERNEL: the connected routes that addresses bring along. */
+export const KERNEL_PROTOCOL = 2
 
 /** RTPROT_BOOT: what ip(8) and netlink libraries give a route that is added without a protocol. */
 export const BOOT_PROTOCOL = 3
@@ -82,7 +94,8 @@ export interface NextHop {
 
 /**
  * A route as the kernel holds it. Every attribute we can read is kept, so that a removed route can be put back as it
- * was.
+ * was. Each next hop of an IPv6 multipath route is a route of its own, as it is to the kernel, which only shows them
+ * together.
  */
 export interface Route {
   readonly family: Family
@@ -96,6 +109,8 @@ export interface Route {
   readonly dev?: string
   readonly table: number
   readonly protocol: number
+  /** The protocol is that of the first next hop of the IPv6 multipath route that this one is shown in; we take it for its own. */
+  readonly presumed?: boolean
   /** The metric. */
   readonly priority: number
   /** Only for packets with this type of service (IPv4). */
@@ -108,6 +123,9 @@ export interface Route {
   readonly mtu?: number
   readonly advmss?: number
   readonly onlink?: boolean
+  /** Of an IPv6 route that is one next hop of several: its share. Absent: 1. */
+  readonly weight?: number
+  /** Of an IPv4 multipath route, or of one by a nexthop object. */
   readonly nexthops?: readonly NextHop[]
   /** Number of the nexthop object (ip-nexthop(8)) the route uses; then `gw` and `dev` are only a copy. */
   readonly nhid?: number
@@ -119,10 +137,21 @@ export interface Route {
   readonly opaque?: string
 }
 
-/** A change to the pod's routes, with the configuration key it comes from (`routes[0]`, `defaultRoute`). */
-export type RouteOp =
-  | { readonly op: 'add' | 'append' | 'replace'; readonly route: Route; readonly why: string }
-  | { readonly op: 'del'; readonly route: Route; readonly why: string }
+/** What a change, or a problem, comes from. */
+export interface Origin {
+  readonly key: 'routes' | 'defaultRoute' | 'ovnGateway' | 'DEL' | 'rollback'
+  /** Where it stands in the configuration: `routes[0]`, `args.cni.routes[0]`, `ovnGateway.ipv4`. */
+  readonly path: string
+  /** Of `routes`: the entry names its next hop itself. */
+  readonly gwWritten?: boolean
+}
+
+/** A change to the pod's routes. */
+export interface RouteOp {
+  readonly op: 'add' | 'append' | 'replace' | 'del'
+  readonly route: Route
+  readonly origin: Origin
+}
 
 export interface Link {
   readonly ifname: string
@@ -166,23 +195,59 @@ export function sameWay(a: Route, b: Route): boolean {
     a.mtu === b.mtu &&
     a.advmss === b.advmss &&
     (a.onlink ?? false) === (b.onlink ?? false) &&
+    (a.weight ?? 1) === (b.weight ?? 1) &&
     a.nhid === b.nhid &&
     a.opaque === b.opaque &&
     (a.expires === undefined) === (b.expires === undefined) &&
     String(a.extra ?? '') === String(b.extra ?? '') &&
-    JSON.stringify(a.nexthops) === JSON.stringify(b.nexthops)
+    sameHops(a, b)
   )
 }
 
-/** True if the kernel would make no difference between two routes. */
+/** True if two routes leave by the same next hops. */
+export function sameHop(a: Route, b: Route): boolean {
+  return a.gw === b.gw && a.dev === b.dev && sameHops(a, b)
+}
+
+function sameHops({ nexthops: a }: Route, { nexthops: b }: Route): boolean {
+  return a === b || (a !== undefined && b !== undefined && JSON.stringify(a) === JSON.stringify(b))
+}
+
+/**
+ * True if the kernel would make no difference between two routes. Of a next hop that is not the first of its multipath
+ * route, only place and next hop are known; and there is no second one of these.
+ */
 export function sameRoute(a: Route, b: Route): boolean {
-  return samePlace(a, b) && a.protocol === b.protocol && sameWay(a, b)
+  if (!samePlace(a, b)) return false
+  if (isUnsure(a) || isUnsure(b)) return a.type === b.type && sameHop(a, b)
+  return a.protocol === b.protocol && sameWay(a, b)
+}
+
+function isUnsure({ protocol, presumed }: Route): boolean {
+  return protocol === UNKNOWN_PROTOCOL || presumed === true
 }
 
 /** The interfaces a route leaves by. */
 export function devicesOf(route: Route): string[] {
   if (route.nexthops) return [...new Set(route.nexthops.map((hop) => hop.dev))]
   return route.dev === undefined ? [] : [route.dev]
+}
+
+/** The one interface a route leaves by; undefined if there are several, or none. */
+export function soleDevice(route: Route): string | undefined {
+  if (!route.nexthops) return route.dev
+  const [dev, ...others] = devicesOf(route)
+  return others.length === 0 ? dev : undefined
+}
+
+/** What is left of a multipath route without the next hops on the NIC `dev`, or what is there of it (`only`). */
+export function partOf(route: Route, which: 'only' | 'without', dev: string): Route {
+  const hops = (route.nexthops ?? []).filter((hop) => (hop.dev === dev) === (which === 'only'))
+  const { nexthops: _, ...rest } = route
+  const [first, ...others] = hops
+  if (first === undefined || others.length > 0) return { ...rest, nexthops: hops }
+  const { gw, onlink } = first
+  return { ...rest, ...(gw === undefined ? {} : { gw }), dev: first.dev, ...(onlink ? { onlink } : {}) }
 }
 
 /** A default route of the main table: the one that catches what nothing else does. */
@@ -199,6 +264,17 @@ export function placeOf({
   from,
 }: Pick<Route, 'dst' | 'table' | 'priority' | 'tos' | 'from'>): string {
   return `${dst} ${table} ${priority} ${tos ?? ''} ${from ?? ''}`
+}
+
+/** Tells which of `items` are in the place of a route. */
+export function byPlace<T>(items: readonly T[], routeOf: (item: T) => Route): (route: Route) => readonly T[] {
+  const groups = Map.groupBy(items, (item) => placeOf(routeOf(item)))
+  return (route) => groups.get(placeOf(route)) ?? []
+}
+
+/** Tells which of `routes` are in the place of another. */
+export function placesOf(routes: readonly Route[]): (route: Route) => readonly Route[] {
+  return byPlace(routes, (route) => route)
 }
 
 /** The routes to each of the destinations in `wanted`. */

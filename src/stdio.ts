@@ -199,6 +199,17 @@ function parsed(text: string): unknown {
   }
 }
 
+/** Reads and writes as a call does, where nothing comes and nobody listens: for the rehearsal. */
+export function rehearseStreams(): void {
+  const fd = openSync('/dev/null', constants.O_RDWR)
+  try {
+    readingStdin(() => readToEnd(fd, Date.now()))
+    writeAll(fd, 'x')
+  } finally {
+    closeSync(fd)
+  }
+}
+
 function readChunk(fd: number): Buffer | 'later' {
   const buffer = Buffer.allocUnsafe(65536)
   try {

@@ -1,6 +1,63 @@
 import { describe, expect, it } from 'vitest'
 import { parseConfig } from '../src/config.ts'
+import { OUR_KEYS } from '../src/strange-keys.ts'
 import { refusal } from './support/refusal.ts'
+
+const ROUTE_KEYS = ['dst', 'gw', 'dev', 'src', 'priority', 'table', 'scope', 'mtu', 'advmss', 'onlink']
+
+const KEYS_OF_OTHERS = [
+  // libcni, and the specification
+  ...[
+    'cniVersion',
+    'cniVersions',
+    'name',
+    'type',
+    'args',
+    'capabilities',
+    'runtimeConfig',
+    'prevResult',
+    'ipam',
+    'dns',
+  ],
+  ...['ipMasq', 'plugins', 'disableCheck', 'disableGC', 'loadOnlyInlinedPlugins'],
+  ...['cni.dev/valid-attachments', 'cni.dev/attachments', 'cni.dev/routes'],
+  // Multus, SR-IOV, device plugins
+  ...[
+    'deviceID',
+    'pciBusID',
+    'delegates',
+    'confDir',
+    'kubeconfig',
+    'clusterNetwork',
+    'defaultNetworks',
+    'resourceName',
+  ],
+  ...['logToStderr', 'logOptions', 'readinessindicatorfile', 'systemNamespaces', 'namespaceIsolation', 'mac', 'ips'],
+  // Calico, Kube-OVN, spiderpool, Cilium and the reference plugins, out of an entry that was copied
+  ...['datastore_type', 'nodename', 'policy', 'kubernetes', 'server_socket', 'provider', 'mtu', 'log_file_path'],
+  ...['log_file_max_size', 'include_default_routes', 'log-format', 'enable-debug', 'overlayPodCIDR', 'tunePodRoutes'],
+  ...['hostRuleTable', 'podDefaultRouteNIC', 'isGateway', 'isDefaultGateway', 'defaultGateway', 'gateway', 'bridge'],
+  ...['master', 'mode', 'vlan', 'sysctl', 'table', 'vrfname', 'snat', 'backend', 'promisc'],
+  // remarks
+  ...[
+    'comment',
+    '_comment',
+    '//',
+    'notes',
+    'note',
+    'description',
+    'version',
+    'x-owner',
+    'labels',
+    'rules',
+    'outer',
+    'quotes',
+  ],
+  ...['', ' ', '\u0000', '__proto__x', 'constructor', 'toString', 'hasOwnProperty'],
+]
+
+/** The same, written without what is null. */
+const withoutNulls = <T>(value: T): T => JSON.parse(JSON.stringify(value, (_, part) => part ?? undefined)) as T
 
 describe('a configuration', () => {
   it('needs nothing: the defaults go, nothing comes', () => {
@@ -16,6 +73,29 @@ describe('a configuration', () => {
     expect(() =>
       parseConfig({ cniVersion: '1.0.0', name: 'n', type: 't', runtimeConfig: {}, args: { cni: { x: 1 } }, x: [] }),
     ).not.toThrow()
+  })
+
+  // What runtimes and operators put beside our keys, whoever's they are: none may be taken for a misspelt one of ours.
+  it.each(KEYS_OF_OTHERS)('may hold %j', (key) => {
+    expect(() => parseConfig({ [key]: true })).not.toThrow()
+  })
+
+  it('may hold 100,000 keys, or one of a million letters, of which few are looked at', () => {
+    const many = Object.fromEntries(Array.from({ length: 100_000 }, (_, i) => [`route${i}`, i]))
+    expect(() => parseConfig({ ...many, ['routes'.repeat(200_000)]: 1 })).toThrow('did you mean "routes"?')
+  })
+
+  it.each<[string, Record<string, unknown>]>([
+    ['at the top', Object.fromEntries(OUR_KEYS.map((key) => [key, null]))],
+    [
+      'of a route',
+      { routes: [Object.fromEntries(ROUTE_KEYS.map((key) => [key, key === 'dst' ? '10.50.0.0/16' : null]))] },
+    ],
+    ['of defaultRoute', { defaultRoute: { ipv4: null, ipv6: null } }],
+    ['of ovnGateway', { ovnGateway: { ipv4: null, ipv6: null, dev: null, priority: null, onlink: null } }],
+    ['of overrides', { overrides: { allow: null, within: null } }],
+  ])('may hold null for every key %s, as Go writes what is not there', (_, conf) => {
+    expect(parseConfig(conf)).toEqual(parseConfig(withoutNulls(conf)))
   })
 
   it.each([
@@ -139,6 +219,64 @@ describe('a wrong configuration is refused with code 7, key path first', () => {
     ['routes[0].mtu: must be an integer from 68 to 65520, is 67', entry({ mtu: 67 })],
     ['routes[0].mtu: must be 1280 or more for IPv6, is 1279', { routes: [{ dst: 'fd00::/48', mtu: 1279 }] }],
     ['routes[0].advmss: must be an integer from 1 to 65495, is 0', entry({ advmss: 0 })],
+    ...[
+      ['127.0.0.1', 'a loopback address'],
+      ['127.9.9.9', 'a loopback address'],
+      ['224.0.0.1', 'a multicast address'],
+      ['239.255.255.255', 'a multicast address'],
+      ['255.255.255.255', 'the broadcast address'],
+    ].flatMap(([gw, kind]): [string, Record<string, unknown>][] => [
+      [`routes[0].gw: ${gw} is ${kind}, which no gateway has; write the address of a router`, entry({ gw })],
+      [`ovnGateway: ${gw} is ${kind}, which no gateway has; write the address of a router`, { ovnGateway: gw }],
+      [
+        `ovnGateway.ipv4: ${gw} is ${kind}, which no gateway has; write the address of a router`,
+        { ovnGateway: { ipv4: gw } },
+      ],
+    ]),
+    ...[
+      ['::1', '::1', 'a loopback address'],
+      ['0:0::0:0001', '::1', 'a loopback address'],
+      ['ff02::1', 'ff02::1', 'a multicast address'],
+      ['FF05::1:3', 'ff05::1:3', 'a multicast address'],
+    ].flatMap(([gw, shown, kind]): [string, Record<string, unknown>][] => [
+      [
+        `routes[0].gw: ${shown} is ${kind}, which no gateway has; write the address of a router`,
+        { routes: [{ dst: 'fd00::/48', gw }] },
+      ],
+      [`ovnGateway: ${shown} is ${kind}, which no gateway has; write the address of a router`, { ovnGateway: gw }],
+      [
+        `ovnGateway.ipv6: ${shown} is ${kind}, which no gateway has; write the address of a router`,
+        { ovnGateway: { ipv6: gw } },
+      ],
+    ]),
+    [
+      'routes[0].gw: 0.0.0.0 is the unspecified address, which no gateway has; leave it out, with "scope": "link" if there is none',
+      entry({ gw: '0.0.0.0' }),
+    ],
+    [
+      'routes[0].gw: :: is the unspecified address, which no gateway has; leave it out, with "scope": "link" if there is none',
+      { routes: [{ dst: 'fd00::/48', gw: '0::0' }] },
+    ],
+    [
+      'ovnGateway: :: is the unspecified address, which no gateway has; write the address of a router',
+      { ovnGateway: '::' },
+    ],
+    [
+      'routes[0].src: 0.0.0.0 is the unspecified address, which no packet comes from; write an address of the pod',
+      entry({ src: '0.0.0.0' }),
+    ],
+    [
+      'routes[0].src: 224.0.0.1 is a multicast address, which no packet comes from; write an address of the pod',
+      entry({ src: '224.0.0.1' }),
+    ],
+    [
+      'routes[0].src: 255.255.255.255 is the broadcast address, which no packet comes from; write an address of the pod',
+      entry({ src: '255.255.255.255' }),
+    ],
+    ...['::', '::1', 'ff02::1'].map((src): [string, Record<string, unknown>] => [
+      `routes[0].src: ${src} is ${{ '::': 'the unspecified', '::1': 'a loopback' }[src] ?? 'a multicast'} address, which no packet comes from; write an address of the pod`,
+      { routes: [{ dst: 'fd00::/48', src }] },
+    ]),
     ['routes[0].onlink: must be a boolean, is "yes"', entry({ onlink: 'yes' })],
     ['routes[0].onlink: says how to reach a gateway; add "gw" or leave it out', entry({ onlink: true })],
     ['routes[0].gateway: unknown key; did you mean "gw"?', entry({ gateway: '10.0.0.1' })],
@@ -168,6 +306,54 @@ describe('a wrong configuration is refused with code 7, key path first', () => {
     ['ovnGateway.device: unknown key; did you mean "dev"?', { ovnGateway: { device: 'net1' } }],
     ['ovnGateway.priority: must be an integer from 0 to 4294967295, is -1', { ovnGateway: { priority: -1 } }],
     ['kubevirt: must be a boolean, is "yes"', { kubevirt: 'yes' }],
+    ['routes[0].dst: missing', { routes: [{ dst: null }] }],
+    ['routes[0].gatway: unknown key; did you mean "gw"?', entry({ gatway: null })],
+    ['defaultroute: unknown key; did you mean "defaultRoute"?', { defaultroute: null }],
+    ['routes[0]: must be an object, is null', { routes: [null] }],
+    [
+      'overrides.allow[0]: must be defaultRoute, routes, ovnGateway, kubevirt or dryRun, is null',
+      { overrides: { allow: [null] } },
+    ],
+    ...[
+      ['defaultroute', 'defaultRoute'],
+      ['DefaultRoute', 'defaultRoute'],
+      ['default_route', 'defaultRoute'],
+      ['default-route', 'defaultRoute'],
+      ['defautRoute', 'defaultRoute'],
+      ['defaultRoutes', 'defaultRoute'],
+      ['Routes', 'routes'],
+      ['route', 'routes'],
+      ['rotues', 'routes'],
+      ['ovngateway', 'ovnGateway'],
+      ['ovnGatway', 'ovnGateway'],
+      ['ovn-gateway', 'ovnGateway'],
+      ['kubeVirt', 'kubevirt'],
+      ['override', 'overrides'],
+      ['dry_run', 'dryRun'],
+      ['dryrun', 'dryRun'],
+      ['drRyun', 'dryRun'],
+      ['log_level', 'logLevel'],
+      ['loglevels', 'logLevel'],
+      ['log-file', 'logFile'],
+      ['"defaultRoute "', 'defaultRoute'],
+    ].map(([key = '', meant]): [string, Record<string, unknown>] => [
+      `${key}: unknown key; did you mean "${meant}"?`,
+      { [key.replaceAll('"', '')]: 'keep' },
+    ]),
+    ['flushgateway: a key of route-override, and none here; write "defaultRoute": "remove"', { flushgateway: true }],
+    ['addRoutes: a key of route-override, and none here; write "routes"', { addRoutes: [] }],
+    [
+      'delroutes: a key of route-override, and none here; write "defaultRoute" for default routes; no other route is removed',
+      { delroutes: [] },
+    ],
+    [
+      'flushroutes: a key of route-override, and none here; write "defaultRoute": "remove" for default routes; no other route is removed',
+      { flushroutes: true },
+    ],
+    [
+      'skipcheck: a key of route-override, and none here; write "disableCheck": true beside "plugins"',
+      { skipcheck: true },
+    ],
     ['overrides.alow: unknown key; did you mean "allow"?', { overrides: { alow: [] } }],
     [
       'overrides.allow[0]: must be defaultRoute, routes, ovnGateway, kubevirt or dryRun, is "logFile"',
@@ -181,18 +367,106 @@ describe('a wrong configuration is refused with code 7, key path first', () => {
     expect(refusal(() => parseConfig(conf))).toMatchObject({ code: 7, message })
   })
 
-  it('tells every problem at once', () => {
-    const conf = {
-      dryRun: 1,
-      routes: [
-        { dst: '10.0.0.1/8', gatway: 'x' },
-        { dst: 'fd00::/48', priority: 'x' },
-      ],
-    }
+  it('takes as source what the kernel takes: 127.0.0.1 is an address of every pod', () => {
+    expect(parseConfig({ routes: [{ dst: '10.50.0.0/16', src: '127.0.0.1' }] }).routes).toHaveLength(1)
+  })
+
+  const told = (conf: Record<string, unknown>) => {
     const { message, details = '' } = refusal(() => parseConfig(conf))
-    expect(
-      [message, ...details.split('; ')].filter((part) => /^[a-z]+[^ ]*: /.test(part)).map((part) => part.split(':')[0]),
-    ).toEqual(['routes[0].dst', 'routes[0].gatway', 'routes[1].priority', 'dryRun'])
+    return [message, ...details.split('; ')]
+      .filter((part) => /^[a-z][^ ]*: /i.test(part))
+      .map((part) => part.split(': ')[0])
+  }
+
+  it.each<[string, string[], Record<string, unknown>]>([
+    [
+      'in several places',
+      ['routes[0].dst', 'routes[0].gatway', 'routes[1].priority', 'dryRun'],
+      {
+        dryRun: 1,
+        routes: [
+          { dst: '10.0.0.1/8', gatway: 'x' },
+          { dst: 'fd00::/48', priority: 'x' },
+        ],
+      },
+    ],
+    [
+      'of ovnGateway beside a wrong logLevel',
+      ['ovnGateway.ipv4', 'ovnGateway.priority', 'ovnGateway.device', 'logLevel'],
+      { logLevel: 'loud', ovnGateway: { ipv4: 'fd00::1', priority: -1, device: 'x' } },
+    ],
+    [
+      'of a word for ovnGateway beside a wrong logLevel',
+      ['ovnGateway', 'logLevel'],
+      { logLevel: 'loud', ovnGateway: '::' },
+    ],
+    [
+      'of a gateway and its family, beside a wrong mtu',
+      ['routes[0].mtu', 'routes[0].gw'],
+      entry({ mtu: 1, gw: 'fe80::1' }),
+    ],
+    [
+      'of family, host bits and a misspelt key',
+      ['routes[0].dst', 'routes[0].metrik', 'routes[0].src'],
+      entry({ dst: '10.50.0.1/16', metrik: 1, src: 'fd00::1' }),
+    ],
+    [
+      'of scope beside a gateway that is none',
+      ['routes[0].gw', 'routes[0].scope'],
+      entry({ gw: '10.0.0.1/24', scope: 'link' }),
+    ],
+    [
+      'of a scope beside a wrong priority',
+      ['routes[0].priority', 'routes[0].scope'],
+      entry({ gw: '10.0.0.1', scope: 'link', priority: -1 }),
+    ],
+    ['of onlink beside a wrong mtu', ['routes[0].mtu', 'routes[0].onlink'], entry({ mtu: 1, onlink: true })],
+    [
+      'of an IPv6 mtu beside a wrong table',
+      ['routes[0].table', 'routes[0].mtu'],
+      { routes: [{ dst: 'fd00::/48', mtu: 1279, table: 255 }] },
+    ],
+    [
+      'of a default route beside a wrong priority',
+      ['routes[0].priority', 'routes[0].dst'],
+      entry({ dst: '::/0', priority: -1 }),
+    ],
+    [
+      'of a route that stands twice, beside a wrong mtu in each',
+      ['routes[0].mtu', 'routes[1].mtu', 'routes[1]'],
+      {
+        routes: [
+          { dst: '10.50.0.0/16', mtu: 1 },
+          { dst: '10.50.0.0/16', mtu: 1 },
+        ],
+      },
+    ],
+    [
+      'of a route that stands twice but for its host bits',
+      ['routes[0].dst', 'routes[1]'],
+      { routes: [{ dst: '10.50.0.1/16' }, { dst: '10.50.0.0/16' }] },
+    ],
+    [
+      'of everything else beside a misspelt key',
+      ['defaultroute', 'routes[0].dst', 'defaultRoute', 'overrides.allow[0]', 'overrides.within[0]', 'kubevirt'],
+      {
+        defaultroute: 'keep',
+        defaultRoute: 'no',
+        kubevirt: 1,
+        routes: [{}],
+        overrides: { allow: ['x'], within: ['10.50.0.1/16'] },
+      },
+    ],
+  ])('tells every problem %s', (_, expected, conf) => {
+    expect(told(conf)).toEqual(expected)
+  })
+
+  it.each<[string, Record<string, unknown>]>([
+    ['a wrong priority', { routes: [{ dst: '10.0.0.0/8' }, { dst: '10.0.0.0/8', priority: -1 }] }],
+    ['a wrong table', { routes: [{ dst: '0.0.0.0/0', table: 'x' }] }],
+    ['a gateway that is none', entry({ gw: 'x', onlink: true })],
+  ])('says nothing of what depends on %s', (_, conf) => {
+    expect(told(conf)).toHaveLength(1)
   })
 
   it('takes the same destination with another table or priority', () => {

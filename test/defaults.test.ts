@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import { parseConfig } from '../src/config.ts'
-import type { Gateways } from '../src/defaults.ts'
+import type { Gateways } from '../src/gateway.ts'
 import { batchLine, routeText } from '../src/iproute2.ts'
 import { planAdd, planDel } from '../src/plan.ts'
+import { problemText } from '../src/problem.ts'
 import { isMainDefault, type Route, type Snapshot } from '../src/route.ts'
-import { carryOut } from './support/kernel.ts'
+import { carryOut, shown } from './support/kernel.ts'
 import { DEFAULT4, DEFAULT6, LINK4, link, route } from './support/snapshots.ts'
 
 // A pod with Calico's eth0 and Kube-OVN's net1, as it is after both, whatever defaults a test puts in.
@@ -30,10 +31,10 @@ const pod = (...routes: Route[]): Snapshot => ({
 
 function add(conf: Record<string, unknown>, ifname: string, before: Snapshot, gateways: Gateways = {}) {
   const plan = planAdd(parseConfig(conf), ifname, before, { gateways })
-  if (plan.problems.length > 0) return { problems: plan.problems }
+  if (plan.problems.length > 0) return { problems: plan.problems.map(problemText) }
   const after = carryOut(before, plan.ops)
   // Whatever it is, it is done then.
-  expect(planAdd(parseConfig(conf), ifname, after, { gateways }).ops).toEqual([])
+  expect(planAdd(parseConfig(conf), ifname, shown(after), { gateways }).ops).toEqual([])
   return {
     lines: plan.ops.map(batchLine),
     defaults: after.routes.filter(isMainDefault).map(routeText),
@@ -65,9 +66,18 @@ describe('demote', () => {
     ['the NIC has no default', pod()],
     ['it is done already', pod(PARKED4, PARKED6)],
     ['the default is of another NIC', pod(DEFAULT4, DEFAULT6)],
-    ["Calico's NIC is there already, and nothing needs to make way", pod(OVN4, OVN6, UNDERLAY4)],
   ])('does nothing where %s', (_, before) => {
     expect(add(conf, 'net1', before).lines).toEqual([])
+  })
+
+  it("marks what came while Calico's NIC is there, so that DEL of that NIC demotes it", () => {
+    const { lines } = add(conf, 'net1', pod(OVN4, OVN6, UNDERLAY4))
+    expect(lines).toEqual([
+      'route replace 0.0.0.0/0 via 10.0.1.1 dev net1 proto 145',
+      'route replace ::/0 via fd00:10:0:1::1 dev net1 proto 145 metric 1024',
+    ])
+    const mortal = { ...OVN6, protocol: 9, expires: 1800 }
+    expect(add(conf, 'net1', pod(mortal, UNDERLAY4)).lines).toEqual([])
   })
 
   it("restores what it demoted when Calico's NIC turns out to be there", () => {
@@ -244,8 +254,8 @@ describe('DEL', () => {
 
   it('of the NIC that was demoted restores it', () => {
     expect(del({}, 'net1', pod(PARKED4, PARKED6))).toEqual([
-      '0.0.0.0/0 via 10.0.1.1 dev net1 proto 145',
-      '::/0 via fd00:10:0:1::1 dev net1 proto 145 metric 1024',
+      '0.0.0.0/0 via 10.0.1.1 dev net1 proto 3',
+      '::/0 via fd00:10:0:1::1 dev net1 proto 3 metric 1024',
     ])
   })
 })
@@ -305,19 +315,19 @@ describe('several defaults in one place', () => {
   it('one of another NIC keeps IPv6 from replacing: the kernel might take that one', () => {
     const learnt = { ...DEFAULT6, gw: 'fe80::1', protocol: 9 }
     const third = { ...OVN6, gw: 'fd00:10:0:2::1', dev: 'net2' }
-    expect(planAdd(parseConfig(address6), 'eth0', pod(learnt, third)).problems).toEqual([
+    expect(planAdd(parseConfig(address6), 'eth0', pod(learnt, third)).problems.map(problemText)).toEqual([
       'ovnGateway: the pod has another default route with the same metric: ::/0 via fd00:10:0:2::1 dev net2 proto 3 metric 1024; take it away with "defaultRoute" in the network of net2',
     ])
   })
 
   it('one that comes after the one that stands, as from a router advertisement, is no reason to refuse, but to warn', () => {
-    const learnt = { ...DEFAULT6, gw: 'fe80::1', protocol: 9 }
+    const learnt = { ...DEFAULT6, gw: 'fe80::1', protocol: 9, expires: 1800 }
     const { lines, warnings } = add({ ovnGateway: { ipv6: 'auto' } }, 'net1', pod(OVN6, learnt), {
       6: 'fd00:10:0:1::1',
     })
     expect({ lines, warnings }).toEqual({
       lines: [],
-      warnings: ['the pod keeps another default route: ::/0 via fe80::1 dev eth0 proto 9 metric 1024'],
+      warnings: ['the pod keeps another default route: ::/0 via fe80::1 dev eth0 proto 9 metric 1024 expires 1800'],
     })
   })
 
@@ -356,7 +366,10 @@ describe('several defaults in one place', () => {
     ])
     const away = ['route del 0.0.0.0/0 via 10.0.1.1 dev net1 proto 144 metric 4026531840']
     expect(planDel(() => ({ routes: [] }), 'net1', pod(PARKED4, later)).map(batchLine)).toEqual(away)
-    expect(add({ defaultRoute: 'demote' }, 'net1', pod(PARKED4, later, UNDERLAY4)).lines).toEqual(away)
+    expect(add({ defaultRoute: 'demote' }, 'net1', pod(PARKED4, later, UNDERLAY4)).lines).toEqual([
+      'route replace 0.0.0.0/0 via 10.0.1.254 dev net1 proto 145',
+      ...away,
+    ])
     expect(add({ ovnGateway: 'auto' }, 'eth0', pod(PARKED4, later)).lines).toEqual([])
   })
 })
@@ -389,16 +402,16 @@ describe('a default that could not be put back as it was', () => {
     [
       'has an attribute that ip does not print as it takes it',
       { opaque: 'features' },
-      'has an attribute (features) that could not be restored; set "defaultRoute": {"ipv4": "keep"} to leave it',
+      'a route has "features", which could not be restored: 0.0.0.0/0 via 10.0.1.1 dev net1 proto 3; set "defaultRoute": {"ipv4": "keep"} to leave it',
     ],
     [
       'has too large a metric',
       { priority: 300_000_000 },
-      'is too large to be demoted; set "defaultRoute": {"ipv4": "keep"} to leave it',
+      'metric 300000000 is too large to be demoted: 0.0.0.0/0 via 10.0.1.1 dev net1 proto 3 metric 300000000; set "defaultRoute": {"ipv4": "keep"} to leave it',
     ],
   ])('is not demoted: it %s', (_, more, problem) => {
     const { problems, ops } = planAdd(parseConfig({ defaultRoute: 'demote' }), 'net1', pod({ ...OVN4, ...more }))
-    expect(problems).toEqual([expect.stringContaining(problem)])
+    expect(problems.map(problemText)).toEqual([expect.stringContaining(problem)])
     expect(ops).toEqual([])
   })
 })

@@ -8,7 +8,7 @@ import { calicoPod, DEFAULT4, DEFAULT6, link, route } from './support/snapshots.
 
 describe('a rollback', () => {
   const conf = parseConfig({ routes: [{ dst: '10.50.0.0/16' }, { dst: '10.60.0.0/16' }, { dst: 'fd00:10:50::/48' }] })
-  const before = calicoPod(route(4, '10.60.0.0/16', { dev: 'eth0', gw: '169.254.1.1', mtu: 1300 }))
+  const before = calicoPod(route(4, '10.60.0.0/16', { dev: 'eth0', gw: '169.254.1.1', mtu: 1300, protocol: 142 }))
   const { ops } = planAdd(conf, 'eth0', before)
 
   it.each(Array.from({ length: ops.length + 1 }, (_, done) => done))(
@@ -22,7 +22,7 @@ describe('a rollback', () => {
 
   it('leaves alone what others changed meanwhile', () => {
     const theirs = route(4, '10.70.0.0/16', { gw: '10.0.1.1', dev: 'net1' })
-    const now = carryOut(before, [...ops, { op: 'add', route: theirs, why: 'another plugin' }])
+    const now = carryOut(before, [...ops, { op: 'add', route: theirs }])
     expect(sorted(carryOut(now, planRestore(before, now, ops)).routes)).toEqual(sorted([...before.routes, theirs]))
   })
 

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { isWithin } from '../src/address.ts'
 import { parseConfig } from '../src/config.ts'
+import { effectiveConfig } from '../src/overrides.ts'
 import { all, configurations, documents, EXAMPLES, type Kind, pluginsOf, textOf } from './support/examples.ts'
 
 const page = (path: string) => readFileSync(new URL(`../${path}`, import.meta.url), 'utf8')
@@ -177,6 +178,39 @@ describe('examples agree with each other', () => {
       expect(provider).toBe(expected)
       expect(subnets.map(({ spec }) => spec.provider)).toContain(provider)
     }
+  })
+
+  it('says by which annotation macvlan gets its gateway', () => {
+    const providers = definitions
+      .filter(({ metadata }) => metadata.name === 'macvlan-underlay')
+      .flatMap((definition) => pluginsOf(definition).plugins.map(({ ipam }) => (ipam as { provider: string }).provider))
+    expect(providers).toHaveLength(1)
+    const [provider] = providers
+    const annotation = `${provider}.kubernetes.io/default_route: "true"`
+    expect(textOf('macvlan-underlay.yaml')).toContain(`with the pod annotation ${annotation}:\n`)
+    expect(page('conf-examples/README.md')).toContain(`\`${annotation}\``)
+  })
+
+  it('shows what a pod may ask for, as the annotation of its first network', () => {
+    const [conf] = configurations('calico-per-pod.yaml')
+    const [, annotation = ''] =
+      /^# v1\.multus-cni\.io\/default-network: '(.*)'$/m.exec(textOf('calico-per-pod.yaml')) ?? []
+    const [network] = JSON.parse(annotation)
+    expect(definitions.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`)).toContain(
+      `${network.namespace}/${network.name}`,
+    )
+    const { routes } = effectiveConfig({ ...conf, args: { cni: network['cni-args'] } })
+    expect(routes.map(({ dst }) => dst)).toEqual(['10.50.31.21/32'])
+  })
+
+  it('has Calico second only where its datastore is etcd', () => {
+    const stores = definitions.flatMap((definition) =>
+      pluginsOf(definition).plugins.flatMap(({ type, datastore_type }) =>
+        type === 'calico' ? [[definition.metadata.name, datastore_type]] : [],
+      ),
+    )
+    expect(stores).toContainEqual(['calico-second', 'etcdv3'])
+    expect(stores.filter(([, store]) => store !== 'kubernetes')).toHaveLength(1)
   })
 
   it('keeps to the addresses of one deployment', () => {

@@ -201,15 +201,13 @@ describe('a batch line', () => {
       }),
     ],
   ])('%s', (line, op, subject) => {
-    expect(batchLine({ op, route: subject, why: 'test' })).toBe(line)
+    expect(batchLine({ op, route: subject })).toBe(line)
   })
 
   it('has the seconds to live, but not to delete it', () => {
     const mortal = route(6, 'fd00::/48', { dev: 'eth0', expires: 600 })
-    expect(batchLine({ op: 'add', route: mortal, why: '' })).toBe(
-      'route add fd00::/48 dev eth0 proto 3 metric 1024 expires 600',
-    )
-    expect(batchLine({ op: 'del', route: mortal, why: '' })).toBe('route del fd00::/48 dev eth0 proto 3 metric 1024')
+    expect(batchLine({ op: 'add', route: mortal })).toBe('route add fd00::/48 dev eth0 proto 3 metric 1024 expires 600')
+    expect(batchLine({ op: 'del', route: mortal })).toBe('route del fd00::/48 dev eth0 proto 3 metric 1024')
   })
 
   it('without its verb is the text of a route', () => {

@@ -3,6 +3,7 @@ import { parseConfig } from '../src/config.ts'
 import { parseRoutes } from '../src/iproute2.ts'
 import { dhcpOffer, inDumpOrder, kubevirtProblems, unreachableInOrder } from '../src/kubevirt.ts'
 import { planAdd } from '../src/plan.ts'
+import { problemText } from '../src/problem.ts'
 import { calicoPod, DEFAULT4, LINK4, link, route } from './support/snapshots.ts'
 
 const ADDRESS = '10.199.3.153/32'
@@ -88,7 +89,7 @@ describe('the order of the kernel', () => {
 
 describe('kubevirt: true', () => {
   const problems = (conf: Record<string, unknown>, pod = calicoPod()) =>
-    planAdd(parseConfig({ kubevirt: true, ...conf }), 'eth0', pod).problems
+    planAdd(parseConfig({ kubevirt: true, ...conf }), 'eth0', pod).problems.map(problemText)
 
   it("is content with Calico's pod", () => {
     expect(problems({ routes: [{ dst: '10.50.0.0/16' }] })).toEqual([])
@@ -116,6 +117,15 @@ describe('kubevirt: true', () => {
   ])('refuses a route %s', (_, bad, text) => {
     expect(problems({}, calicoPod(bad))).toEqual([
       `kubevirt: KubeVirt cannot read ${text}; remove it, or use another binding than bridge`,
+    ])
+  })
+
+  it('refuses IPv6 routes that the kernel shows as one, since they are in one place', () => {
+    const hop = route(6, 'fd00:10:60::/48', { gw: 'fd00::1', dev: 'net1' })
+    const other = { ...hop, gw: 'fd00::2' }
+    expect(problems({}, calicoPod(hop, { ...other, priority: 5 }))).toEqual([])
+    expect(problems({}, calicoPod(hop, other))).toEqual([
+      'kubevirt: KubeVirt cannot read the multipath route of fd00:10:60::/48 via fd00::1 dev net1 proto 3 metric 1024 and fd00:10:60::/48 via fd00::2 dev net1 proto 3 metric 1024; remove one, or use another binding than bridge',
     ])
   })
 

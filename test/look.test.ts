@@ -18,7 +18,8 @@ const podWith = (count: number): Snapshot => ({
   links: [{ ifname: 'eth0', up: true, addresses: [] }],
   routes: Array.from({ length: count }, (_, i) => to(`172.16.${i >> 8}.${i & 255}/32`)),
 })
-const adding = (...dsts: string[]): RouteOp[] => dsts.map((dst) => ({ op: 'add', route: to(dst), why: 'routes[0]' }))
+const adding = (...dsts: string[]): RouteOp[] =>
+  dsts.map((dst) => ({ op: 'add', route: to(dst), origin: { key: 'routes', path: 'routes[0]' } }))
 const json = (...routes: object[]) => JSON.stringify(routes)
 const DST = { dst: '10.50.0.0/16', gateway: '169.254.1.1', dev: 'eth0', scope: '0', metric: 0 }
 

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { parseConfig } from '../src/config.ts'
 import { routeText } from '../src/iproute2.ts'
 import { planAdd } from '../src/plan.ts'
+import { problemText } from '../src/problem.ts'
 import { type Route, type RouteOp, type Snapshot, samePlace } from '../src/route.ts'
 import { carryOut } from './support/kernel.ts'
 import { DEFAULT4, DEFAULT6, LINK4, link, route } from './support/snapshots.ts'
@@ -21,7 +22,7 @@ type Steps = Generator<void, void, void>
 function* plugin(pod: Pod, ifname: string, conf: Record<string, unknown>): Steps {
   const decide = (): readonly RouteOp[] => {
     const { ops, problems } = planAdd(parseConfig(conf), ifname, pod.now)
-    if (problems.length > 0) throw new Error(problems.join('; '))
+    if (problems.length > 0) throw new Error(problems.map(problemText).join('; '))
     return ops
   }
   for (let attempt = 0; attempt < 5; attempt++) {
@@ -45,7 +46,7 @@ function* plugin(pod: Pod, ifname: string, conf: Record<string, unknown>): Steps
 /** Calico's ADD: the link route, then the defaults, which it adds only where their place is free. */
 function* calico(pod: Pod): Steps {
   for (const one of [LINK4, DEFAULT4, DEFAULT6]) {
-    pod.now = carryOut(pod.now, [{ op: 'add', route: one, why: 'calico' }])
+    pod.now = carryOut(pod.now, [{ op: 'add', route: one }])
     yield
   }
 }
@@ -53,12 +54,12 @@ function* calico(pod: Pod): Steps {
 /** kube-ovn's ADD: the connected routes, then the defaults, which take their place from whoever has it. */
 function* kubeOvn(pod: Pod, withDefault: boolean): Steps {
   for (const one of [route(4, '10.0.1.0/24', { dev: 'net1' }), route(6, 'fd00:10:0:1::/64', { dev: 'net1' })]) {
-    pod.now = carryOut(pod.now, [{ op: 'add', route: one, why: 'kube-ovn' }])
+    pod.now = carryOut(pod.now, [{ op: 'add', route: one }])
   }
   yield
   if (!withDefault) return
   for (const one of OVN_DEFAULTS) {
-    pod.now = carryOut(pod.now, [{ op: 'replace', route: one, why: 'kube-ovn' }])
+    pod.now = carryOut(pod.now, [{ op: 'replace', route: one }])
     yield
   }
 }

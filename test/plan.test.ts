@@ -94,19 +94,20 @@ describe('the default routes that go', () => {
 
   it.each<[string, Partial<Route>, string]>([
     [
-      'shares its next hops with another interface',
+      'shares its next hops with another interface by a nexthop object',
       {
+        nhid: 7,
         nexthops: [
           { gw: '10.0.0.1', dev: 'eth0', weight: 1, onlink: false },
           { gw: '10.0.1.1', dev: 'net1', weight: 1, onlink: false },
         ],
       },
-      'defaultRoute: 0.0.0.0/0 is one multipath route over eth0 and net1; set "defaultRoute": {"ipv4": "keep"} to leave it',
+      'defaultRoute: nexthop object 7 cannot be taken apart: 0.0.0.0/0 goes by it over eth0 and net1; set "defaultRoute": {"ipv4": "keep"} to leave it',
     ],
     [
       'could not be put back',
       { gw: '10.0.0.1', dev: 'eth0', opaque: 'encap' },
-      'defaultRoute: 0.0.0.0/0 via 10.0.0.1 dev eth0 proto 3 has an attribute (encap) that could not be restored; set "defaultRoute": {"ipv4": "keep"} to leave it',
+      'defaultRoute: a route has "encap", which could not be restored: 0.0.0.0/0 via 10.0.0.1 dev eth0 proto 3; set "defaultRoute": {"ipv4": "keep"} to leave it',
     ],
   ])('refuse a default that %s', (_, more, message) => {
     const pod = { ...calicoPod(), routes: [route(4, '0.0.0.0/0', more)] }
@@ -122,7 +123,7 @@ describe('several problems', () => {
       { dst: '10.70.0.0/16', dev: 'x', gw: '10.0.0.1' },
     ]
     const { ops, problems } = planAdd(parseConfig({ routes }), 'eth0', calicoPod())
-    expect(problems.map((problem) => problem.split(':')[0])).toEqual(['routes[0].src', 'routes[2].dev'])
+    expect(problems.map(({ at }) => at)).toEqual(['routes[0].src', 'routes[2].dev'])
     expect(ops).toHaveLength(3)
   })
 })
@@ -151,25 +152,27 @@ describe('a route that is there already', () => {
     expect(batch(conf, calicoPod(route(4, '10.50.0.0/16', more)))).toEqual(lines)
   })
 
-  it('takes the packets if it is the first of several in its place: all others of the NIC go', () => {
-    const [wanted, other, third] = ['169.254.1.1', '10.199.3.9', '10.199.3.10'].map((gw) =>
+  it('takes the packets if it is the first of several in its place; what comes after is left', () => {
+    const [wanted, other] = ['169.254.1.1', '10.199.3.9'].map((gw) =>
       route(4, '10.50.0.0/16', { dev: 'eth0', gw }),
-    ) as [Route, Route, Route]
-    const takeAway = (gw: string) => `route del 10.50.0.0/16 via ${gw} dev eth0 proto 3`
-    expect(batch(conf, calicoPod(other, wanted, third))).toEqual([takeAway('10.199.3.9'), takeAway('10.199.3.10')])
-    expect(batch(conf, calicoPod(other, third))).toEqual([
+    ) as [Route, Route]
+    expect(batch(conf, calicoPod(wanted, other))).toEqual([])
+    const stale = { ...other, protocol: 142 }
+    expect(batch(conf, calicoPod(stale, other))).toEqual([
       'route replace 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142',
-      takeAway('10.199.3.10'),
     ])
+    expect(batch(conf, calicoPod(stale, wanted))).toEqual(['route del 10.50.0.0/16 via 10.199.3.9 dev eth0 proto 142'])
+    expect(refusal(() => batch(conf, calicoPod(other, wanted))).message).toMatch(/^routes\[0\]: the pod has another/)
   })
 
   it.each<[string, Partial<Route>, string]>([
     ['on another interface', { dev: 'net1', gw: '10.0.1.1' }, '10.50.0.0/16 via 10.0.1.1 dev net1 proto 3'],
+    ['of another plugin', { dev: 'eth0', gw: '10.199.3.9' }, '10.50.0.0/16 via 10.199.3.9 dev eth0 proto 3'],
     ['that leads nowhere', { type: 6 }, 'blackhole 10.50.0.0/16 proto 3'],
   ])('%s is not taken away', (_, more, text) => {
     expect(refusal(() => batch(conf, calicoPod(route(4, '10.50.0.0/16', more))))).toEqual({
       code: 7,
-      message: `routes[0]: the pod has another route to 10.50.0.0/16 already: ${text}; give this one another "priority"`,
+      message: `routes[0]: the pod has another route to 10.50.0.0/16 already: ${text}, where 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142 would go; give this one another "priority"`,
     })
   })
 })

@@ -128,7 +128,7 @@ describe('a call', () => {
     ['ADD', '1.2.0', 1],
     ['ADD', 'abc', 1],
     ['ADD', 5, 6],
-    ['ADD', null, 6],
+    ['ADD', null, 1],
     ['CHECK', '0.3.1', 1],
     ['CHECK', '0.10.0', 1],
     ['CHECK', 'abc', 6],
@@ -138,6 +138,24 @@ describe('a call', () => {
     ['STATUS', '2.0.0', 1],
   ])('%s with cniVersion %j is refused with code %d', (CNI_COMMAND, cniVersion, code) => {
     expect(refusal(() => parseRequest({ ...ENV, CNI_COMMAND }, { ...CONF, cniVersion })).code).toBe(code)
+  })
+
+  it.each([undefined, null, ''])(
+    'with cniVersion %j is told which one to write, and of none that nobody wrote',
+    (cniVersion) => {
+      const of = (CNI_COMMAND: string) => refusal(() => parseRequest({ ...ENV, CNI_COMMAND }, { ...CONF, cniVersion }))
+      expect(of('ADD')).toEqual({
+        code: 1,
+        message: 'cniVersion: missing; write "1.0.0"',
+        details: 'x-calico-route supports 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0',
+      })
+      expect(of('CHECK').details).toBe('cniVersion: missing; write "1.0.0", CHECK exists since 0.4.0')
+      expect(of('STATUS').details).toBe('cniVersion: missing; write "1.1.0", STATUS exists since 1.1.0')
+    },
+  )
+
+  it.each([undefined, null])('with the name %j is told that it is missing', (name) => {
+    expect(refusal(() => parseRequest(ENV, { ...CONF, name })).message).toBe('name: missing')
   })
 
   it('says which verb a version lacks, and which versions there are', () => {

@@ -15,7 +15,7 @@ describe('prevResult', () => {
   it.each<[unknown, string]>([
     [
       undefined,
-      'prevResult: missing; x-calico-route changes the routes of a NIC that another plugin made: put it after that plugin (calico, kube-ovn, ...) in "plugins"',
+      'prevResult: missing; put x-calico-route after the plugin that makes the NIC (calico, kube-ovn, ...) in "plugins"',
     ],
     [[], 'prevResult: must be an object, is []'],
     ['x', 'prevResult: must be an object, is "x"'],
@@ -72,6 +72,7 @@ describe('the Result', () => {
     expect(
       buildResult(version, prev, {
         gateways: [],
+        before: [],
         removed: BOTH,
         routes: ours({ dst: '10.50.0.0/16' }, { dst: 'fd00:10:50::/48', scope: 'link' }),
       }).routes,
@@ -84,7 +85,7 @@ describe('the Result', () => {
 
   it('keeps the default of a family that keeps its own', () => {
     const prev = { routes: [{ dst: '0.0.0.0/0' }, { dst: '::/0' }] }
-    expect(buildResult('1.0.0', prev, { gateways: [], removed: [6], routes: NONE }).routes).toEqual([
+    expect(buildResult('1.0.0', prev, { gateways: [], before: [], removed: [6], routes: NONE }).routes).toEqual([
       { dst: '0.0.0.0/0' },
     ])
   })
@@ -96,7 +97,7 @@ describe('the Result', () => {
         { dst: '0.0.0.0/0', table: 254 },
       ],
     }
-    expect(buildResult('1.1.0', prev, { gateways: [], removed: BOTH, routes: NONE }).routes).toEqual([
+    expect(buildResult('1.1.0', prev, { gateways: [], before: [], removed: BOTH, routes: NONE }).routes).toEqual([
       { dst: '0.0.0.0/0', table: 100 },
     ])
   })
@@ -106,7 +107,7 @@ describe('the Result', () => {
       buildResult(
         '1.0.0',
         { routes: [{ dst: '10.199.3.153/26' }, { dst: 'fd00:10:199::153/122' }] },
-        { gateways: [], removed: BOTH, routes: NONE },
+        { gateways: [], before: [], removed: BOTH, routes: NONE },
       ).routes,
     ).toEqual([])
   })
@@ -114,12 +115,13 @@ describe('the Result', () => {
   it('has each route once', () => {
     const prev = { routes: [{ dst: '10.50.0.0/16', gw: '10.0.0.9' }] }
     expect(
-      buildResult('1.0.0', prev, { gateways: [], removed: BOTH, routes: ours({ dst: '10.50.0.0/16' }) }).routes,
+      buildResult('1.0.0', prev, { gateways: [], before: [], removed: BOTH, routes: ours({ dst: '10.50.0.0/16' }) })
+        .routes,
     ).toEqual([{ dst: '10.50.0.0/16', gw: '169.254.1.1' }])
   })
 
   it('has no routes where there were none and none came', () => {
-    expect(buildResult('1.0.0', { ips: [] }, { gateways: [], removed: BOTH, routes: NONE })).toEqual({
+    expect(buildResult('1.0.0', { ips: [] }, { gateways: [], before: [], removed: BOTH, routes: NONE })).toEqual({
       cniVersion: '1.0.0',
       ips: [],
     })
@@ -127,18 +129,22 @@ describe('the Result', () => {
 
   it('says at 1.1.0 what was configured of a route, and before 1.1.0 what fits', () => {
     const route = { dst: '10.50.0.0/16', priority: 50, mtu: 1400, advmss: 1360, table: 0 }
-    expect(buildResult('1.1.0', {}, { gateways: [], removed: BOTH, routes: ours(route) }).routes).toEqual([
+    expect(buildResult('1.1.0', {}, { gateways: [], before: [], removed: BOTH, routes: ours(route) }).routes).toEqual([
       { dst: '10.50.0.0/16', gw: '169.254.1.1', mtu: 1400, advmss: 1360, priority: 50, table: 0 },
     ])
-    expect(buildResult('1.0.0', {}, { gateways: [], removed: BOTH, routes: ours(route) }).routes).toEqual([
+    expect(buildResult('1.0.0', {}, { gateways: [], before: [], removed: BOTH, routes: ours(route) }).routes).toEqual([
       { dst: '10.50.0.0/16', gw: '169.254.1.1' },
     ])
   })
 
   it('leaves out a route of another table, which the plugins before us would look for in the main one', () => {
     const route = { dst: '10.50.0.0/16', table: 100 }
-    expect(buildResult('1.1.0', {}, { gateways: [], removed: BOTH, routes: ours(route) }).routes).toBeUndefined()
-    expect(buildResult('1.0.0', {}, { gateways: [], removed: BOTH, routes: ours(route) }).routes).toBeUndefined()
+    expect(
+      buildResult('1.1.0', {}, { gateways: [], before: [], removed: BOTH, routes: ours(route) }).routes,
+    ).toBeUndefined()
+    expect(
+      buildResult('1.0.0', {}, { gateways: [], before: [], removed: BOTH, routes: ours(route) }).routes,
+    ).toBeUndefined()
   })
 
   it('without changes is prevResult in the shape of the version', () => {
@@ -163,7 +169,7 @@ describe('the Result', () => {
       routes: [{ dst: '10.1.0.0/16', c: 3 }],
       dns: { nameservers: ['10.0.0.2'] },
     }
-    expect(buildResult('1.0.0', prev, { gateways: [], removed: BOTH, routes: NONE })).toEqual(prev)
+    expect(buildResult('1.0.0', prev, { gateways: [], before: [], removed: BOTH, routes: NONE })).toEqual(prev)
   })
 })
 
@@ -176,7 +182,7 @@ describe('the shape of each version', () => {
   }
 
   it.each(['0.3.0', '0.3.1', '0.4.0'] as const)('%s: ips have a version, nothing of 1.1.0 is left', (version) => {
-    expect(buildResult(version, prev, { gateways: [], removed: BOTH, routes: NONE })).toEqual({
+    expect(buildResult(version, prev, { gateways: [], before: [], removed: BOTH, routes: NONE })).toEqual({
       cniVersion: version,
       interfaces: [{ name: 'eth0', mac: 'm' }],
       ips: [
@@ -188,7 +194,7 @@ describe('the shape of each version', () => {
   })
 
   it('1.0.0: ips have no version, nothing of 1.1.0 is left', () => {
-    expect(buildResult('1.0.0', prev, { gateways: [], removed: BOTH, routes: NONE })).toEqual({
+    expect(buildResult('1.0.0', prev, { gateways: [], before: [], removed: BOTH, routes: NONE })).toEqual({
       cniVersion: '1.0.0',
       interfaces: [{ name: 'eth0', mac: 'm' }],
       ips: [{ address: '10.0.0.1/32' }, { address: 'fd00::1/128' }],
@@ -197,7 +203,7 @@ describe('the shape of each version', () => {
   })
 
   it('1.1.0: everything stays, ips have no version', () => {
-    expect(buildResult('1.1.0', prev, { gateways: [], removed: BOTH, routes: NONE })).toEqual({
+    expect(buildResult('1.1.0', prev, { gateways: [], before: [], removed: BOTH, routes: NONE })).toEqual({
       ...prev,
       ips: [{ address: '10.0.0.1/32' }, { address: 'fd00::1/128' }],
     })
@@ -209,7 +215,7 @@ describe('the shape of each version', () => {
         buildResult(
           '0.4.0',
           { routes: [{ dst: '10.1.0.0/16', table: 100 }] },
-          { gateways: [], removed: BOTH, routes: NONE },
+          { gateways: [], before: [], removed: BOTH, routes: NONE },
         ),
       ),
     ).toEqual({

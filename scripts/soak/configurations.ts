@@ -55,11 +55,8 @@ export const CONFIGURATIONS: readonly Configuration[] = [
         `default via ${CALICO[6]} dev eth0 proto 144 metric 4026532864`,
       ],
     },
-    // The demoted ones come back, with a mark that says by whom.
-    deleted: {
-      gone: DEFAULTS,
-      come: [`default via ${CALICO[4]} dev eth0 proto 145`, `default via ${CALICO[6]} dev eth0 proto 145 metric 1024`],
-    },
+    // The demoted ones come back.
+    deleted: { gone: NOTHING, come: NOTHING },
   },
   {
     name: 'ovnGateway',

@@ -1,9 +1,10 @@
 import leven from 'leven'
-import { readConfig } from '../config.ts'
-import { CniError } from '../errors.ts'
-import { effectiveConfig } from '../overrides.ts'
-import { isObject, type NetConf, parseRequest } from '../request.ts'
+import { CniError, quote } from '../errors.ts'
+import { readEffective } from '../overrides.ts'
+import { isObject, NEWEST_VERSION, type NetConf, parseRequest } from '../request.ts'
 import { parsePrevResult } from '../result.ts'
+import { isKnown, meantBy } from '../strange-keys.ts'
+import { checkCalico, type Plugin } from './calico.ts'
 import type { Configuration, Entry } from './documents.ts'
 import { type Say, sayProblem } from './finding.ts'
 import { hints } from './hints.ts'
@@ -15,55 +16,86 @@ export const OURS = 'x-calico-route'
 
 /** The types of the plugins that a configuration calls, in their order. */
 export function typesOf({ placed }: Configuration): string[] {
-  return pluginsOf(placed).map(({ plugin }) => String(plugin.type))
+  return pluginsOf(placed).map(({ plugin }) => typeText(plugin.type))
 }
 
-export function networkOf({ placed, attachmentDefinition }: Configuration): string {
-  const { name } = isObject(placed.value) ? placed.value : {}
-  return attachmentDefinition ?? (typeof name === 'string' ? name : 'without name')
+function typeText(type: unknown): string {
+  return typeof type === 'string' ? type : quote(type)
+}
+
+export function networkOf(configuration: Configuration): string {
+  const { name } = headOf(configuration)
+  return configuration.attachmentDefinition ?? (typeof name === 'string' ? name : 'without name')
 }
 
 /** Every place that names this plugin. */
-export function entriesOf({ placed }: Configuration): Entry[] {
-  const { name, cniVersion } = isObject(placed.value) ? placed.value : {}
-  return pluginsOf(placed).flatMap(({ plugin, path }) =>
-    plugin.type === OURS ? { path, conf: { ...plugin, name, cniVersion } } : [],
+export function entriesOf(configuration: Configuration): Entry[] {
+  const head = headOf(configuration)
+  return pluginsOf(configuration.placed).flatMap(({ plugin, path }) =>
+    plugin.type === OURS ? { path, conf: { ...plugin, ...head } } : [],
   )
 }
 
-function pluginsOf({ value }: Placed): { plugin: Record<string, unknown>; path: Path }[] {
+/**
+ * What a runtime hands to every plugin of a configuration: Multus fills in the name that is missing, libcni takes the newest
+ * version it knows of those listed.
+ * @see https://github.com/k8snetworkplumbingwg/network-attachment-definition-client pkg/utils/cniconfig.go GetCNIConfigFromSpec
+ * @see https://github.com/containernetworking/cni/blob/main/libcni/conf.go NetworkConfFromBytes
+ */
+function headOf({ placed: { value }, definitionName }: Configuration): { name: unknown; cniVersion: unknown } {
+  const { name, cniVersion, cniVersions } = isObject(value) ? value : {}
+  const listed = Array.isArray(cniVersions) ? cniVersions.filter(isKnownVersion) : []
+  return {
+    name: name === undefined || name === '' ? definitionName : name,
+    cniVersion: [cniVersion, ...listed].filter(isKnownVersion).sort(byNumber).at(-1) ?? cniVersion,
+  }
+}
+
+const byNumber = (a: string, b: string) => a.localeCompare(b, 'en', { numeric: true })
+
+function isKnownVersion(version: unknown): version is string {
+  return typeof version === 'string' && /^\d+\.\d+\.\d+$/.test(version) && byNumber(version, NEWEST_VERSION) <= 0
+}
+
+export function pluginsOf({ value }: Placed): Plugin[] {
   if (!isObject(value)) return []
   if (!Array.isArray(value.plugins)) return 'plugins' in value ? [] : [{ plugin: value, path: [] }]
   return value.plugins.flatMap((plugin, index) => (isObject(plugin) ? { plugin, path: ['plugins', index] } : []))
 }
 
-/** Says whatever is wrong with a configuration, as a runtime, the plugins before us and the plugin itself would. */
-export function checkConfiguration(configuration: Configuration, say: Say): void {
+/**
+ * Says whatever is wrong with a configuration, as a runtime, the plugins before us and the plugin itself would.
+ * @param bridged a virtual machine is known to have it
+ */
+export function checkConfiguration(configuration: Configuration, say: Say, bridged = false): void {
   const { placed } = configuration
   if (!isObject(placed.value)) {
     say('error', [], 'must be an object with "cniVersion", "name" and "plugins"')
     return
   }
   const list = placed.value
-  checkHead(list, placed, say)
+  checkHead(configuration, list, say)
   if ('plugins' in list) checkList(list, say)
   else checkAlone(configuration, list, say)
+  checkCalico(list, pluginsOf(placed), say)
   const entries = entriesOf(configuration)
   for (const entry of entries) checkEntry(entry, placed, say)
-  if (entries.length > 0) hints(typesOf(configuration), entries, say)
+  if (entries.length > 0) hints(typesOf(configuration), entries, say, bridged)
 }
 
 /** By the plugin's own words: what a runtime hands over has these keys from the list. */
-function checkHead(list: NetConf, placed: Placed, say: Say): void {
-  for (const document of [
-    { name: list.name, cniVersion: '1.0.0' },
-    { name: 'any', cniVersion: list.cniVersion },
-  ]) {
-    telling(say, placed, [], () => parseRequest({ CNI_COMMAND: 'ADD' }, document))
-  }
-  const types = pluginsOf(placed).map(({ plugin }) => plugin.type)
-  if (list.cniVersion === '1.1.0' && types.includes('calico')) {
-    say('error', ['cniVersion'], 'Calico refuses versions above 1.0.0; write "1.0.0"')
+function checkHead(configuration: Configuration, list: NetConf, say: Say): void {
+  const { placed } = configuration
+  const { name, cniVersion } = headOf(configuration)
+  const types = typesOf(configuration)
+  // Where we are not, others read them: many take a version that is missing for the first one.
+  const ours = types.includes(OURS)
+  const tell = (document: object) => telling(say, placed, [], () => parseRequest({ CNI_COMMAND: 'ADD' }, document))
+  if (ours || !configuration.base) tell({ name, cniVersion: '1.0.0' })
+  if (ours || (cniVersion !== undefined && typeof cniVersion !== 'string')) tell({ name: 'any', cniVersion })
+  if (cniVersion === '1.1.0' && types.includes('calico')) {
+    const key = list.cniVersion === cniVersion ? 'cniVersion' : 'cniVersions'
+    say('error', [key], 'Calico refuses versions above 1.0.0; write "1.0.0"')
   }
   if (list.disableCheck === true) {
     say('note', ['disableCheck'], 'no runtime will CHECK the routes; "x-calico-route verify" still does', 'key')
@@ -77,7 +109,7 @@ function checkList(list: NetConf, say: Say): void {
     return
   }
   for (const key of Object.keys(list)) {
-    if (KEY_NAMES.includes(key)) {
+    if (KEY_NAMES.includes(key) || (!isKnown(key) && meantBy(key) !== undefined)) {
       say('warning', [key], `ignored here; it belongs into the entry of "plugins" that is ${OURS}`, 'key')
     }
   }
@@ -92,7 +124,7 @@ function checkList(list: NetConf, say: Say): void {
     else if (type !== OURS && leven(type.toLowerCase(), OURS) <= 3) {
       say('error', [...path, 'type'], `no plugin is known by the name of ${type}; did you mean "${OURS}"?`)
     }
-    types.push(String(type))
+    types.push(typeText(type))
   }
   const [first, ...others] = types.flatMap((type, index) => (type === OURS ? index : []))
   if (first !== undefined && types.slice(0, first).every((type) => CHAINED.includes(type))) {
@@ -131,24 +163,25 @@ const MOVERS: Readonly<Record<string, string>> = {
   'route-override': 'changes the routes of the NIC',
 }
 
-function checkAlone({ attachmentDefinition }: Configuration, conf: NetConf, say: Say): void {
-  if (conf.type !== OURS) {
-    if (typeof conf.type === 'string' && leven(conf.type.toLowerCase(), OURS) <= 3) {
-      say('error', ['type'], `no plugin is known by the name of ${conf.type}; did you mean "${OURS}"?`)
+function checkAlone({ attachmentDefinition, base }: Configuration, conf: NetConf, say: Say): void {
+  const { type } = conf
+  if (type === undefined || type === '') say('error', [], 'type: missing; it names the executable of the plugin')
+  if (type !== OURS) {
+    if (typeof type === 'string' && leven(type.toLowerCase(), OURS) <= 3) {
+      say('error', ['type'], `no plugin is known by the name of ${type}; did you mean "${OURS}"?`)
     }
     return
   }
   const list = 'write a list, "plugins", and put it there after the plugin that makes the NIC (calico, kube-ovn, ...)'
-  if (attachmentDefinition !== undefined) say('error', [], `${OURS} stands alone and has no NIC to work on; ${list}`)
+  if (attachmentDefinition !== undefined || base)
+    say('error', [], `${OURS} stands alone and has no NIC to work on; ${list}`)
   else if (conf.prevResult === undefined) say('note', [], `${OURS} stands alone; for a runtime ${list}`)
 }
 
 function checkEntry({ path, conf }: Entry, placed: Placed, say: Say): void {
   const own = { value: conf, at: placed.at }
-  const read = readConfig(conf)
+  const read = readEffective(conf)
   if ('problems' in read) for (const problem of read.problems) sayProblem(say, problem, own, path)
-  // Only where the configuration itself is right: they are read on top of it.
-  else if (isObject(conf.args)) telling(say, own, path, () => effectiveConfig(conf))
   if (conf.prevResult !== undefined) telling(say, own, path, () => parsePrevResult(conf.prevResult))
 }
 

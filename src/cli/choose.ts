@@ -1,10 +1,10 @@
 import { CniError } from '../errors.ts'
-import { entriesOf, networkOf, OURS } from './chain.ts'
-
+import { entriesOf, networkOf, OURS, typesOf } from './chain.ts'
 import { type Terminal, Trouble } from './command.ts'
 import type { Entry } from './documents.ts'
 import { nameOf, readContents } from './files.ts'
 import { OUTPUT } from './output.ts'
+import { isBridged } from './virtual-machines.ts'
 
 /** The options of plan and verify that name a pod and its network, for parseArgs. */
 export const POD = {
@@ -14,20 +14,32 @@ export const POD = {
   output: OUTPUT,
 } as const
 
+/** A place, and what is known of it besides. */
+export interface Chosen extends Entry {
+  /** The type of the first plugin of its chain. */
+  readonly maker: string | undefined
+  /** A virtual machine in the same file is known to have the network. */
+  readonly bridged: boolean
+}
+
 /**
  * The one place in a file that names this plugin.
  * @param network which network it is of, where there are several
  * @throws Trouble if there is none or more than one
  */
-export function chooseEntry(file: string, network: string | undefined, terminal: Terminal): Entry {
-  const { configurations, findings } = readContents(file, terminal)
+export function chooseEntry(file: string, network: string | undefined, terminal: Terminal): Chosen {
+  const { configurations, findings, bridged } = readContents(file, terminal)
   const broken = findings.find(({ severity }) => severity === 'error')
   if (broken) {
     const { position, message } = broken
     throw new Trouble(`${nameOf(file)}${position ? `:${position.line}:${position.column}` : ''}: ${message}`)
   }
   const all = configurations.flatMap((one) =>
-    entriesOf(one).map((entry) => ({ entry, network: networkOf(one), own: String(entry.conf.name) })),
+    entriesOf(one).map((entry) => ({
+      entry: { ...entry, maker: typesOf(one)[0], bridged: isBridged(one.attachmentDefinition, bridged) },
+      network: networkOf(one),
+      own: entry.conf.name,
+    })),
   )
   const wanted = all.filter((one) => network === undefined || one.network === network || one.own === network)
   const [only, ...others] = wanted

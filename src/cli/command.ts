@@ -1,3 +1,5 @@
+import { printable } from './paint.ts'
+
 /** What a command is given of the terminal it was typed in; a pipe is a terminal without colours. */
 export interface Terminal {
   /** Writes to stdout. */
@@ -31,5 +33,18 @@ export interface Command {
   readonly run: (words: readonly string[], terminal: Terminal) => Promise<number> | number
 }
 
-/** Why a command could not do its work: one line that says what is wrong and what to do. */
-export class Trouble extends Error {}
+/**
+ * Why a command could not do its work: one line that says what is wrong and what to do, and perhaps one that names its help.
+ * Names of files stand in it as they are on the disk; what a terminal would obey does not.
+ */
+export class Trouble extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(
+      message
+        .split(/\n(?=See x-calico-route )/)
+        .map(printable)
+        .join('\n'),
+      options,
+    )
+  }
+}

@@ -8,14 +8,18 @@ export interface DhcpPreview {
   readonly warnings: readonly string[]
 }
 
-/** @returns undefined for a NIC without IPv4 address, to which KubeVirt offers nothing */
-export function dhcpPreview(snapshot: Snapshot, ifname: string): DhcpPreview | undefined {
+/**
+ * @param inPlay whether there is a VM; else nobody needs to be warned of what one would have
+ * @returns undefined for a NIC without IPv4 address, to which KubeVirt offers nothing
+ */
+export function dhcpPreview(snapshot: Snapshot, ifname: string, inPlay: boolean): DhcpPreview | undefined {
   const address = addressOf(snapshot, ifname)
   if (address === undefined) return undefined
   const ipv4 = snapshot.routes.filter(({ family }) => family === 4)
   const offer = dhcpOffer(inDumpOrder(ipv4), ifname, address)
+  if (!inPlay) return { ...(offer ? { offer } : {}), warnings: [] }
   const late = offer ? unreachableInOrder(offer, address) : []
-  const warnings = kubevirtProblems(snapshot, ifname).map((problem) => problem.replace(/^kubevirt: /, ''))
+  const warnings = kubevirtProblems(snapshot, ifname).map(({ says }) => says)
   if (late.length > 0) {
     warnings.push(
       `clients that apply the routes in this order refuse ${late.join(', ')}, whose gateway comes later; write "scope": "link"`,

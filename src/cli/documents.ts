@@ -1,13 +1,21 @@
 import { isObject, type NetConf } from '../request.ts'
+import { delegatesIn } from './delegates.ts'
 import { type Finding, type Say, sayer } from './finding.ts'
-import { JsonProblem, type Path, parseJson } from './json.ts'
-import { below, type Placed, type Position, pathText, placedJson, positionsIn } from './position.ts'
+import { type JsonDocument, JsonProblem, type Path, parseJson, pathKey, stringAt } from './json.ts'
+import { below, type Placed, type Position, pathText, placedJson, positionsIn, valueAt } from './position.ts'
+import { placesIn } from './scalar.ts'
+import { templateIn, withoutTemplate } from './template.ts'
+import { type BridgedNetwork, bridgedNetworks } from './virtual-machines.ts'
 import { parseYaml } from './yaml.ts'
 
 /** A network configuration in a file: a plugin list, or a plugin's alone. */
 export interface Configuration {
   /** `kube-system/calico-underlay` of a NetworkAttachmentDefinition. */
   readonly attachmentDefinition?: string
+  /** Of a NetworkAttachmentDefinition, whose name Multus gives to a network without one. */
+  readonly definitionName?: string
+  /** Where it stands in the configuration of Multus that it is a delegate of: `delegates[0]`. */
+  readonly base?: Path
   readonly placed: Placed
 }
 
@@ -20,14 +28,28 @@ export interface Entry {
 /** What a file holds. */
 export interface Contents {
   readonly configurations: readonly Configuration[]
-  /** Documents of other kinds, which nobody looked at: `VirtualMachine`. */
+  /** Kinds of other documents, which are no configuration: `VirtualMachine`. */
   readonly passedOver: readonly string[]
+  /** Those documents: pods among them tell which networks they have. */
+  readonly others: readonly Placed[]
   /** There are only documents of other kinds. */
   readonly foreign: boolean
+  /** Networks of the virtual machines in it. */
+  readonly bridged: readonly BridgedNetwork[]
+  /** Where it is a template, if it is one. */
+  readonly template?: Position
   readonly findings: readonly Finding[]
 }
 
-type Collected = { configurations: Configuration[]; passedOver: string[]; findings: Finding[] }
+type Collected = {
+  configurations: Configuration[]
+  passedOver: string[]
+  others: Placed[]
+  bridged: BridgedNetwork[]
+  /** There is one of the API server's documents among them. */
+  manifest: boolean
+  findings: Finding[]
+}
 /** Reads the string at a path as a text with positions of its own. */
 type Within = (path: Path) => (offset: number) => Position
 
@@ -39,24 +61,43 @@ const NAD = 'NetworkAttachmentDefinition'
  * @param yaml the file is YAML by its name, even if it begins like JSON
  */
 export function contentsOf(bytes: Uint8Array, yaml: boolean): Contents {
-  const contents: Collected = { configurations: [], passedOver: [], findings: [] }
+  const contents: Collected = {
+    configurations: [],
+    passedOver: [],
+    others: [],
+    bridged: [],
+    manifest: false,
+    findings: [],
+  }
   const refuse = (message: string, position?: Position) =>
     void contents.findings.push({ severity: 'error', path: '', message, ...(position ? { position } : {}) })
-  const text = decode(bytes)
+  const decoded = decode(bytes)
+  const marked = decoded?.startsWith(BYTE_ORDER_MARK) === true
+  const text = marked ? decoded.slice(1) : decoded
   if (text === undefined)
     refuse('not a text in UTF-8; give a configuration in JSON, or a NetworkAttachmentDefinition in YAML')
   else if (text.trim() === '') refuse(EMPTY)
-  else if (text.startsWith('\uFEFF'))
-    refuse('starts with a byte order mark, which runtimes do not take; remove it', { line: 1, column: 1 })
-  else if (/^\s*[{[]/.test(text) && !(yaml && !isJson(text))) readJson(text, contents)
+  else if (isBracketed(text) && !(yaml && !isJson(text))) readJson(text, contents)
   else readYaml(text, contents)
-  const { configurations, passedOver, findings } = contents
-  const nothing = configurations.length === 0 && findings.length === 0
+  // As JSON it is for a runtime, unless it has a kind: then it is for the API server, which takes the mark.
+  if (marked && isBracketed(text ?? '') && !contents.manifest)
+    refuse('starts with a byte order mark, which runtimes do not take; remove it', { line: 1, column: 1 })
+  const { configurations, passedOver } = contents
+  const nothing = configurations.length === 0 && contents.findings.length === 0
   const kinds = [...new Set(passedOver)].join(', ')
   if (nothing)
     refuse(kinds ? `no network configuration, only ${kinds}; give a configuration, a plugin list or a ${NAD}` : EMPTY)
-  return { ...contents, foreign: nothing && kinds !== '' }
+  const template = text === undefined ? undefined : templateIn(text)
+  return {
+    ...contents,
+    ...(template ? { template } : {}),
+    findings: withoutTemplate(contents.findings, template),
+    foreign: nothing && kinds !== '',
+  }
 }
+
+const BYTE_ORDER_MARK = '\uFEFF'
+const isBracketed = (text: string) => /^\s*[{[]/.test(text)
 
 function decode(bytes: Uint8Array): string | undefined {
   try {
@@ -78,18 +119,26 @@ function isJson(text: string): boolean {
 }
 
 function readJson(text: string, contents: Collected): void {
-  const placed = readPlaced(text, positionsIn(text), contents, 'not JSON: ')
-  if (!placed) return
-  // Strings of JSON have their line ends escaped: all that can be told is where the string begins.
-  readDocument(placed, (path) => () => placed.at(path), contents)
+  const positionOf = positionsIn(text)
+  const read = readPlaced(text, positionOf, contents, 'not JSON: ')
+  if (!read) return
+  const within: Within = (path) => {
+    const { offset, source } = stringAt(text, read.places.get(pathKey(path))?.value ?? 0)
+    const place = placesIn(source, 'double', String(valueAt(read.placed.value, path)))
+    return place ? (inner) => positionOf(offset + place(inner)) : () => read.placed.at(path)
+  }
+  readDocument(read.placed, within, contents)
 }
 
 function readYaml(text: string, contents: Collected): void {
-  for (const document of parseYaml(text)) {
-    for (const { position, message } of document.errors) {
-      contents.findings.push({ severity: 'error', position, path: '', message: `not YAML: ${message}` })
+  for (const { errors, repeated, within, ...document } of parseYaml(text)) {
+    for (const position of repeated) {
+      contents.findings.push({ severity: 'warning', position, path: '', message: `a key ${TWICE}` })
     }
-    if (document.errors.length === 0) readDocument(document, document.within, contents, 'yaml')
+    for (const { position, message } of errors) {
+      contents.findings.push({ severity: 'error', position, path: '', message: `not YAML: ${message}`, syntax: true })
+    }
+    if (errors.length === 0) readDocument(document, within, contents, 'yaml')
   }
 }
 
@@ -101,6 +150,7 @@ function readDocument(placed: Placed, within: Within, contents: Collected, langu
     return
   }
   const { kind, items } = value
+  if (typeof kind === 'string') contents.manifest = true
   if (typeof kind === 'string' && /List$/.test(kind) && Array.isArray(items)) {
     for (const index of items.keys()) {
       readDocument(below(placed, ['items', index]), (path) => within(['items', index, ...path]), contents, language)
@@ -109,20 +159,24 @@ function readDocument(placed: Placed, within: Within, contents: Collected, langu
     readAttachmentDefinition(placed, within, say, contents)
   } else if (kind === undefined && ('plugins' in value || 'type' in value)) {
     if (language === 'yaml') say('error', [], 'a network configuration must be JSON; no runtime reads it as YAML')
-    else contents.configurations.push({ placed })
+    else contents.configurations.push({ placed }, ...delegatesIn(placed))
   } else {
+    contents.bridged.push(...bridgedNetworks(value))
     contents.passedOver.push(typeof kind === 'string' ? kind : 'a document without "kind"')
+    contents.others.push(placed)
   }
 }
 
 function readAttachmentDefinition(placed: Placed, within: Within, say: Say, contents: Collected): void {
   const { apiVersion, metadata, spec } = placed.value as Record<string, unknown>
   const { name, namespace } = isObject(metadata) ? metadata : {}
+  const isNamed = typeof name === 'string' && name !== ''
   if (apiVersion !== 'k8s.cni.cncf.io/v1') say('error', ['apiVersion'], 'must be k8s.cni.cncf.io/v1')
-  if (typeof name !== 'string' || name === '') say('error', ['metadata'], 'name: missing; pods name the network by it')
+  if (!isNamed) say('error', ['metadata'], 'name: missing; pods name the network by it')
   const config = isObject(spec) ? spec.config : undefined
-  if (config === undefined || config === '') {
-    say('note', ['spec'], `config: missing; Multus then looks for a file of the network "${name}" on the node`)
+  if (config === undefined || config === null || config === '') {
+    const network = isNamed ? `the network "${name}"` : 'that network'
+    say('note', ['spec'], `config: missing; Multus then looks for a file of ${network} on the node`)
     return
   }
   if (typeof config !== 'string') {
@@ -131,30 +185,31 @@ function readAttachmentDefinition(placed: Placed, within: Within, say: Say, cont
   }
   const inner = readPlaced(config, within(['spec', 'config']), contents, 'spec.config: not JSON: ')
   if (!inner) return
-  contents.configurations.push({ attachmentDefinition: [namespace, name].filter(Boolean).join('/'), placed: inner })
+  const definition = {
+    attachmentDefinition: [namespace, name].filter((part) => typeof part === 'string' && part !== '').join('/'),
+    ...(isNamed ? { definitionName: name } : {}),
+  }
+  contents.configurations.push({ ...definition, placed: inner.placed }, ...delegatesIn(inner.placed))
 }
+
+const TWICE = 'stands in this object twice; the last one counts'
 
 function readPlaced(
   text: string,
   positionOf: (offset: number) => Position,
   { findings }: Collected,
   prefix: string,
-): Placed | undefined {
+): (Pick<JsonDocument, 'places'> & { readonly placed: Placed }) | undefined {
   try {
     const document = parseJson(text)
     for (const { path, offset } of document.repeated) {
-      const message = 'stands in this object twice; the last one counts'
-      findings.push({ severity: 'warning', position: positionOf(offset), path: pathText(path), message })
+      findings.push({ severity: 'warning', position: positionOf(offset), path: pathText(path), message: TWICE })
     }
-    return placedJson(document, positionOf)
+    return { places: document.places, placed: placedJson(document, positionOf) }
   } catch (error) {
     if (!(error instanceof JsonProblem)) throw error
-    findings.push({
-      severity: 'error',
-      position: positionOf(error.offset),
-      path: '',
-      message: `${prefix}${error.message}`,
-    })
+    const position = positionOf(error.offset)
+    findings.push({ severity: 'error', position, path: '', message: `${prefix}${error.message}`, syntax: true })
     return undefined
   }
 }

@@ -39,6 +39,22 @@ export function readContents(file: string, terminal: Pick<Terminal, 'input'>): C
   )
 }
 
+/** The text of a file. @throws Trouble if it cannot be read */
+export function readText(file: string, terminal: Pick<Terminal, 'input'>): string {
+  return file === STDIN ? terminal.input() : reading(file, () => readFileSync(file, 'utf8'))
+}
+
+/**
+ * @param asked what the files are called in the words of the command, and what they are
+ * @throws Trouble if two of them are stdin, which can be read once
+ */
+export function onceFromStdin(asked: readonly (readonly [what: string, file: string | undefined])[]): void {
+  const [first, second] = asked.filter(([, file]) => file === STDIN).map(([what]) => what)
+  if (first === undefined || second === undefined) return
+  const both = first === second ? `${first} is "-" twice` : `${first} and ${second} are both "-"`
+  throw new Trouble(`${both}: stdin can be read once; give a file for one of them`)
+}
+
 /** How a file is called in what is printed. */
 export const nameOf = (file: string): string => (file === STDIN ? 'stdin' : file)
 

@@ -12,15 +12,17 @@ export interface Finding {
   /** Key path inside the network configuration; empty for the document itself. */
   readonly path: string
   readonly message: string
+  /** It says why the file cannot be read, there and behind. */
+  readonly syntax?: true
 }
 
 /** Says something of one part of a file. */
 export type Say = (severity: Severity, path: Path, message: string, what?: 'value' | 'key') => void
 
-/** Collects what is said of `placed` in `findings`. */
-export function sayer(placed: Placed, findings: Finding[]): Say {
+/** Collects what is said of `placed` in `findings`. @param base where it stands in what people know it by */
+export function sayer(placed: Placed, findings: Finding[], base: Path = []): Say {
   return (severity, path, message, what) =>
-    void findings.push({ severity, position: placed.at(path, what), path: pathText(path), message })
+    void findings.push({ severity, position: placed.at(path, what), path: pathText([...base, ...path]), message })
 }
 
 /** A message of the plugin, which starts with the key path: `routes[0].gw: …`. `base` is where its configuration stands. */
@@ -34,7 +36,7 @@ export function sayProblem(say: Say, problem: string, { value }: Placed, base: P
     'error',
     [...base, ...path],
     rest === '' ? message : `${rest}: ${message}`,
-    /^unknown key/.test(message) ? 'key' : 'value',
+    /^(?:unknown key|a key of)/.test(message) ? 'key' : 'value',
   )
 }
 

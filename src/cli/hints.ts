@@ -1,49 +1,52 @@
-import leven from 'leven'
+import { parsePrefix } from '../address.ts'
 import { readConfig } from '../config.ts'
 import { isExplicit } from '../next-hop.ts'
 import { isObject, type NetConf } from '../request.ts'
-import { MAIN_TABLE } from '../route.ts'
+import { MAIN_TABLE, Scope } from '../route.ts'
+import { SCOPES } from '../schema.ts'
+import { isKnown, strangeKeys } from '../strange-keys.ts'
 import type { Entry } from './documents.ts'
 import type { Say } from './finding.ts'
 import type { Path } from './json.ts'
-import { KEY_NAMES } from './keys.ts'
 
-/** What is right by every rule, and may still not be what its writer meant. */
-export function hints(types: readonly string[], entries: readonly Entry[], say: Say): void {
+/**
+ * What is right by every rule, and may still not be what its writer meant.
+ * @param bridged a virtual machine is known to have this network
+ */
+export function hints(types: readonly string[], entries: readonly Entry[], say: Say, bridged: boolean): void {
   for (const { path, conf } of entries) {
     const on: Say = (severity, inner, message, what) => say(severity, [...path, ...inner], message, what)
     unknownKeys(conf, on)
     capabilities(conf, on)
-    overrides(conf, on)
-    if (conf.kubevirt === true) kubevirt(conf, types.includes('calico'), on)
+    overrides(conf, on, bridged)
+    scopes(conf, on)
+    if (conf.kubevirt === true || bridged) kubevirt(conf, types.includes('calico'), on)
   }
 }
 
-/** What libcni, runtimes and the specification put into any plugin's configuration. */
-const COMMON = [
-  'cniVersion',
-  'name',
-  'type',
-  'args',
-  'capabilities',
-  'runtimeConfig',
-  'prevResult',
-  'ipam',
-  'dns',
-  'ipMasq',
-]
-
-/** The plugin ignores what it does not know at the top, since runtimes put keys of theirs there. */
+/** The plugin ignores what it does not know at the top, since runtimes put keys of theirs there. What resembles ours it refuses. */
 function unknownKeys(conf: NetConf, say: Say): void {
   for (const key of Object.keys(conf)) {
-    if (KEY_NAMES.includes(key) || COMMON.includes(key) || key.startsWith('cni.dev/')) continue
-    const [nearest = ''] = KEY_NAMES.toSorted((a, b) => distance(key, a) - distance(key, b))
-    if (distance(key, nearest) <= 2) say('warning', [key], `unknown key, ignored; did you mean "${nearest}"?`, 'key')
-    else say('note', [key], 'unknown key, ignored', 'key')
+    if (!isKnown(key) && strangeKeys({ [key]: true }).length === 0) say('note', [key], 'unknown key, ignored', 'key')
   }
 }
 
-const distance = (a: string, b: string) => leven(a.toLowerCase(), b.toLowerCase())
+/** The kernel keeps none for IPv6. `link` still says that there is no next hop. */
+function scopes({ routes }: NetConf, say: Say): void {
+  if (!Array.isArray(routes)) return
+  for (const [index, route] of routes.entries()) {
+    const { dst, scope } = isObject(route) ? route : {}
+    if (typeof dst !== 'string' || parsePrefix(dst)?.family !== 6 || scope === undefined || scope === null) continue
+    const number = typeof scope === 'string' ? SCOPES[scope] : scope
+    if (number === Scope.link || number === Scope.global) continue
+    const path: Path = ['routes', index, 'scope']
+    say(
+      'warning',
+      path,
+      'IPv6 routes have no scope, so that this is ignored; leave it out, or write "link" for a route without next hop',
+    )
+  }
+}
 
 function capabilities({ capabilities: written }: NetConf, say: Say): void {
   if (!isObject(written)) return
@@ -52,7 +55,7 @@ function capabilities({ capabilities: written }: NetConf, say: Say): void {
   say('warning', ['capabilities'], `ignored; x-calico-route has no capability ${names}; it belongs to ${owner}`, 'key')
 }
 
-function overrides({ overrides: written, kubevirt: vm }: NetConf, say: Say): void {
+function overrides({ overrides: written, kubevirt: vm }: NetConf, say: Say, bridged: boolean): void {
   const { allow, within } = isObject(written) ? written : {}
   if (!Array.isArray(allow) || allow.length === 0) return
   const places = allow.filter((key) => key === 'routes' || key === 'ovnGateway')
@@ -63,7 +66,8 @@ function overrides({ overrides: written, kubevirt: vm }: NetConf, say: Say): voi
       `within: missing; without prefixes there, ${places.join(' and ')} of a pod are always refused`,
     )
   }
-  if (vm === true) say('note', ['overrides'], 'KubeVirt hands no cni-args on: for a VM this changes nothing', 'key')
+  if (vm === true || bridged)
+    say('note', ['overrides'], 'KubeVirt hands no cni-args on: for a VM this changes nothing', 'key')
 }
 
 /** What the bridge binding makes of a VM's routes, as far as it can be told without the pod. */

@@ -38,6 +38,13 @@ const WORD = /true|false|null/y
 const SPACE = /[ \t\n\r]*/y
 const LITERAL = /[\w.+-]+/y
 
+/** What is between the quotes of the string at an offset, and where that begins; nothing, if there is none. */
+export function stringAt(text: string, offset: number): { readonly offset: number; readonly source: string } {
+  STRING.lastIndex = offset
+  const [found = '""'] = STRING.exec(text) ?? []
+  return { offset: offset + 1, source: found.slice(1, -1) }
+}
+
 /**
  * @throws JsonProblem where JSON.parse would throw, too, but with the offset and what to do
  */

@@ -5,11 +5,13 @@ import { readStdin, writeAll } from '../stdio.ts'
 import { type Command, Exit, type Terminal, Trouble } from './command.ts'
 import { help, version } from './help.ts'
 import { install } from './install.ts'
+import { obeyingNobody } from './paint.ts'
 import { plan } from './plan.ts'
 import { schema } from './schema.ts'
 import { uninstall } from './uninstall.ts'
 import { validate } from './validate.ts'
 import { verify } from './verify.ts'
+import { wordsProblem } from './words.ts'
 
 export const COMMANDS: Readonly<Record<string, Command>> = { validate, plan, verify, schema, install, uninstall }
 
@@ -19,13 +21,15 @@ export const COMMANDS: Readonly<Record<string, Command>> = { validate, plan, ver
  */
 export async function run(words: readonly string[], terminal: Terminal = ownTerminal()): Promise<number> {
   const [name = '', ...rest] = words
+  const safe = obeyingNobody(terminal)
   try {
-    return await answer(name, rest, terminal)
+    return await answer(name, rest, safe)
   } catch (error) {
     // Nobody reads on, as in `x-calico-route schema | head`: what is left is not wanted.
     if ((error as NodeJS.ErrnoException).code === 'EPIPE') return Exit.trouble
-    const called = Object.hasOwn(COMMANDS, name) ? `x-calico-route ${name}` : 'x-calico-route'
-    terminal.err(`${called}: ${complaint(error, called)}\n`)
+    const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
+    const called = command ? `x-calico-route ${name}` : 'x-calico-route'
+    safe.err(`${called}: ${complaint(error, called, command?.help ?? '')}\n`)
     return Exit.trouble
   }
 }
@@ -57,12 +61,11 @@ function answer(name: string, rest: readonly string[], terminal: Terminal): Prom
   throw new Trouble(`unknown command ${JSON.stringify(name)}${hint}\nSee x-calico-route --help.`)
 }
 
-function complaint(error: unknown, called: string): string {
+function complaint(error: unknown, called: string, help: string): string {
   if (error instanceof CniError) return error.details ? `${error.message}; ${error.details}` : error.message
   if (error instanceof Trouble) return error.message
-  // What node:util's parseArgs throws is meant to be read by who typed the words.
-  const { code } = error as NodeJS.ErrnoException
-  if (code?.startsWith('ERR_PARSE_ARGS')) return `${messageOf(error)}\nSee ${called} --help.`
+  const words = wordsProblem(error, help)
+  if (words !== undefined) return `${words}\nSee ${called} --help.`
   return `internal error, please report it: ${messageOf(error)}`
 }
 

@@ -7,3 +7,9 @@ export function outputOf(word: string): 'json' | 'text' {
   if (word === 'json' || word === 'text') return word
   throw new Trouble(`-o: must be json or text, is ${JSON.stringify(word)}`)
 }
+
+/** A value as one JSON document, of which a terminal obeys nothing: JSON escapes less than terminals know. */
+export function jsonText(value: unknown): string {
+  const escaped = (char: string) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`
+  return `${JSON.stringify(value, null, 2).replace(/[\x7f-\x9f\u2028\u2029]/g, escaped)}\n`
+}

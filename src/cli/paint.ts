@@ -1,4 +1,5 @@
 import { styleText } from 'node:util'
+import type { Terminal } from './command.ts'
 
 type Color = 'bold' | 'cyan' | 'dim' | 'green' | 'red' | 'yellow'
 export type Paint = (color: Color, text: string) => string
@@ -17,4 +18,24 @@ export function count(number: number, noun: string): string {
 export function printable(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these it is about
   return text.replace(/[\x00-\x1f\x7f-\x9f\u2028\u2029]/g, '?')
+}
+
+/**
+ * A terminal that is told nothing it would obey but what we have it do: colours, and writing over a line of progress. What
+ * commands print of files they make printable themselves; this is for what they forget.
+ */
+export function obeyingNobody<T extends Pick<Terminal, 'out' | 'err' | 'colors' | 'progress'>>(terminal: T): T {
+  const { colors, progress } = terminal
+  return {
+    ...terminal,
+    out: (text: string) => terminal.out(harmless(text, (sequence) => colors && sequence.endsWith('m'))),
+    err: (text: string) => terminal.err(harmless(text, (sequence) => progress && sequence === '\r\x1b[K')),
+  }
+}
+
+function harmless(text: string, isOurs: (sequence: string) => boolean): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these it is about
+  return text.replace(/\r?\x1b\[\d*[mK]|[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]/g, (found) =>
+    isOurs(found) ? found : printable(found),
+  )
 }

@@ -46,7 +46,7 @@ export function planText(
 }
 
 function dhcpLines({ offer }: DhcpPreview): string[] {
-  if (!offer) return ['  nothing: there is no IPv4 route left, and the VM would fail']
+  if (!offer) return ['  nothing, since no IPv4 route is left']
   const routes = offer.classlessRoutes.map(({ dst, gw }) => `${dst} ${gw === '0.0.0.0' ? 'on-link' : `via ${gw}`}`)
   return [
     `  router (option 3):             ${offer.router ?? 'none'}`,

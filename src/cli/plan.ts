@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { readRoutes } from '../change.ts'
 import { afterwards } from '../effects.ts'
 import { CniError, Code } from '../errors.ts'
 import { batchLine } from '../iproute2.ts'
+import type { Look } from '../look.ts'
 import { withNetns } from '../netns.ts'
 import { effectiveConfig } from '../overrides.ts'
 import { isObject, type NetConf, parseRequest } from '../request.ts'
@@ -13,12 +13,13 @@ import { decideAdd } from '../verbs/add.ts'
 import { decideDel } from '../verbs/del.ts'
 import { refuseUnwritable } from '../verbs/refusals.ts'
 import { chooseEntry, inWordsOfOptions, POD } from './choose.ts'
-import { type Command, Exit, Trouble } from './command.ts'
+import { type Command, Exit, type Terminal, Trouble } from './command.ts'
 import { dhcpPreview } from './dhcp.ts'
-import { reading } from './files.ts'
-import { outputOf } from './output.ts'
+import { nameOf, onceFromStdin, readText } from './files.ts'
+import { noWaysBack, type PodLook, podLook } from './node.ts'
+import { jsonText, outputOf } from './output.ts'
 import { type Plan, planText, refusalText } from './plan-text.ts'
-import { CACHES, readCaches } from './result-cache.ts'
+import { attachmentOf } from './result-cache.ts'
 import { diffRoutes } from './route-diff.ts'
 import { savedSnapshot } from './saved-routes.ts'
 
@@ -27,7 +28,7 @@ const HELP = `Usage: x-calico-route plan --netns PATH --ifname IF [OPTION…] FI
 
 Shows what ADD would do to a pod's NIC, and does not do it: each route that would come or go and the key it comes from, the
 lines ip(8) would be told, the Result, and what KubeVirt's bridge binding would then hand to a VM by DHCP. FILE holds the
-configuration (see validate --help).
+configuration (see validate --help). On the node it warns, as verify does, if the node has no way back to the NIC.
 
 Options:
   --netns PATH     the pod's network namespace; to enter it takes CAP_SYS_ADMIN
@@ -39,6 +40,9 @@ Options:
   --cni-args JSON  what a pod asks for in its annotation, {"routes": …}, within "overrides"
   -o json          print one JSON document
   -h, --help       this text
+
+"-" for one of the files is stdin. What KubeVirt would make of the routes is warned of where it is in play: "kubevirt" is true,
+or a VirtualMachine in FILE has the network by the bridge binding.
 
 What ADD is told by the plugin before it is "prevResult" in FILE, else what libcni's result cache has of this NIC, else what
 the kernel tells of its addresses.
@@ -74,22 +78,30 @@ export const plan: Command = {
     if (netns !== undefined && routes !== undefined)
       throw new Trouble('--netns and --routes both tell the pod as it is; give one of them')
     if (verb !== 'ADD' && verb !== 'DEL') throw new Trouble(`--verb: must be ADD or DEL, is ${JSON.stringify(verb)}`)
-    const { conf } = chooseEntry(file, values.name, terminal)
+    onceFromStdin([
+      ['FILE', file],
+      ['--routes', routes],
+      ['--links', links],
+    ])
+    if (links !== undefined && routes === undefined)
+      throw new Trouble('--links goes with --routes; with --netns the namespace itself tells its interfaces')
+    const { conf, maker, bridged } = chooseEntry(file, values.name, terminal)
     const asked = values['cni-args'] === undefined ? conf : withCniArgs(conf, values['cni-args'])
     try {
       refuseUnwritable(ifname)
-      const snapshot = netns === undefined ? saved(routes ?? '', links, ifname) : await snapshotOf(netns)
-      const made = verb === 'ADD' ? planAdd(asked, ifname, netns, snapshot) : planDel(asked, ifname, snapshot)
-      terminal.out(json ? `${JSON.stringify(made, null, 2)}\n` : planText(made, terminal.colors))
+      const pod = podLook(ifname, maker)
+      const snapshot =
+        netns === undefined ? saved(routes ?? '', links, ifname, terminal) : await snapshotOf(netns, pod.look)
+      const made =
+        verb === 'ADD'
+          ? await withWarnings(planAdd(asked, ifname, netns, snapshot, bridged), pod)
+          : planDel(asked, ifname, snapshot)
+      terminal.out(json ? jsonText(planJson(made)) : planText(made, terminal.colors))
       return Exit.ok
     } catch (error) {
       if (!(error instanceof CniError) || !REFUSALS.includes(error.code)) throw inWordsOfOptions(error)
       const { code, message: msg, details } = error
-      terminal.out(
-        json
-          ? `${JSON.stringify({ verb, ifname, error: { code, msg, details } }, null, 2)}\n`
-          : refusalText(verb, error),
-      )
+      terminal.out(json ? jsonText({ verb, ifname, error: { code, msg, details } }) : refusalText(verb, error))
       return Exit.problems
     }
   },
@@ -103,7 +115,8 @@ const REFUSALS: readonly Code[] = [
   Code.overrideNotAllowed,
 ]
 
-function planAdd(conf: NetConf, ifname: string, netns: string | undefined, snapshot: Snapshot): Plan {
+/** @param bridged a virtual machine is known to have the network */
+function planAdd(conf: NetConf, ifname: string, netns: string | undefined, snapshot: Snapshot, bridged: boolean): Plan {
   const request = parseRequest({ CNI_COMMAND: 'ADD', CNI_IFNAME: ifname }, conf)
   if (request.verb !== 'ADD') throw new Error(`unreachable: ${request.verb}`)
   const { dryRun, ...config } = effectiveConfig(conf)
@@ -114,7 +127,7 @@ function planAdd(conf: NetConf, ifname: string, netns: string | undefined, snaps
     parsePrevResult(prevResult),
     snapshot,
   )
-  const dhcp = dhcpPreview(afterwards(snapshot, ops), ifname)
+  const dhcp = dhcpPreview(afterwards(snapshot, ops), ifname, config.kubevirt || bridged)
   return {
     ...shownOps('ADD', ifname, ops, snapshot),
     result,
@@ -129,16 +142,28 @@ function planDel(conf: NetConf, ifname: string, snapshot: Snapshot): Plan {
   return { ...shownOps('DEL', ifname, ops, snapshot), warnings: [] }
 }
 
+function planJson({ ops, ...rest }: Plan): object {
+  const { verb, ifname, ...more } = rest
+  return { verb, ifname, ops: ops.map(({ op, route, origin: { path } }) => ({ op, route, why: path })), ...more }
+}
+
 function shownOps(verb: 'ADD' | 'DEL', ifname: string, ops: readonly RouteOp[], snapshot: Snapshot) {
   return { verb, ifname, ops, batch: ops.map(batchLine), diff: diffRoutes(snapshot, ops) }
 }
 
-function snapshotOf(netns: string): Promise<Snapshot> {
-  return withNetns(netns, (open) => readRoutes(open, (snapshot) => snapshot))
+function snapshotOf(netns: string, at: Look): Promise<Snapshot> {
+  return withNetns(netns, (open) => readRoutes(open, (snapshot) => snapshot, at))
 }
 
-function saved(routes: string, links: string | undefined, ifname: string): Snapshot {
-  const read = (file: string) => ({ file, text: reading(file, () => readFileSync(file, 'utf8')) })
+/** ADD changes nothing about the node's way back to the pod: what is not there now will be missing then. */
+async function withWarnings(made: Plan, pod: PodLook): Promise<Plan> {
+  const nic = pod.nic(made.result)
+  const problems = nic ? (await noWaysBack([nic], '/')).get(nic) : undefined
+  return { ...made, warnings: [...made.warnings, ...(problems ?? [])] }
+}
+
+function saved(routes: string, links: string | undefined, ifname: string, terminal: Terminal): Snapshot {
+  const read = (file: string) => ({ file: nameOf(file), text: readText(file, terminal) })
   return savedSnapshot(read(routes), links === undefined ? undefined : read(links), ifname)
 }
 
@@ -155,11 +180,7 @@ function withCniArgs(conf: NetConf, text: string): NetConf {
 
 function prevResultOf(conf: NetConf, ifname: string, netns: string | undefined, { links }: Snapshot) {
   if (conf.prevResult !== undefined) return { prevResult: conf.prevResult, from: 'FILE' }
-  const cached = readCaches(CACHES).attachments.find(
-    (one) =>
-      netns !== undefined && one.netns !== undefined && byRun(one.netns) === byRun(netns) && one.ifname === ifname,
-  )
-  const known = cached?.confs[0]?.prevResult
+  const known = netns === undefined ? undefined : attachmentOf(netns, ifname)?.confs[0]?.prevResult
   if (known !== undefined) return { prevResult: known, from: "libcni's result cache" }
   const addresses = links.find((link) => link.ifname === ifname)?.addresses ?? []
   const ips = addresses
@@ -167,6 +188,3 @@ function prevResultOf(conf: NetConf, ifname: string, netns: string | undefined, 
     .map((address) => ({ address: `${address}/${address.includes(':') ? 128 : 32}` }))
   return { prevResult: { ips }, from: 'the addresses of the NIC' }
 }
-
-/** /var/run is a link to /run on any node. */
-const byRun = (file: string) => file.replace(/^\/var\/run\//, '/run/')

@@ -41,10 +41,14 @@ export function placedJson({ value, places }: JsonDocument, positionOf: (offset:
 
 /** The part of a placed value below `base`. */
 export function below({ value, at }: Placed, base: Path): Placed {
+  return { value: valueAt(value, base), at: (path, what) => at([...base, ...path], what) }
+}
+
+export function valueAt(value: unknown, path: Path): unknown {
   let part = value
-  for (const step of base)
+  for (const step of path)
     part = isObject(part) || Array.isArray(part) ? (part as Record<string | number, unknown>)[step] : undefined
-  return { value: part, at: (path, what) => at([...base, ...path], what) }
+  return part
 }
 
 /**

@@ -4,6 +4,7 @@ import { messageOf } from '../errors.ts'
 import { isObject, type NetConf } from '../request.ts'
 import { OURS } from './chain.ts'
 import { reading, wordsFor } from './files.ts'
+import { onThisSide } from './node-root.ts'
 
 /**
  * What libcni remembers of every ADD for later calls, `NETWORK-CONTAINER-IFNAME` below a directory of the runtime; Multus has its
@@ -19,6 +20,8 @@ export interface Attachment {
   readonly pod?: string
   readonly network: string
   readonly ifname: string
+  /** The type of the first plugin of the chain. */
+  readonly maker?: string
   /** As the node knows it. Absent: libcni before 1.2 does not write it, and no Result tells. */
   readonly netns?: string
   /** What CHECK is called with, for each place of the chain that names this plugin. */
@@ -110,12 +113,14 @@ function attachment(info: CachedInfo, list: NetConf, netns: string | undefined):
     .map((plugin) => ({ ...plugin, name, cniVersion, prevResult: info.result ?? {} }))
   if (confs.length === 0) return []
   const pod = podOf(info.cniArgs)
+  const maker = isObject(plugins[0]) ? plugins[0].type : undefined
   return [
     {
       container: info.containerId,
       ...(pod === undefined ? {} : { pod }),
       network: typeof info.networkName === 'string' ? info.networkName : String(name),
       ifname: info.ifName,
+      ...(typeof maker === 'string' ? { maker } : {}),
       ...(netns === undefined ? {} : { netns }),
       confs,
     },
@@ -127,3 +132,13 @@ function podOf(args: unknown): string | undefined {
   const { K8S_POD_NAMESPACE: namespace, K8S_POD_NAME: name } = Object.fromEntries(pairs) as Record<string, unknown>
   return typeof name === 'string' ? `${typeof namespace === 'string' ? namespace : '?'}/${name}` : undefined
 }
+
+/** The attachment of a NIC, if a cache of the node tells of it. @throws Trouble for a directory that cannot be read */
+export function attachmentOf(netns: string, ifname: string, root = '/'): Attachment | undefined {
+  return readCaches(CACHES.map((directory) => onThisSide(root, directory))).attachments.find(
+    (one) => one.netns !== undefined && byRun(one.netns) === byRun(netns) && one.ifname === ifname,
+  )
+}
+
+/** /var/run is a link to /run on any node. */
+const byRun = (file: string) => file.replace(/^\/var\/run\//, '/run/')

@@ -18,7 +18,7 @@ export function diffRoutes(snapshot: Snapshot, ops: readonly RouteOp[]): DiffLin
   const tables = new Set([MAIN_TABLE, ...ops.map(({ route }) => route.table)])
   const shown = (route: Route) => tables.has(route.table) && route.table !== LOCAL_TABLE
   const has = (routes: readonly Route[], route: Route) => routes.some((other) => sameRoute(other, route))
-  const why = (route: Route) => ops.find((op) => sameRoute(op.route, route) || samePlace(op.route, route))?.why
+  const why = (route: Route) => ops.find((op) => sameRoute(op.route, route) || samePlace(op.route, route))?.origin.path
   const come = after.filter((route) => shown(route) && !has(snapshot.routes, route))
   const all = [...snapshot.routes.filter(shown), ...come]
   return [

@@ -1,8 +1,9 @@
 import { parseArgs } from 'node:util'
-import { toJSONSchema } from 'zod/v4/core'
-import { CONF, MOST_PREFIXES, MOST_ROUTES, ROUTE as ROUTE_SCHEMA, SCOPES } from '../schema.ts'
+import { type $ZodType, type ToJSONSchemaParams, toJSONSchema } from 'zod/v4/core'
+import { CONF, LOG_PATH, LONGEST_PATH, ROUTE as ROUTE_SCHEMA, RULES, type Rule } from '../schema.ts'
 import { type Command, Exit } from './command.ts'
 import { DISPOSITION, GATEWAY, KEYS, type Key, OVERRIDES, ROUTE } from './keys.ts'
+import { gateway, IFNAME, PREFIX, SOURCE, STRANGE_KEY } from './patterns.ts'
 
 const HELP = `Usage: x-calico-route schema
 
@@ -29,78 +30,102 @@ export const schema: Command = {
 
 type Json = Record<string, unknown>
 
-const DECIMAL = '(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])'
-const IPV4 = `${DECIMAL}(?:\\.${DECIMAL}){3}`
-// Which of these are addresses only a parser can tell.
-const IPV6 = '(?=.*:.*:)[0-9a-fA-F:]{2,39}'
-const ADDRESS = `^(?:${IPV4}|${IPV6})$`
-const PREFIX = `^(?:${IPV4}/(?:3[0-2]|[12]?[0-9])|${IPV6}/(?:12[0-8]|1[01][0-9]|[1-9]?[0-9]))$`
-const IFNAME = { minLength: 1, maxLength: 15, pattern: '^(?!\\.{1,2}$)[^/:\\s#"\'\\\\]+$' }
+/** The pattern of a prefix is long, and several keys have one. */
+const DEFINITIONS = { prefix: { type: 'string', pattern: PREFIX } }
 
-const integer = (minimum: number, maximum: number) => ({ type: 'integer', minimum, maximum })
-const UINT32 = integer(0, 4294967295)
-const AUTO_OR_ADDRESS = { pattern: `^auto$|${ADDRESS}` }
-
-/** What zod cannot print of the checks that the plugin makes by its own code, key by key. */
-const ROUTE_CHECKS: Partial<Record<keyof typeof ROUTE, Json>> = {
-  dst: { pattern: PREFIX },
-  gw: { pattern: ADDRESS },
-  dev: IFNAME,
-  src: { pattern: ADDRESS },
-  priority: UINT32,
-  table: { anyOf: [integer(0, 254), integer(256, 4294967295)], type: undefined },
-  scope: { anyOf: [integer(0, 255), { enum: Object.keys(SCOPES) }], type: undefined },
-  mtu: integer(68, 65520),
-  advmss: integer(1, 65495),
+/** A check of the plugin's own code, which zod cannot print, in the words of JSON Schema. */
+function checks(rule: Rule): Json {
+  switch (rule.is) {
+    case 'integer': {
+      const { least, most, except } = rule
+      return {
+        type: 'integer',
+        minimum: least,
+        maximum: most,
+        ...(except === undefined ? {} : { not: { const: except } }),
+      }
+    }
+    case 'word':
+      return { enum: rule.words }
+    case 'gateway':
+      return { pattern: gateway(rule.family, rule.auto) }
+    case 'prefix':
+      return { $ref: '#/$defs/prefix' }
+    case 'source':
+      return { pattern: SOURCE }
+    case 'ifname':
+      return { minLength: 1, maxLength: 15, pattern: IFNAME }
+    case 'logFile':
+      return { maxLength: LONGEST_PATH, pattern: LOG_PATH.source }
+    case 'list':
+      return { maxItems: rule.most }
+    default:
+      throw rule satisfies never
+  }
 }
-const GATEWAY_CHECKS: Partial<Record<keyof typeof GATEWAY, Json>> = {
-  ipv4: AUTO_OR_ADDRESS,
-  ipv6: AUTO_OR_ADDRESS,
-  dev: IFNAME,
-  priority: UINT32,
+
+const withChecks: NonNullable<ToJSONSchemaParams['override']> = ({ zodSchema, jsonSchema }) => {
+  const rule = RULES.get(zodSchema)
+  if (!rule) return
+  if (rule.is === 'prefix') delete jsonSchema.type
+  Object.assign(jsonSchema, checks(rule))
 }
 
 /** The validator's own schema, with what is to be known of each key. */
 export function jsonSchema(): Json {
-  const whole = toJSONSchema(CONF, { io: 'input' }) as Json & { properties: Record<string, Json> }
-  const { properties } = whole
+  const print = (schema: $ZodType) =>
+    toJSONSchema(schema, { io: 'input', override: withChecks }) as Json & { properties: Record<string, Json> }
+  const { $schema, properties } = print(CONF)
+  const { $schema: _, ...route } = print(ROUTE_SCHEMA)
+  Object.assign(properties.routes ?? {}, { items: route })
+  document(route.properties, ROUTE)
+  document(branch(properties.defaultRoute)?.properties, DISPOSITION)
+  document(branch(properties.ovnGateway)?.properties, GATEWAY)
+  document(properties.overrides?.properties as Record<string, Json>, OVERRIDES)
   document(properties, KEYS)
-  const route = toJSONSchema(ROUTE_SCHEMA, { io: 'input' }) as Json & { properties: Record<string, Json> }
-  delete route.$schema
-  document(route.properties, ROUTE, ROUTE_CHECKS)
-  Object.assign(properties.routes ?? {}, { items: route, maxItems: MOST_ROUTES })
-
-  const [, disposition] = branches(properties.defaultRoute)
-  document(disposition?.properties, DISPOSITION)
-  const [word, gateway] = branches(properties.ovnGateway)
-  Object.assign(word ?? {}, AUTO_OR_ADDRESS)
-  document(gateway?.properties, GATEWAY, GATEWAY_CHECKS)
-  const overrides = properties.overrides?.properties as Record<string, Json> | undefined
-  document(overrides, OVERRIDES)
-  Object.assign(overrides?.within ?? {}, { items: { type: 'string', pattern: PREFIX }, maxItems: MOST_PREFIXES })
-  Object.assign(properties.logFile ?? {}, { pattern: '^/(?!(?:.*/)?\\.\\.(?:/|$)).*[^/]$' })
   return {
-    ...whole,
+    $schema,
     title: 'Network configuration of x-calico-route',
-    properties: { type: { const: 'x-calico-route' }, ...properties },
+    type: 'object',
+    properties: { type: { const: 'x-calico-route' }, ...withNulls({ properties }).properties },
     required: ['type'],
-    additionalProperties: true, // runtimes add keys of theirs
+    // Runtimes add keys of theirs. What only resembles ours is for validate to tell.
+    additionalProperties: true,
+    patternProperties: { [STRANGE_KEY]: false },
+    $defs: DEFINITIONS,
   }
 }
 
-function branches(schema: Json | undefined): (Json & { properties?: Record<string, Json> })[] {
-  return (schema?.anyOf ?? []) as Json[]
+/** Null is as good as left out, for every key that may be. */
+function withNulls(schema: Json): Json & { properties?: object } {
+  const { properties, items, anyOf } = schema as { properties?: Record<string, Json>; items?: Json; anyOf?: Json[] }
+  const required = (schema.required ?? []) as string[]
+  const orNull = ([key, one]: [string, Json]) => [key, required.includes(key) ? one : nullable(withNulls(one))]
+  return {
+    ...schema,
+    ...(properties ? { properties: Object.fromEntries(Object.entries(properties).map(orNull)) } : {}),
+    ...(items ? { items: withNulls(items) } : {}),
+    ...(anyOf ? { anyOf: anyOf.map(withNulls) } : {}),
+  }
 }
 
-function document(
-  properties: Record<string, Json> | undefined,
-  table: Readonly<Record<string, Key>>,
-  checks: Readonly<Record<string, Json | undefined>> = {},
-): void {
+function nullable(schema: Json): Json {
+  const { anyOf, enum: words, type } = schema
+  if (Array.isArray(anyOf)) return { ...schema, anyOf: [...(anyOf as Json[]), { type: 'null' }] }
+  return { ...schema, type: [type, 'null'], ...(Array.isArray(words) ? { enum: [...(words as string[]), null] } : {}) }
+}
+
+/** The object among the branches of a key that takes a word as well. */
+function branch(schema: Json | undefined): { properties: Record<string, Json> } | undefined {
+  const branches = (schema?.anyOf ?? []) as Json[]
+  return branches.find((one) => 'properties' in one) as { properties: Record<string, Json> } | undefined
+}
+
+function document(properties: Record<string, Json> | undefined, table: Readonly<Record<string, Key>>): void {
   for (const [key, schema] of Object.entries(properties ?? {})) {
     const { meaning = '', default: [, value] = [] } = table[key] ?? {}
     // The tables are Markdown, and editors show this as plain text.
     const description = meaning.replaceAll('`', '').replace(/, see below$/, '')
-    Object.assign(schema, checks[key], { description }, value === undefined ? {} : { default: value })
+    Object.assign(schema, { description }, value === undefined ? {} : { default: value })
   }
 }

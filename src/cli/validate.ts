@@ -2,17 +2,23 @@ import { isatty } from 'node:tty'
 import { parseArgs } from 'node:util'
 import { checkConfiguration, entriesOf, networkOf, typesOf } from './chain.ts'
 import { type Command, Exit, type Terminal, Trouble } from './command.ts'
+import { delegatesIn } from './delegates.ts'
 import type { Contents } from './documents.ts'
-import { type Asked, filesOf, nameOf, readContents, STDIN } from './files.ts'
+import { type Asked, filesOf, nameOf, onceFromStdin, readContents, STDIN } from './files.ts'
 import { type Finding, inFileOrder, type Severity, sayer } from './finding.ts'
-import { OUTPUT, outputOf } from './output.ts'
+import { checkTogether } from './neighbours.ts'
+import { jsonText, OUTPUT, outputOf } from './output.ts'
 import { count, type Paint, painter, printable } from './paint.ts'
+import { withoutTemplate } from './template.ts'
+import { type BridgedNetwork, isBridged } from './virtual-machines.ts'
+import { workloadsIn } from './workloads.ts'
 
 const HELP = `Usage: x-calico-route validate [--strict] [-o json] [FILE…]
 
 Tells every problem of network configurations before a runtime meets it, with file, line, column and key path: network
 configurations and plugin lists in JSON, NetworkAttachmentDefinitions in YAML or JSON. Documents of other kinds in
-between are passed over. The rules are the plugin's own; what other plugins make of their keys is not looked at.
+between are passed over, but for the networks that pods and VMs among them ask for. The rules are the plugin's own; what other
+plugins make of their keys is looked at only where the plugin depends on it. All FILEs are taken for those of one cluster.
 
 FILE may be a directory, whose *.conf, *.conflist, *.json, *.yaml and *.yml are read, or "-" for stdin, which is also read
 when there is no FILE and no terminal.
@@ -42,10 +48,12 @@ export const validate: Command = {
     })
     const json = outputOf(values.output) === 'json'
     if (positionals.length === 0 && isatty(0)) throw new Trouble('no FILE\nSee x-calico-route validate --help.')
-    const { reports, troubles } = examine(positionals.length > 0 ? positionals : [STDIN], terminal)
+    const files = positionals.length > 0 ? positionals : [STDIN]
+    onceFromStdin(files.map((word) => ['FILE', word]))
+    const { reports, troubles } = examine(files, terminal)
     const paint = painter(terminal.colors)
     for (const trouble of troubles) terminal.err(`${trouble}\n`)
-    if (json) terminal.out(`${JSON.stringify({ files: reports.map(reportJson) }, null, 2)}\n`)
+    if (json) terminal.out(jsonText({ files: reports.map(reportJson) }))
     else for (const report of reports) terminal.out(reportText(report, paint))
     if (troubles.length > 0) return Exit.trouble
     const failing: readonly Severity[] = values.strict ? ['error', 'warning'] : ['error']
@@ -60,52 +68,78 @@ interface Report {
   readonly findings: readonly Finding[]
 }
 
+type Read = Asked & Pick<Report, 'contents'>
+
 /** All files that can be read, and for the others why not. */
 function examine(words: readonly string[], terminal: Terminal): { reports: Report[]; troubles: string[] } {
-  const reports: Report[] = []
   const troubles: string[] = []
-  const trying = <T>(what: () => T): T | undefined => {
+  const read = words.map((word) => ({ word, files: readAll(word, terminal, troubles) }))
+  const files = read.flatMap((one) => one.files)
+  const some = files.some(hasConfigurations)
+  for (const { word, files } of read) {
+    // A single file says so itself. Pods are no mistake beside the networks they name.
+    const isForeign = ({ contents, inDirectory }: Read) =>
+      contents.foreign && inDirectory && !(some && asksForNetworks(contents))
+    if (files.length > 0 && files.every(isForeign))
+      troubles.push(new Trouble(`${word}: no file in this directory has a network configuration`).message)
+  }
+  // A virtual machine in one of them says of a network in another what it is for.
+  const bridged = files.flatMap(({ contents }) => contents.bridged)
+  return { reports: together(files.map((one) => report(one, bridged))), troubles }
+}
+
+/** With what the files make of each other. */
+function together(reports: readonly Report[]): Report[] {
+  if (!reports.some(hasConfigurations)) return [...reports]
+  const files = reports.map((report) => {
+    const { contents, findings } = report
+    return { report, ...contents, findings: asksForNetworks(contents) ? [] : [...findings] }
+  })
+  checkTogether(files)
+  return files.map(({ report, findings }) => ({ ...report, findings: inFileOrder(findings) }))
+}
+
+const hasConfigurations = ({ contents }: Pick<Report, 'contents'>) => contents.configurations.length > 0
+
+const asksForNetworks = ({ foreign, others }: Contents) => foreign && others.some((one) => workloadsIn(one).length > 0)
+
+/** The file that a word names, or those in a directory. */
+function readAll(word: string, terminal: Terminal, troubles: string[]): Read[] {
+  const trying = <T>(what: () => T): T[] => {
     try {
-      return what()
+      return [what()]
     } catch (error) {
       if (!(error instanceof Trouble)) throw error
       troubles.push(error.message)
-      return undefined
+      return []
     }
   }
-  for (const word of words) {
-    const found = (trying(() => filesOf([word])) ?? []).flatMap(
-      (asked) => trying(() => examineFile(asked, terminal)) ?? [],
-    )
-    reports.push(...found)
-    if (found.length > 0 && found.every(({ contents }) => contents.foreign)) {
-      const [first] = found
-      // A single file says so itself.
-      if (first && first.file !== word) troubles.push(`${word}: no file in this directory has a network configuration`)
-    }
-  }
-  return { reports, troubles }
+  return trying(() => filesOf([word]))
+    .flat()
+    .flatMap((asked) => trying(() => ({ ...asked, contents: readContents(asked.file, terminal) })))
 }
 
-function examineFile({ file, inDirectory }: Asked, terminal: Terminal): Report {
-  const contents = readContents(file, terminal)
+function report({ file, inDirectory, contents }: Read, bridged: readonly BridgedNetwork[]): Report {
   // What lies beside configurations in a directory is no mistake.
   if (inDirectory && contents.foreign) return { file, contents, findings: [] }
   const findings = [...contents.findings]
-  for (const configuration of contents.configurations)
-    checkConfiguration(configuration, sayer(configuration.placed, findings))
-  return { file, contents, findings: inFileOrder(findings) }
+  for (const one of contents.configurations) {
+    const say = sayer(one.placed, findings, one.base)
+    checkConfiguration(one, say, isBridged(one.attachmentDefinition, bridged))
+  }
+  return { file, contents, findings: inFileOrder(withoutTemplate(findings, contents.template)) }
 }
 
 function reportText({ file, contents, findings }: Report, paint: Paint): string {
-  const name = nameOf(file)
+  const name = printable(nameOf(file))
   const lines = findings.map(({ severity, position, path, message }) => {
     const where = position ? `${name}:${position.line}:${position.column}` : name
     const said = printable(path === '' ? message : `${path}: ${message}`)
     return `${paint('bold', where)}: ${paint(COLORS[severity], `${severity}:`)} ${said}`
   })
   if (contents.foreign) {
-    if (findings.length === 0) lines.push(`${name}: passed over, no network configuration in it`)
+    const looked = asksForNetworks(contents) ? ' but pods that ask for networks' : ''
+    if (findings.length === 0) lines.push(`${name}: passed over, no network configuration in it${looked}`)
     return `${lines.join('\n')}\n`
   }
   const numbers = (['error', 'warning'] as const).flatMap((severity) => {
@@ -119,7 +153,7 @@ function reportText({ file, contents, findings }: Report, paint: Paint): string 
 /** ` (1 chain: calico, x-calico-route, tuning)` */
 function summary({ configurations, passedOver }: Contents): string {
   const chains = configurations.map((one) => {
-    const none = entriesOf(one).length === 0 ? ' without x-calico-route' : ''
+    const none = entriesOf(one).length === 0 && delegatesIn(one.placed).length === 0 ? ' without x-calico-route' : ''
     return `${printable(typesOf(one).join(', '))}${none}`
   })
   const parts = chains.length > 0 ? [`${count(chains.length, 'chain')}: ${chains.join('; ')}`] : []

@@ -1,17 +1,18 @@
 import path from 'node:path'
 import { parseArgs } from 'node:util'
-import { CniError, Code } from '../errors.ts'
+import { CniError, Code, listed } from '../errors.ts'
 import { withNetns } from '../netns.ts'
-import type { NetConf } from '../request.ts'
 import { findDifferences } from '../verbs/check.ts'
-import { chooseEntry, inWordsOfOptions, POD } from './choose.ts'
+import { type Chosen, chooseEntry, inWordsOfOptions, POD } from './choose.ts'
 import { type Command, Exit, type Terminal, Trouble } from './command.ts'
 import { isDirectory } from './files.ts'
+import { noWaysBack, podLook } from './node.ts'
 import { netnsState, onThisSide } from './node-root.ts'
 import { outputOf } from './output.ts'
 import { count, painter } from './paint.ts'
-import { type Attachment, CACHES, type Cache, readCaches } from './result-cache.ts'
+import { type Attachment, attachmentOf, CACHES, type Cache, readCaches } from './result-cache.ts'
 import { table } from './table.ts'
+import type { Nic } from './way-back.ts'
 
 const HELP = `Usage: x-calico-route verify [--cache DIR]… [--root DIR] [--quiet] [-o json]
        x-calico-route verify --netns PATH --ifname IF [--name NETWORK] FILE
@@ -20,8 +21,11 @@ Compares pods with their configuration, as CHECK does, at any time and without a
 attachment of this node whose chain has x-calico-route, as libcni's result cache tells of them. With FILE (see validate --help):
 one NIC of one pod. It needs CAP_SYS_ADMIN, to enter namespaces.
 
+On the node, or in a container with hostNetwork, it also looks for the way back: behind calico and ptp the node must have a route
+to each address of the NIC by the pod's own host end, or no answer comes back to the pod.
+
   ok          the routes are those of the configuration
-  differs     they are not; each difference is told
+  differs     they are not, or there is no way back; each difference is told
   gone        the pod's network namespace is no more; its cache entry is left over
   unknown     the cache does not tell the network namespace (libcni before 1.2)
   error       the pod could not be looked at
@@ -74,8 +78,7 @@ export const verify: Command = {
     }
     if (netns === undefined || ifname === undefined)
       throw new Trouble('a FILE needs --netns and --ifname, the pod to compare with it')
-    const { conf } = chooseEntry(file, values.name, terminal)
-    return verifyOne({ conf, netns: onThisSide(root, netns), ifname }, { json, quiet }, terminal)
+    return verifyOne({ ...chooseEntry(file, values.name, terminal), netns, ifname, root }, { json, quiet }, terminal)
   },
 }
 
@@ -84,18 +87,31 @@ interface Shown {
   readonly quiet: boolean
 }
 
+interface One extends Pick<Chosen, 'conf' | 'maker'> {
+  /** As the node knows it. */
+  readonly netns: string
+  readonly ifname: string
+  readonly root: string
+}
+
 async function verifyOne(
-  { conf, netns, ifname }: { conf: NetConf; netns: string; ifname: string },
+  { conf, maker, netns: known, ifname, root }: One,
   { json, quiet }: Shown,
   terminal: Terminal,
 ): Promise<number> {
+  const netns = onThisSide(root, known)
   // Without a Result at hand the kernel must tell everything that ADD reported.
   const { prevResult = {} } = conf
-  const differences = await findDifferences({ conf: { ...conf, prevResult }, netns, ifname }, withNetns).catch(
-    (error) => {
-      throw inWordsOfOptions(error)
-    },
-  )
+  const result = conf.prevResult ?? attachmentOf(known, ifname, root)?.confs[0]?.prevResult
+  const pod = podLook(ifname, maker)
+  const compare = async () => {
+    const found = await findDifferences({ conf: { ...conf, prevResult }, netns, ifname }, withNetns, pod.look)
+    const nic = pod.nic(result)
+    return [...found, ...(nic ? ((await noWaysBack([nic], root)).get(nic) ?? []) : [])]
+  }
+  const differences = await compare().catch((error) => {
+    throw inWordsOfOptions(error)
+  })
   const state = differences.length > 0 ? 'differs' : 'ok'
   if (json) terminal.out(`${JSON.stringify({ netns, ifname, state, differences }, null, 2)}\n`)
   else if (state === 'differs') terminal.out(differences.map((one) => `${ifname}: ${one}\n`).join(''))
@@ -111,6 +127,8 @@ interface Verdict {
   readonly state: State
   /** Of `differs` each difference, of `error` what failed. */
   readonly said: readonly string[]
+  /** What the node must have a way back to. */
+  readonly nic?: Nic | undefined
 }
 
 /** Each is a process of its own, and a node may have hundreds. */
@@ -119,17 +137,18 @@ const AT_ONCE = 8
 async function verifyNode(caches: readonly string[], root: string, shown: Shown, terminal: Terminal): Promise<number> {
   const cache = readCaches(caches)
   const { attachments, unreadable } = cache
-  const verdicts: Verdict[] = []
+  const inPods: Verdict[] = []
   const waiting = attachments.entries()
   let done = 0
   const work = async () => {
     for (const [index, attachment] of waiting) {
-      verdicts[index] = await verdictOn(attachment, root)
+      inPods[index] = await verdictOn(attachment, root)
       done += 1
       if (terminal.progress) terminal.err(`\r\x1b[K${done} of ${count(attachments.length, 'attachment')}`)
     }
   }
   await Promise.all(Array.from({ length: AT_ONCE }, work))
+  const verdicts = await withWaysBack(inPods, root)
   if (terminal.progress && attachments.length > 0) terminal.err('\r\x1b[K')
   if (shown.json) terminal.out(`${JSON.stringify(nodeJson(verdicts, cache), null, 2)}\n`)
   else terminal.out(nodeText(verdicts, cache, caches, shown.quiet, terminal.colors))
@@ -139,7 +158,7 @@ async function verifyNode(caches: readonly string[], root: string, shown: Shown,
 }
 
 async function verdictOn(attachment: Attachment, root: string): Promise<Verdict> {
-  const { confs, ifname } = attachment
+  const { confs, ifname, maker } = attachment
   if (attachment.netns === undefined) return { attachment, state: 'unknown', said: ['netns unknown'] }
   const netns = onThisSide(root, attachment.netns)
   const there = netnsState(root, attachment.netns)
@@ -150,20 +169,45 @@ async function verdictOn(attachment: Attachment, root: string): Promise<Verdict>
   }
   try {
     const said: string[] = []
-    for (const conf of confs) said.push(...(await findDifferences({ conf, netns, ifname }, withNetns)))
-    return { attachment, state: said.length > 0 ? 'differs' : 'ok', said }
+    const pod = podLook(ifname, maker)
+    for (const conf of confs) said.push(...(await findDifferences({ conf, netns, ifname }, withNetns, pod.look)))
+    return { attachment, state: said.length > 0 ? 'differs' : 'ok', said, nic: pod.nic(confs[0]?.prevResult) }
   } catch (error) {
     if (!(error instanceof CniError)) throw error
     // It ended between the two looks.
     if (error.code === Code.invalidEnvironment && netnsState(root, attachment.netns) === 'gone')
       return { attachment, state: 'gone', said: [] }
-    return {
-      attachment,
-      state: 'error',
-      said: [[error.message.replace(/^CNI_[A-Z]+: /, ''), error.details].filter(Boolean).join('; ')],
-    }
+    return { attachment, state: 'error', said: [inWords(error)] }
   }
 }
+
+function inWords({ message, details }: CniError): string {
+  return [message.replace(/^CNI_[A-Z]+: /, ''), details].filter(Boolean).join('; ')
+}
+
+/** What the pods themselves told, and what the node tells of the ways back to them. */
+async function withWaysBack(verdicts: readonly Verdict[], root: string): Promise<readonly Verdict[]> {
+  const nics = verdicts.flatMap(({ nic }) => nic ?? [])
+  try {
+    const problems = await noWaysBack(nics, root)
+    return verdicts.map((verdict) => withWayBack(verdict, (verdict.nic && problems.get(verdict.nic)) ?? [], root))
+  } catch (error) {
+    if (!(error instanceof CniError)) throw error
+    const said = [`the node's routes: ${inWords(error)}`]
+    return verdicts.map((verdict) => (verdict.nic ? { ...verdict, state: 'error', said } : verdict))
+  }
+}
+
+function withWayBack(verdict: Verdict, problems: readonly string[], root: string): Verdict {
+  const { attachment, nic } = verdict
+  // A pod that ended meanwhile took its way along.
+  if (nic && attachment.netns !== undefined && netnsState(root, attachment.netns) === 'gone')
+    return { attachment, state: 'gone', said: [] }
+  return problems.length === 0 ? verdict : { ...verdict, state: 'differs', said: [...verdict.said, ...problems] }
+}
+
+/** Who is root in a pod decides how many there are. */
+const MOST_DIFFERENCES = 1000
 
 const COLORS = { ok: 'green', differs: 'red', gone: 'dim', unknown: 'yellow', error: 'red' } as const
 const HEAD = ['CONTAINER', 'POD', 'NETWORK', 'IFNAME', 'STATE', 'DIFFERENCE']
@@ -205,10 +249,10 @@ function nodeText(
 
 function nodeJson(verdicts: readonly Verdict[], { unreadable }: Cache): object {
   return {
-    attachments: verdicts.map(({ attachment: { confs: _, ...attachment }, state, said }) => ({
+    attachments: verdicts.map(({ attachment: { confs: _, maker: __, ...attachment }, state, said }) => ({
       ...attachment,
       state,
-      ...(state === 'differs' ? { differences: said } : {}),
+      ...(state === 'differs' ? { differences: listed(said, MOST_DIFFERENCES) } : {}),
       ...(state === 'error' || state === 'unknown' ? { message: said.join('; ') } : {}),
     })),
     unreadable,

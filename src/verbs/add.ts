@@ -1,12 +1,13 @@
 import { changeRoutes, readRoutes } from '../change.ts'
 import type { Config } from '../config.ts'
+import { listed } from '../errors.ts'
 import { batchLine } from '../iproute2.ts'
 import type { WithNetns } from '../netns.ts'
-import { effectiveConfig } from '../overrides.ts'
 import { planAdd } from '../plan.ts'
 import type { Request } from '../request.ts'
-import { buildResult, gatewaysOf, type PrevResult, parsePrevResult } from '../result.ts'
+import { buildResult, gatewaysOf, type PrevResult } from '../result.ts'
 import type { RouteOp, Snapshot } from '../route.ts'
+import { inputsOf } from './inputs.ts'
 import type { Outcome } from './outcome.ts'
 import { refuseOwn, refuseProblems, refuseUnwritable } from './refusals.ts'
 
@@ -15,8 +16,7 @@ import { refuseOwn, refuseProblems, refuseUnwritable } from './refusals.ts'
  * @see https://github.com/containernetworking/cni/blob/main/SPEC.md#add-add-container-to-network-or-apply-modifications
  */
 export async function add(request: Request & { verb: 'ADD' }, withNetns: WithNetns): Promise<Outcome> {
-  const config = effectiveConfig(request.conf)
-  const prev = parsePrevResult(request.conf.prevResult)
+  const { config, prev } = inputsOf(request.conf)
   refuseUnwritable(request.ifname)
   return withNetns(request.netns, async (netns) => {
     refuseOwn(request, netns)
@@ -31,9 +31,16 @@ export async function add(request: Request & { verb: 'ADD' }, withNetns: WithNet
     }
     const ops = await changeRoutes(netns, decide)
     const { result, warnings = [] } = decision ?? {}
-    return { result, routes: ops.map(batchLine), ...(warnings.length > 0 ? { warning: warnings.join('; ') } : {}) }
+    return {
+      result,
+      routes: ops.map(batchLine),
+      ...(warnings.length > 0 ? { warning: listed(warnings, MOST_WARNINGS).join('; ') } : {}),
+    }
   })
 }
+
+/** Nobody needs to read of more default routes beside the one that was asked for. */
+const MOST_WARNINGS = 10
 
 /** What ADD does to a pod, and says. */
 export interface Decision {
@@ -52,9 +59,13 @@ export function decideAdd(
   prev: PrevResult,
   snapshot: Snapshot,
 ): Decision {
-  const plan = planAdd(config, ifname, snapshot, { gateways: gatewaysOf(prev) })
+  const plan = planAdd(config, ifname, snapshot, { gateways: gatewaysOf(prev, ifname) })
   refuseProblems(plan.problems)
   const removed = ([4, 6] as const).filter((family) => config.defaultRoute[family] === 'remove')
-  const result = buildResult(cniVersion, prev, config.dryRun ? undefined : { ...plan, removed })
+  const result = buildResult(
+    cniVersion,
+    prev,
+    config.dryRun ? undefined : { ...plan, removed, before: snapshot.routes },
+  )
   return { ops: plan.ops, result, warnings: plan.warnings }
 }

@@ -1,14 +1,16 @@
 import { readRoutes } from '../change.ts'
 import type { Config } from '../config.ts'
-import { CniError, Code } from '../errors.ts'
+import { CniError, Code, listed } from '../errors.ts'
 import { routeText } from '../iproute2.ts'
+import type { Look } from '../look.ts'
 import type { WithNetns } from '../netns.ts'
 import type { Hop } from '../next-hop.ts'
-import { effectiveConfig } from '../overrides.ts'
 import { planAdd } from '../plan.ts'
+import { problemText } from '../problem.ts'
 import type { Request } from '../request.ts'
-import { gatewaysOf, type PrevResult, parsePrevResult } from '../result.ts'
+import { gatewaysOf, type PrevResult } from '../result.ts'
 import { isDemoted, MAIN_TABLE, RESTORED_PROTOCOL, type RouteOp, type Snapshot, samePlace } from '../route.ts'
+import { inputsOf } from './inputs.ts'
 import type { Outcome } from './outcome.ts'
 import { refuseUnwritable } from './refusals.ts'
 
@@ -21,19 +23,23 @@ import { refuseUnwritable } from './refusals.ts'
 export async function check(request: Request & { verb: 'CHECK' }, withNetns: WithNetns): Promise<Outcome> {
   const found = await findDifferences(request, withNetns)
   if (found.length === 0) return {}
-  throw new CniError(Code.checkFailed, `${request.ifname}: routes differ from the configuration`, found.join('; '))
+  throw new CniError(
+    Code.checkFailed,
+    `${request.ifname}: routes differ from the configuration`,
+    listed(found).join('; '),
+  )
 }
 
-/** Every difference by itself; with dryRun there is none to find. */
+/** Every difference by itself; with dryRun there is none to find. @param at for who wants to see the answers, too */
 export async function findDifferences(
   request: Pick<Request & { verb: 'CHECK' }, 'conf' | 'ifname' | 'netns'>,
   withNetns: WithNetns,
+  at?: Look,
 ): Promise<readonly string[]> {
-  const config = effectiveConfig(request.conf)
-  const prev = parsePrevResult(request.conf.prevResult)
+  const { config, prev } = inputsOf(request.conf)
   refuseUnwritable(request.ifname)
   return withNetns(request.netns, async (netns) => {
-    const found = await readRoutes(netns, (snapshot) => differences(config, request.ifname, prev, snapshot))
+    const found = await readRoutes(netns, (snapshot) => differences(config, request.ifname, prev, snapshot), at)
     return config.dryRun ? [] : found
   })
 }
@@ -45,44 +51,53 @@ function differences(config: Config, ifname: string, prev: PrevResult, snapshot:
   // routes.
   if (nic.kind === 'dummy') return []
   const { ops, problems } = planAdd(config, ifname, snapshot, {
-    gateways: gatewaysOf(prev),
-    hops: hopsOf(prev, config),
+    gateways: gatewaysOf(prev, ifname),
+    hops: hopsOf(prev, config, prev.cniVersion === '1.1.0'),
   })
   // With `demote`, a default that nobody restored is as ADD left it, too: Calico's chain need not ask for it.
-  const either = ({ why, route }: RouteOp) =>
-    why === 'defaultRoute' &&
+  const either = ({ origin, route }: RouteOp) =>
+    origin.key === 'defaultRoute' &&
     config.defaultRoute[route.family] === 'demote' &&
     (isDemoted(route) || route.protocol === RESTORED_PROTOCOL)
   const left = ops.filter((op) => !either(op))
-  return [...problems, ...left.map((op) => difference(op, snapshot))]
+  return [...problems.map(problemText), ...left.map((op) => difference(op, snapshot))]
 }
 
 /**
  * The next hops that ADD reported, of the destinations that stand in the configuration once: the Result does not tell
- * more apart.
+ * more apart. From CNI 1.1.0 on it tells the metrics of the route as well, or that it has none.
  */
-function hopsOf(prev: PrevResult, { routes }: Config): Map<string, Hop> {
+function hopsOf(prev: PrevResult, { routes }: Config, complete: boolean): Map<string, Hop> {
   const times = new Map<string, number>()
   for (const { dst } of routes) times.set(dst, (times.get(dst) ?? 0) + 1)
   const once = new Set(
     routes.filter(({ dst, table }) => table === MAIN_TABLE && times.get(dst) === 1).map(({ dst }) => dst),
   )
-  return new Map(
-    (prev.routes ?? []).flatMap(({ dst, gw }) => (once.has(dst) ? [[dst, typeof gw === 'string' ? { gw } : {}]] : [])),
-  )
+  const hopIn = ({ gw, mtu, advmss }: Readonly<Record<string, unknown>>): Hop => ({
+    gw: typeof gw === 'string' ? gw : undefined,
+    ...(complete ? { mtu: numberOr(mtu), advmss: numberOr(advmss) } : {}),
+  })
+  return new Map((prev.routes ?? []).flatMap((route) => (once.has(route.dst) ? [[route.dst, hopIn(route)]] : [])))
 }
 
-function difference({ op, route, why }: RouteOp, snapshot: Snapshot): string {
+function numberOr(value: unknown): number | undefined {
+  return typeof value === 'number' ? value : undefined
+}
+
+/** Of what is in the place of a route the first counts. */
+const MOST_PRESENT = 5
+
+function difference({ op, route, origin: { path } }: RouteOp, snapshot: Snapshot): string {
   switch (op) {
     case 'add':
     case 'append':
-      return `${why}: missing: ${routeText(route)}`
+      return `${path}: missing: ${routeText(route)}`
     case 'replace': {
       const present = snapshot.routes.filter((other) => samePlace(other, route))
-      return `${why}: expected ${routeText(route)}, found ${present.map(routeText).join(', ')}`
+      return `${path}: expected ${routeText(route)}, found ${listed(present.map(routeText), MOST_PRESENT).join(', ')}`
     }
     case 'del':
-      return `${why}: not removed: ${routeText(route)}`
+      return `${path}: not removed: ${routeText(route)}`
     default:
       throw op satisfies never
   }

@@ -3,7 +3,7 @@ import type { Config } from '../config.ts'
 import { CniError, Code, messageOf } from '../errors.ts'
 import { batchLine } from '../iproute2.ts'
 import type { WithNetns } from '../netns.ts'
-import { effectiveConfig, isDry } from '../overrides.ts'
+import { effectiveConfig, isDry, onlyKnown } from '../overrides.ts'
 import { planDel } from '../plan.ts'
 import type { NetConf, Request } from '../request.ts'
 import type { RouteOp, Snapshot } from '../route.ts'
@@ -41,7 +41,7 @@ export function decideDel(conf: NetConf, ifname: string, snapshot: Snapshot): re
 /** What the configuration put on other NICs; nothing if it is one that ADD would have refused: then it never did. */
 function configured(conf: NetConf): Pick<Config, 'routes' | 'gateway'> {
   try {
-    return effectiveConfig(conf)
+    return effectiveConfig(onlyKnown(conf))
   } catch {
     return { routes: [] }
   }

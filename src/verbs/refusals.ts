@@ -1,6 +1,7 @@
 import { CniError, Code, quote, refusal } from '../errors.ts'
 import { batchProblem } from '../ifname.ts'
 import type { Netns } from '../netns.ts'
+import { type Problem, problemText } from '../problem.ts'
 
 /**
  * A runtime that hands us our own namespace would have the node's routes changed.
@@ -11,7 +12,7 @@ export function refuseOwn(request: { readonly allowOwnNetns: boolean }, netns: N
   if (!netns.own || request.allowOwnNetns) return
   throw new CniError(
     Code.ownNetns,
-    `CNI_NETNS: ${netns.path} is the network namespace the plugin itself runs in; it must be the pod's`,
+    `CNI_NETNS: the plugin's own network namespace, ${netns.path}; it must be the pod's`,
     'CNI_NETNS_OVERRIDE=1 allows it',
   )
 }
@@ -29,6 +30,6 @@ export function refuseUnwritable(ifname: string): void {
  * What a plan found in the way.
  * @throws CniError 7
  */
-export function refuseProblems(problems: readonly string[]): void {
-  if (problems.length > 0) throw refusal(Code.invalidConfig, problems)
+export function refuseProblems(problems: readonly Problem[]): void {
+  if (problems.length > 0) throw refusal(Code.invalidConfig, problems.map(problemText))
 }

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { execa } from 'execa'
 import { afterEach, describe, expect, test } from 'vitest'
 import { calicoPod } from '../support/calico.ts'
@@ -80,11 +81,49 @@ describe('x-calico-route plan', () => {
       },
       warnings: [],
     })
-    const throughGateway = await tool(['plan', ...at(pod), UNDERLAY])
-    expect(throughGateway.stdout).toMatch(/router \(option 3\): +169\.254\.1\.1\n/)
-    expect(throughGateway.stdout).toContain(
-      'warning: for a KubeVirt VM: clients that apply the routes in this order refuse 10.50.0.0/16',
-    )
+  })
+
+  test('warns of what a VM would make of the routes only where there may be one', async () => {
+    const pod = await calicoPod()
+    const machine = readFileSync(`${directory}/virtual-machine.yaml`, 'utf8')
+    const network = readFileSync(UNDERLAY, 'utf8')
+    using files = scratch({
+      'with-vm.yaml': `${network}---\n${machine.replace('kube-system/calico-vm', 'kube-system/calico-underlay')}`,
+      'other-vm.yaml': `${network}---\n${machine}`,
+      'kubevirt.yaml': network.replace('"type": "x-calico-route",', '"type": "x-calico-route", "kubevirt": true,'),
+    })
+    const warning = 'warning: for a KubeVirt VM: clients that apply the routes in this order refuse 10.50.0.0/16'
+    const said = async (file: string) => (await tool(['plan', ...at(pod), file])).stdout
+    for (const name of ['with-vm.yaml', 'kubevirt.yaml']) expect(await said(files.file(name)), name).toContain(warning)
+    for (const file of [UNDERLAY, files.file('other-vm.yaml')]) {
+      const stdout = await said(file)
+      expect(stdout).toMatch(/router \(option 3\): +169\.254\.1\.1\n/)
+      expect(stdout).not.toMatch(/warning|the VM would/)
+    }
+  })
+
+  test('takes a network without name by that of its definition, and what is null for absent', async () => {
+    const pod = await calicoPod()
+    using files = scratch({
+      'nad.yaml': readFileSync(UNDERLAY, 'utf8').replace('"name": "k8s-pod-network",', '"comment": null,'),
+      'null.json': JSON.stringify({
+        ...{ cniVersion: '1.0.0', name: 'net', type: 'x-calico-route', ovnGateway: null, overrides: null, args: null },
+        routes: [{ dst: '10.50.0.0/16', gw: null, mtu: null }],
+      }),
+      'multus.conf': JSON.stringify({
+        ...{ cniVersion: '0.3.1', name: 'multus', type: 'multus' },
+        delegates: [{ cniVersion: '0.3.1', name: 'inner', plugins: [{ type: 'calico' }, { type: 'x-calico-route' }] }],
+      }),
+    })
+    expect(
+      diffOf((await tool(['plan', ...at(pod), '--name', 'calico-underlay', files.file('nad.yaml')])).stdout),
+    ).toHaveLength(6)
+    expect(
+      diffOf((await tool(['plan', ...at(pod), '--cni-args', '{"routes": null}', files.file('null.json')])).stdout),
+    ).toHaveLength(3)
+    expect(
+      diffOf((await tool(['plan', ...at(pod), '--name', 'inner', files.file('multus.conf')])).stdout),
+    ).toHaveLength(2)
   })
 
   test('takes what a pod would ask for, or shows its refusal', async () => {
@@ -127,6 +166,29 @@ describe('x-calico-route plan', () => {
     }
   })
 
+  test('reads one of its files from stdin', async () => {
+    const pod = await calicoPod()
+    const save = async (...words: string[]) => (await execa('ip', ['-n', pod.netns, ...words])).stdout
+    const table = await save('-json', '-details', '-Numeric', 'route', 'show', 'table', 'all')
+    const addresses = await save('-json', '-details', 'address', 'show')
+    using files = scratch({ table, addresses })
+    const { stdout } = await tool(['plan', ...at(pod), UNDERLAY])
+    const saved = { '--routes': files.file('table'), '--links': files.file('addresses'), FILE: UNDERLAY }
+    const inputs = { '--routes': table, '--links': addresses, FILE: readFileSync(UNDERLAY) }
+    for (const name of ['--routes', '--links', 'FILE'] as const) {
+      const named: Record<string, string> = { ...saved, [name]: '-' }
+      const { '--routes': routes = '', '--links': links = '', FILE: file = '' } = named
+      const words = ['plan', '--ifname', 'eth0', '--routes', routes, '--links', links, file]
+      const answer = await tool(words, { input: inputs[name].toString() })
+      expect({ diff: diffOf(answer.stdout), stderr: answer.stderr }, name).toEqual({ diff: diffOf(stdout), stderr: '' })
+    }
+    expect(await tool(['plan', '--ifname', 'eth0', '--routes', '-', UNDERLAY], { input: 'x' })).toEqual({
+      exitCode: 2,
+      stdout: '',
+      stderr: expect.stringMatching(/^x-calico-route plan: stdin: not what "ip -json .*" prints: /),
+    })
+  })
+
   test.each<[string, string[], RegExp]>([
     [
       'a pod that is gone',
@@ -136,7 +198,7 @@ describe('x-calico-route plan', () => {
     [
       'a file that is no namespace',
       ['--netns', UNDERLAY, '--ifname', 'eth0', UNDERLAY],
-      /--netns: .* is no network namespace/,
+      /--netns: no network namespace is at /,
     ],
     ['no interface', ['--netns', '/proc/self/ns/net', UNDERLAY], /--ifname is missing/],
     [
@@ -145,6 +207,11 @@ describe('x-calico-route plan', () => {
       /--ifname: the pod has no interface nope; it has lo/,
     ],
     ['no pod', ['--ifname', 'eth0', UNDERLAY], /either --netns or --routes is needed/],
+    [
+      'interfaces beside a namespace',
+      ['--netns', '/proc/self/ns/net', '--links', UNDERLAY, '--ifname', 'eth0', UNDERLAY],
+      /--links goes with --routes/,
+    ],
     ['no file', ['--netns', '/proc/self/ns/net', '--ifname', 'eth0'], /exactly one FILE is needed/],
     [
       'a file that is not there',

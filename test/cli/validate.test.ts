@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, symlinkSync } from 'node:fs'
+import { mkdirSync, readFileSync, symlinkSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { configurations, directory, EXAMPLES } from '../support/examples.ts'
 import { scratch, tool } from './tool.ts'
@@ -15,7 +15,72 @@ describe('x-calico-route validate', () => {
     const { stdout, stderr, exitCode } = await tool(['validate', directory])
     expect({ stderr, exitCode }).toEqual({ stderr: '', exitCode: 0 })
     expect(stdout.match(/: ok /g)).toHaveLength(EXAMPLES.length - stdout.split('passed over, no network').length + 1)
-    expect(stdout).toContain('virtual-machine.yaml: passed over, no network configuration in it\n')
+    expect(stdout).toContain(
+      'virtual-machine.yaml: passed over, no network configuration in it but pods that ask for networks\n',
+    )
+    expect(stdout).toContain('vpc.yaml: passed over, no network configuration in it\n')
+  })
+
+  test('takes all files for those of one cluster, and pods among them for no mistake', async () => {
+    const pod = (more: string) =>
+      `kind: Pod\nmetadata:\n  namespace: tenant\n  annotations:\n    v1.multus-cni.io/default-network: calico-underlay\n${more}`
+    using files = scratch({
+      'good.yaml': pod(''),
+      'bad.yaml': pod('    k8s.v1.cni.cncf.io/networks: vpc-net, kube-system/calico-per-pod\n'),
+    })
+    const networks = ['calico-underlay.yaml', 'calico-per-pod.yaml', 'kube-ovn-vpc.yaml'].map(
+      (file) => `${directory}/${file}`,
+    )
+    const good = await tool(['validate', files.file('good.yaml'), ...networks])
+    expect(good).toMatchObject({ exitCode: 0, stderr: '' })
+    expect(good.stdout).toContain(
+      `${files.file('good.yaml')}: passed over, no network configuration in it but pods that ask for networks\n`,
+    )
+    const bad = await tool(['validate', files.directory, ...networks])
+    expect(bad).toMatchObject({
+      exitCode: 1,
+      stdout: expect.stringContaining(
+        `${files.file('bad.yaml')}:6:34: error: metadata.annotations.k8s.v1.cni.cncf.io/networks: a pod has one Calico NIC: `,
+      ),
+    })
+    const alone = await tool(['validate', files.file('good.yaml')])
+    expect(alone).toMatchObject({ exitCode: 1, stdout: expect.stringContaining('no network configuration, only Pod') })
+  })
+
+  test('tells of a virtual machine in one file what it makes of the network in another', async () => {
+    using files = scratch({
+      'net.yaml': readFileSync(`${directory}/calico-underlay.yaml`, 'utf8'),
+      'vm.yaml': readFileSync(`${directory}/virtual-machine.yaml`, 'utf8').replace(
+        'kube-system/calico-vm',
+        'kube-system/calico-underlay',
+      ),
+    })
+    const notes = async (...names: string[]) =>
+      (await tool(['validate', ...names.map(files.file)])).stdout.match(/note: plugins\[1\]\.routes\[\d\]/g) ?? []
+    expect(await notes('net.yaml')).toHaveLength(0)
+    expect(await notes('net.yaml', 'vm.yaml')).toHaveLength(4)
+    expect(await notes('vm.yaml', 'net.yaml')).toHaveLength(4)
+    expect(await notes('')).toHaveLength(4)
+  })
+
+  test('reads a template in one line, without a word of Node.js', async () => {
+    using files = scratch({
+      'a.yaml':
+        'kind: NetworkAttachmentDefinition\nmetadata:\n  name: {{ .Release.Name }}\n{{- if .Values.a }}\nspec: {}\n{{- end }}\n',
+    })
+    const file = files.file('a.yaml')
+    const said =
+      'a Helm or Go template, which nobody can check before it is rendered; write: helm template CHART | x-calico-route validate -'
+    expect(await tool(['validate', file])).toEqual({
+      exitCode: 1,
+      stdout: `${file}:3:9: error: ${said}\n${file}: 1 error\n`,
+      stderr: '',
+    })
+    expect(await tool(['plan', '--netns', '/proc/self/ns/net', '--ifname', 'lo', file])).toEqual({
+      exitCode: 2,
+      stdout: '',
+      stderr: `x-calico-route plan: ${file}:3:9: ${said}\n`,
+    })
   })
 
   test('reads stdin when no file is named', async () => {
@@ -84,7 +149,7 @@ describe('x-calico-route validate', () => {
 
   test.each([
     [['-o', 'xml'], /-o: must be json or text, is "xml"/],
-    [['--nope'], /Unknown option '--nope'/],
+    [['--nope'], /--nope: no option of this command/],
   ])('refuses %s', async (words, expected) => {
     const { stderr, exitCode } = await tool(['validate', ...words])
     expect({ stderr, exitCode }).toEqual({ stderr: expect.stringMatching(expected), exitCode: 2 })

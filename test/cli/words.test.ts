@@ -1,7 +1,7 @@
 import { execa } from 'execa'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { PLUGIN } from '../support/runtime.ts'
-import { starting, tool } from './tool.ts'
+import { scratch, starting, tool } from './tool.ts'
 
 const trouble = (...lines: string[]) => ({ exitCode: 2, stdout: '', stderr: `${lines.join('\n')}\n` })
 
@@ -26,8 +26,24 @@ describe('words that nobody can have meant', () => {
   })
 
   test.each([
-    [['install', 'here'], "install: Unexpected argument 'here'. This command does not take positional arguments"],
-    [['uninstall', '--from'], "uninstall: Option '--from <value>' argument missing"],
+    [['install', 'here'], 'install: "here": this command takes options only'],
+    [['uninstall', '--from'], 'uninstall: --from: needs a value: --from DIR'],
+    [
+      ['plan', '--netns', '--ifname', 'eth0'],
+      'plan: --netns: needs a value: --netns PATH; one that begins with a dash is written --netns=-…',
+    ],
+    [['validate', '-o'], 'validate: -o: needs a value: -o json'],
+    [['verify', '--quiet=yes'], 'verify: --quiet: takes no value'],
+    [['validate', '--foo'], 'validate: --foo: no option of this command; it has --strict, -o, --help'],
+    [['validate', '--strct'], 'validate: --strct: no option of this command; did you mean "--strict"?'],
+    [['validate', '-x'], 'validate: -x: no option of this command; it has --strict, -o, --help'],
+    [['plan', '--ifnam', 'eth0'], 'plan: --ifnam: no option of this command; did you mean "--ifname"?'],
+    [['verify', '--cach=x'], 'verify: --cach: no option of this command; did you mean "--cache"?'],
+    [['install', '--nostatus'], 'install: --nostatus: no option of this command; did you mean "--no-status"?'],
+    [['schema', '--strict'], 'schema: --strict: no option of this command; it has --help'],
+    [['schema', 'file'], 'schema: "file": this command takes options only'],
+    [['uninstall', '--forse'], 'uninstall: --forse: no option of this command; did you mean "--force"?'],
+    [['validate', '--\x1b[31m'], 'validate: --?[31m: no option of this command; it has --strict, -o, --help'],
     [['plan'], 'plan: exactly one FILE is needed'],
   ])('%j leads to the help of that command', async (words, line) => {
     expect(await tool(words)).toEqual(trouble(`x-calico-route ${line}`, `See x-calico-route ${words[0]} --help.`))
@@ -48,6 +64,15 @@ describe('words that nobody can have meant', () => {
     )
   })
 
+  test.each([
+    [['validate', '-', '-'], 'FILE is "-" twice'],
+    [['plan', '--routes', '-', '--ifname', 'eth0', '-'], 'FILE and --routes are both "-"'],
+    [['plan', '--routes', '-', '--links', '-', '--ifname', 'eth0', 'a'], '--routes and --links are both "-"'],
+  ])('%j asks for more than one stdin', async (words, said) => {
+    const line = `x-calico-route ${words[0]}: ${said}: stdin can be read once; give a file for one of them`
+    expect(await tool(words)).toEqual(trouble(line))
+  })
+
   test('two ways to tell the pod are one too many', async () => {
     expect(await tool(['plan', '--netns', '/a', '--routes', '/b', '--ifname', 'eth0', 'c'])).toEqual(
       trouble('x-calico-route plan: --netns and --routes both tell the pod as it is; give one of them'),
@@ -56,6 +81,45 @@ describe('words that nobody can have meant', () => {
 })
 
 describe('what is printed', () => {
+  // What a terminal obeys: a title, a colour, a cleared screen; also in the one byte that is for ESC and [ in C1.
+  const EVIL = 'a\x1b]0;title\x07\x1b[2J\u009b31m\n.yaml'
+
+  test('holds nothing a terminal would obey out of the name of a file', async () => {
+    using files = scratch({ [EVIL]: '{"name": "a", "cniVersion": "1.0.0", "type": "calico"}' })
+    const there = files.file(EVIL)
+    const pod = ['--netns', '/proc/self/ns/net', '--ifname', 'lo']
+    const calls = [
+      ['validate', there],
+      ['validate', files.directory],
+      ['validate', `${there}x`],
+      ['validate', '-o', 'json', there],
+      ['validate', '--strict', scratchOf(EVIL, 'kind: Pod')],
+      ['plan', ...pod, there],
+      ['plan', '--ifname', 'lo', '--routes', there, there],
+      ['plan', '--ifname', 'lo', '--routes', `${there}x`, there],
+      ['plan', ...pod, '--name', '\x1b[31m', there],
+      ['plan', ...pod, '-o', '\x1b[31m', there],
+      ['verify', ...pod, there],
+      ['verify', '--cache', there],
+      ['verify', '--root', `${there}x`],
+      ['install', '--to', there],
+      ['uninstall', '--from', there],
+      ['\x1b[31m'],
+    ]
+    for (const words of calls) {
+      const { stdout, stderr } = await tool(words)
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: it is their absence that counts
+      expect(stdout + stderr, JSON.stringify(words)).not.toMatch(/[\x00-\x09\x0b-\x1f\x7f-\x9f]/)
+      expect(stderr.split('\n').length, stderr).toBeLessThanOrEqual(3)
+    }
+  })
+
+  const scratchOf = (name: string, text: string) => {
+    const files = scratch({ [name]: text })
+    onTestFinished(() => files[Symbol.dispose]())
+    return files.directory
+  }
+
   test('may be read in part, as by head, without a complaint', async () => {
     const child = starting(['schema'])
     child.stdout.destroy()

@@ -1,16 +1,18 @@
 import { conform } from './conform.ts'
-import { type Conf, error, PROMISE, refused, SPEC, VERSIONS, type Vector } from './vector.ts'
+import { type Conf, error, nothing, PROMISE, refused, result, SPEC, VERSIONS, type Vector } from './vector.ts'
 
 const DST = '10.50.0.0/16'
 
 /** A configuration, and what its first problem is called. */
 const WRONG: readonly (readonly [string, Conf, string | RegExp])[] = [
   ['a disposition nobody knows', { defaultRoute: 'delete' }, /^defaultRoute\b.*remove.*keep/],
+  ['a key of ours in other letters', { defaultroute: 'keep' }, /^defaultroute\b.*defaultRoute/],
+  ['a key of ours with a letter too few', { ovnGatway: 'auto' }, /^ovnGatway\b.*ovnGateway/],
+  ["a key of route-override's", { flushgateway: true }, /^flushgateway\b.*route-override.*defaultRoute/],
   ['a disposition in capitals', { defaultRoute: 'Remove' }, /^defaultRoute\b/],
   ['a disposition that every object has', { defaultRoute: 'constructor' }, /^defaultRoute\b/],
   ['a disposition true', { defaultRoute: true }, /^defaultRoute\b/],
   ['a list of dispositions', { defaultRoute: ['remove'] }, /^defaultRoute\b/],
-  ['a disposition null', { defaultRoute: null }, /^defaultRoute\b/],
   [
     'a disposition of a family nobody knows',
     { defaultRoute: { ipv4: 'keep', ip6: 'keep' } },
@@ -18,7 +20,6 @@ const WRONG: readonly (readonly [string, Conf, string | RegExp])[] = [
   ],
   ['a wrong disposition of one family', { defaultRoute: { ipv6: 'kept' } }, /^defaultRoute\.ipv6\b/],
   ['routes that are no list', { routes: { dst: DST } }, /^routes\b/],
-  ['routes that are null', { routes: null }, /^routes\b/],
   ['a route that is a word', { routes: [DST] }, /^routes\[0\]:/],
   ['a route that is null', { routes: [{ dst: DST }, null] }, /^routes\[1\]/],
   ['a route without destination', { routes: [{ gw: '10.0.0.1' }] }, /^routes\[0\]\.dst\b/],
@@ -45,9 +46,17 @@ const WRONG: readonly (readonly [string, Conf, string | RegExp])[] = [
   ['the IPv6 default', { routes: [{ dst: '::/0' }] }, /^routes\[0\]\.dst\b/],
   ['a gateway of the other family', { routes: [{ dst: DST, gw: 'fe80::1' }] }, /^routes\[0\]\.gw\b.*IPv4/],
   ['a gateway with prefix length', { routes: [{ dst: DST, gw: '10.0.0.1/24' }] }, /^routes\[0\]\.gw\b/],
+  ['a gateway of zeros', { routes: [{ dst: DST, gw: '0.0.0.0' }] }, /^routes\[0\]\.gw\b/],
+  ['an IPv6 gateway of zeros', { routes: [{ dst: 'fd00::/64', gw: '::' }] }, /^routes\[0\]\.gw\b/],
+  ['a gateway in loopback', { routes: [{ dst: DST, gw: '127.0.0.1' }] }, /^routes\[0\]\.gw\b/],
+  ['an IPv6 gateway in loopback', { routes: [{ dst: 'fd00::/64', gw: '::1' }] }, /^routes\[0\]\.gw\b/],
+  ['a multicast gateway', { routes: [{ dst: DST, gw: '224.0.0.1' }] }, /^routes\[0\]\.gw\b/],
+  ['an IPv6 multicast gateway', { ovnGateway: { ipv6: 'ff02::1' } }, /^ovnGateway\.ipv6\b/],
+  ['a broadcast gateway', { ovnGateway: '255.255.255.255' }, /^ovnGateway\b/],
+  ['a multicast source', { routes: [{ dst: DST, src: '224.0.0.1' }] }, /^routes\[0\]\.src\b/],
+  ['an IPv6 source of zeros', { routes: [{ dst: 'fd00::/64', src: '::' }] }, /^routes\[0\]\.src\b/],
   ['a gateway with a zone', { routes: [{ dst: 'fd00::/64', gw: 'fe80::1%eth0' }] }, /^routes\[0\]\.gw\b/],
   ['a gateway of two lines', { routes: [{ dst: DST, gw: '10.0.0.1\nlink del eth0' }] }, /^routes\[0\]\.gw\b/],
-  ['a gateway null', { routes: [{ dst: DST, gw: null }] }, /^routes\[0\]\.gw\b/],
   ['a gateway and scope link', { routes: [{ dst: DST, gw: '169.254.1.1', scope: 'link' }] }, /^routes\[0\]/],
   [
     'an interface of two lines',
@@ -97,6 +106,45 @@ const WRONG: readonly (readonly [string, Conf, string | RegExp])[] = [
   ['an empty log file', { logFile: '' }, /^logFile\b/],
 ]
 
+/** As plugins written in Go read it, whose slices and pointers that are nil are written so. */
+const NULL: readonly Conf[] = [
+  { defaultRoute: null },
+  { defaultRoute: { ipv4: null, ipv6: null } },
+  { routes: [{ dst: DST, gw: null, dev: null, src: null, priority: null, table: null, scope: null, mtu: null }] },
+]
+/** Those with which ADD has nothing to do. */
+const IDLE: readonly Conf[] = [
+  { routes: null, ovnGateway: null, overrides: null, kubevirt: null, dryRun: null, logLevel: null, logFile: null },
+  { overrides: { allow: null, within: null }, args: { cni: { routes: null, defaultRoute: null } } },
+]
+const absent = [
+  ...[...NULL, ...IDLE].map((conf) => ['STATUS', conf] as const),
+  ...IDLE.flatMap((conf) => ['ADD', 'CHECK', 'DEL'].map((verb) => [verb, conf] as const)),
+].map(
+  ([verb, conf]): Vector => ({
+    it: `${verb} takes null for absent in ${JSON.stringify(conf)}`,
+    source: PROMISE,
+    verb,
+    conf: { cniVersion: '1.1.0', ...conf },
+    gives: verb === 'ADD' ? result() : nothing,
+  }),
+)
+
+/** ADD has refused them; a DEL that fails would leave what the plugins before have made. */
+const deleted = [
+  { defaultroute: 'keep' },
+  { flushgateway: true, addroutes: [] },
+  { routes: [{ dst: DST, gw: '::' }] },
+].map(
+  (conf): Vector => ({
+    it: `DEL succeeds with ${JSON.stringify(conf)}`,
+    source: PROMISE,
+    verb: 'DEL',
+    conf,
+    gives: nothing,
+  }),
+)
+
 const wrong: Vector[] = WRONG.map(([what, conf, msg]) => ({
   it: `${what} is refused by its key path`,
   source: PROMISE,
@@ -145,8 +193,29 @@ const objects: Vector[] = [
     it: 'further problems of the same configuration stand in the details',
     source: PROMISE,
     verb: 'ADD',
-    conf: { routes: [{ dst: '10.50.0.1/16' }, { dst: DST, priority: -1 }], dryRun: 'no' },
-    gives: error(7, /^(routes\[0\]\.dst|dryRun)\b/, /routes\[1\]\.priority\b.*/),
+    conf: {
+      routes: [
+        { dst: '10.50.0.1/16', gw: 'fe80::1' },
+        { dst: DST, priority: -1 },
+      ],
+      dryRun: 'no',
+      ovnGateway: '::',
+    },
+    gives: error(7, /^routes\[0\]\.dst\b/, /routes\[0\]\.gw\b.*routes\[1\]\.priority\b.*ovnGateway\b.*dryRun\b/),
+  },
+  {
+    it: 'a wrong prevResult is told beside a wrong configuration',
+    source: PROMISE,
+    verb: 'ADD',
+    conf: { routes: [{ dst: 'x' }], prevResult: 'text' },
+    gives: error(7, /^routes\[0\]\.dst\b/, /^prevResult\b/),
+  },
+  {
+    it: 'that none came before is told beside a wrong configuration and what a pod may not ask for',
+    source: PROMISE,
+    verb: 'ADD',
+    conf: { logLevel: 'loud', args: { cni: { dryRun: true } }, prevResult: undefined },
+    gives: error(7, /^logLevel\b/, /^args\.cni\.dryRun\b.*prevResult\b/),
   },
   ...VERSIONS.map(
     (cniVersion): Vector => ({
@@ -191,4 +260,4 @@ const objects: Vector[] = [
   },
 ]
 
-conform('errors', [...wrong, ...impossible, ...objects])
+conform('errors', [...wrong, ...absent, ...deleted, ...impossible, ...objects])

@@ -69,6 +69,15 @@ const unsupported: Vector[] = [
       gives: error(1),
     }),
   ),
+  ...[undefined, '', null].map(
+    (cniVersion): Vector => ({
+      it: `ADD in version ${JSON.stringify(cniVersion) ?? 'none'} is told which to write, and of none that nobody wrote`,
+      source: PROMISE,
+      verb: 'ADD',
+      conf: { cniVersion },
+      gives: error(1, /^cniVersion: missing; write "1\.0\.0"$/, /^x-calico-route supports 0\.3\.0, /),
+    }),
+  ),
   {
     it: 'an incompatible version is named together with those that would do',
     source: CNI.reconcile,

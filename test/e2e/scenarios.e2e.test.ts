@@ -129,6 +129,8 @@ describe.skipIf(!cnitoolBuilt)('with a real OVN beside Calico’s wiring, attach
       attach,
       detach: (network: Known, ifname: string) => call('del', network, ifname, true),
       check: (network: Known, ifname: string) => call('check', network, ifname, true),
+      /** The tool for people, of all pods there are; it says nothing of what is right. */
+      verify: () => node.run(['/opt/cni/bin/x-calico-route', 'verify', '--quiet'], { reject: false }),
       tryToAttach: (network: Known, ifname: string) => attach(network, ifname, false),
       trace: (scenario: string) => trace(node, netns, scenario, 'cnitool', everywhere(families)),
       traceTo: (scenario: string, ...addresses: string[]) => trace(node, netns, scenario, 'cnitool', addresses),
@@ -168,6 +170,7 @@ describe.skipIf(!cnitoolBuilt)('with a real OVN beside Calico’s wiring, attach
       expect(await pod.trace(`Calico then ${ovn}, ${name}`)).toEqual(separated(families, 'eth0', 'net1'))
       await pod.check('calico', 'eth0')
       await pod.check(ovn, 'net1')
+      expect(await pod.verify()).toEqual({ exitCode: 0, stdout: '', stderr: '' })
 
       await pod.detach(ovn, 'net1')
       expect(await pod.trace(`Calico then ${ovn}, OVN unplugged, ${name}`)).toEqual(withoutInternet(families, 'eth0'))
@@ -203,6 +206,7 @@ describe.skipIf(!cnitoolBuilt)('with a real OVN beside Calico’s wiring, attach
       expect(await pod.trace(`OVN then Calico, ${name}`)).toEqual(separated(families, 'net1', 'eth0'))
       await pod.check('ovn-demote', 'eth0')
       await pod.check('calico-restore', 'net1')
+      expect(await pod.verify()).toEqual({ exitCode: 0, stdout: '', stderr: '' })
 
       await pod.detach('calico-restore', 'net1')
       expect(await pod.traceTo(`OVN then Calico, Calico unplugged, ${name}`, ...internet(families))).toEqual(
@@ -286,6 +290,7 @@ describe.skipIf(!cnitoolBuilt)('with a real OVN beside Calico’s wiring, attach
       ...withoutUnderlay([4], 'net1'),
     })
     await pod.check('services', 'eth0')
+    expect(await pod.verify()).toEqual({ exitCode: 0, stdout: '', stderr: '' })
   })
 })
 

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { Cnitool, cnitoolBuilt } from './cnitool.ts'
-import { conflist, nic, tuning, xCalicoRoute } from './conflist.ts'
+import { conflist, nic, type PluginConf, tuning, xCalicoRoute } from './conflist.ts'
 
 describe.skipIf(!cnitoolBuilt)('x-calico-route verify, by what a real libcni remembers', () => {
   let cnitool: Cnitool
@@ -40,5 +40,31 @@ describe.skipIf(!cnitoolBuilt)('x-calico-route verify, by what a real libcni rem
     expect(await verify()).toMatchObject({ exitCode: 0, stdout: expect.stringMatching(/ gone$/) })
     await cnitool.run('del', network, netns)
     expect(await verify()).toMatchObject({ exitCode: 0, stdout: expect.stringMatching(/^nothing attached/) })
+  })
+
+  it.each<[string, PluginConf]>([
+    ['ptp', nic.ptp],
+    ['calico', { ...nic.calico, type: 'calico' }],
+  ])('looks for the node’s way back to a NIC of %s, in both families', async (type, made) => {
+    const { node } = cnitool
+    // the tests' own by the name of the real one, which decides whose pods the node routes to
+    if (type === 'calico') await node.run(['ln', '-s', 'test-calico', '/opt/cni/bin/calico'])
+    const network = cnitool.configure(conflist('k8s-pod-network', '1.0.0', made, xCalicoRoute()))
+    const netns = await node.pod('testvm')
+    expect(await cnitool.run('add', network, netns)).toMatchObject({ exitCode: 0 })
+    expect(await verify('--quiet')).toEqual({ exitCode: 0, stdout: '', stderr: '' })
+
+    const { stdout } = await node.inPod(netns, ['ip', '-o', 'addr', 'show', 'dev', 'eth0', 'scope', 'global'])
+    const addresses = [...stdout.matchAll(/ inet6? (\S+)\//g)].map(([, address = '']) => address)
+    expect(addresses).toHaveLength(2)
+    for (const address of addresses) await node.run(['ip', 'route', 'del', address])
+    const { exitCode, stdout: told } = await verify('--quiet', '-o', 'json')
+    expect(exitCode).toBe(1)
+    expect(JSON.parse(told).attachments[0]).toMatchObject({
+      state: 'differs',
+      differences: addresses.map((address) => expect.stringContaining(`no way back: ${address}: the node`)),
+    })
+    await cnitool.run('del', network, netns)
+    await node.run(['ip', 'netns', 'del', 'testvm'])
   })
 })

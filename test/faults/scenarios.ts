@@ -98,22 +98,12 @@ const DEMOTE: Scenario = {
     `route del ::/0 ${CALICO[6]} ${DEMOTED[6]}`,
   ],
   del: [
-    `route add 0.0.0.0/0 ${CALICO[4]} ${RESTORED[4]}`,
+    `route add ${DEFAULT[4]}`,
     `route del 0.0.0.0/0 ${CALICO[4]} ${DEMOTED[4]}`,
-    `route add ::/0 ${CALICO[6]} ${RESTORED[6]}`,
+    `route add ${DEFAULT[6]}`,
     `route del ::/0 ${CALICO[6]} ${DEMOTED[6]}`,
   ],
-  // A restored default bears a protocol of ours; one that was not taken away yet has its own.
-  afterDel: (carriedOut) =>
-    due(
-      [
-        [2, `route del ${DEFAULT[4]}`],
-        [2, `route add 0.0.0.0/0 ${CALICO[4]} ${RESTORED[4]}`],
-        [4, `route del ${DEFAULT[6]}`],
-        [4, `route add ::/0 ${CALICO[6]} ${RESTORED[6]}`],
-      ],
-      carriedOut,
-    ),
+  afterDel: () => [],
 }
 
 const GATEWAY: Scenario = {

@@ -49,10 +49,10 @@ function decided(request: Request, answers: Answers): Decision {
       const config = effectiveConfig(request.conf)
       const prev = parsePrevResult(request.conf.prevResult)
       refuseUnwritable(request.ifname)
-      const plan = planAdd(config, request.ifname, snapshotOf(answers), { gateways: gatewaysOf(prev) })
+      const plan = planAdd(config, request.ifname, snapshotOf(answers), { gateways: gatewaysOf(prev, request.ifname) })
       refuseProblems(plan.problems)
       const removed = ([4, 6] as const).filter((family) => config.defaultRoute[family] === 'remove')
-      const result = JSON.stringify(buildResult(request.cniVersion, prev, { ...plan, removed }))
+      const result = JSON.stringify(buildResult(request.cniVersion, prev, { ...plan, removed, before: [] }))
       return { lines: linesOf(plan.ops), result }
     }
     case 'DEL':

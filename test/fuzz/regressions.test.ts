@@ -47,5 +47,5 @@ test('DEL gives back the default that ADD demoted beside a gateway of the same a
     'default via 10.0.1.1 dev net1 proto 144 metric 4026531840',
   ])
   await del(pod, config)
-  expect(await defaults()).toEqual(['default via 10.0.1.1 dev net1 proto 145'])
+  expect(await defaults()).toEqual(['default via 10.0.1.1 dev net1'])
 })

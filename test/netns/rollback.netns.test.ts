@@ -45,7 +45,7 @@ describe('an ADD that the kernel refuses half-way leaves the pod as it was', () 
     const config = { routes: [{ dst: 'fd00:10:50::/64', src: 'fd00:10:199::9' }], prevResult: calicoResult(pod) }
     expect(await fails('ADD', pod, config)).toMatchObject({
       code: 100,
-      msg: expect.stringMatching(/Invalid source address; .* a duplicate of fd00:10:199::9: .*nodad/),
+      msg: expect.stringMatching(/Invalid source address \(.*\); .* a duplicate of fd00:10:199::9: .*nodad/),
     })
   })
 
@@ -127,5 +127,34 @@ describe('an ADD that the kernel refuses half-way leaves the pod as it was', () 
       expect(await fails('ADD', pod, { routes, prevResult: calicoResult(pod) })).toMatchObject({ code: 100 })
     })
     expect(after).toBe(before)
+  })
+})
+
+describe('the advice where ip refuses a next hop', () => {
+  const overrides = { allow: ['routes'], within: ['10.0.0.0/8'] }
+  const written = { dst: '10.60.0.0/16', gw: '10.60.0.1' }
+
+  test.each([
+    { by: 'the configuration', config: { routes: [written] }, at: 'routes[0]' },
+    { by: 'cni-args', config: { overrides, args: { cni: { routes: [written] } } }, at: 'args.cni.routes[0]' },
+  ])('is to leave out what was written by $by', async ({ config, at }) => {
+    const pod = await calicoPod({ families: [4] })
+    const { msg } = await fails('ADD', pod, { ...config, prevResult: calicoResult(pod) })
+    expect(msg).toMatch(`${at}: ip refused`)
+    expect(msg).toMatch(/leave out "gw" for the next hop of eth0 itself, or add "onlink": true$/)
+  })
+
+  test('does not name what was not written', async () => {
+    const pod = await calicoPod({ families: [4] })
+    // The kernel keeps a route whose gateway is not on-link any more.
+    await configure(
+      pod.netns,
+      'route add 192.0.2.1 dev eth0\nroute replace default via 192.0.2.1 dev eth0\nroute del 192.0.2.1 dev eth0',
+    )
+    const { msg } = await fails('ADD', pod, { routes: [{ dst: '10.60.0.0/16' }], prevResult: calicoResult(pod) })
+    expect(msg).toMatch(
+      /192\.0\.2\.1 is not reached directly through eth0: it is the next hop that eth0 was seen to have/,
+    )
+    expect(msg).not.toContain('leave out')
   })
 })

@@ -91,26 +91,6 @@ describe('the default routes of another NIC', () => {
       `default via ${CALICO[6]} dev eth0 metric 1024`,
     ])
   })
-
-  test.each([
-    {
-      family: 4,
-      script: 'route replace default nexthop via 169.254.1.1 dev eth0 nexthop via 10.0.1.1 dev net1',
-      dst: '0.0.0.0/0',
-    },
-    { family: 6, script: 'route append ::/0 via fd00:10:0:1::1 dev net1', dst: '::/0' },
-  ])('in one multipath route with ours are refused, and nothing is touched: IPv$family', async ({ script, dst }) => {
-    const pod = await calicoPod()
-    await ovnNic(pod)
-    await configure(pod.netns, script)
-    const { before, after } = await changes(pod.netns, async () => {
-      const { code, msg } = await fails('ADD', pod, { routes: ROUTES, prevResult: calicoResult(pod) })
-      expect({ code, msg }).toEqual({ code: 7, msg: expect.stringMatching(/^defaultRoute: .*net1/) })
-      expect(msg).toContain(dst)
-    })
-    expect(after).toBe(before)
-    await add(pod, { defaultRoute: 'keep', routes: ROUTES, prevResult: calicoResult(pod) })
-  })
 })
 
 describe('two NICs of one pod', () => {

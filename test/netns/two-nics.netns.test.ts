@@ -184,7 +184,14 @@ describe.each(ORDERS)('the OVN NIC $ovn first, then Calico’s $calico: $name', 
     // Calico's NIC is there: nothing has to make way any more.
     const again = await attachOvn(pod, { ifname: ovn })
     await add(again, ofOvn(again, DEMOTE))
-    expect(await defaults(pod.netns)).toEqual(onOvn(families, { nic: ovn }))
+    expect(await defaults(pod.netns)).toEqual(onOvn(families, { nic: ovn, proto: 145 }))
+    expect(await paths(pod.netns, ...everywhere(families))).toEqual(separated(families, calico, ovn))
+
+    // And it will make way, should Calico's NIC leave and come back.
+    await del(first, ofCalico(first, AUTO))
+    await detachCalico(pod)
+    const back = await attachCalico(pod, calico)
+    await add(back, ofCalico(back, AUTO))
     expect(await paths(pod.netns, ...everywhere(families))).toEqual(separated(families, calico, ovn))
   })
 })
@@ -218,7 +225,7 @@ describe('a chain that ends half-way, on a pod that lives on', () => {
     const net1 = await attachOvn(pod)
     await add(net1, ofOvn(net1, DEMOTE))
     await del(net1, ofOvn(net1, DEMOTE))
-    expect(await defaults(pod.netns)).toEqual(onOvn([4, 6], { proto: 145 }))
+    expect(await defaults(pod.netns)).toEqual(onOvn([4, 6]))
   })
 
   test('an ADD that is refused leaves the demoted default where it is', async () => {

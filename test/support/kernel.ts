@@ -1,21 +1,62 @@
-import { type Route, type RouteOp, type Snapshot, samePlace, sameRoute } from '../../src/route.ts'
+import {
+  BOOT_PROTOCOL,
+  type Route,
+  type RouteOp,
+  type Snapshot,
+  sameHop,
+  samePlace,
+  sameRoute,
+  UNKNOWN_PROTOCOL,
+} from '../../src/route.ts'
 
 /**
  * What the kernel does with a batch, as far as the planner relies on it: `add` wants a place free, `replace` takes the first
- * route in it, `append` puts one behind what is there, `del` wants exactly the route it names.
+ * route in it, of IPv6 all that are next hops of one, `append` puts one behind what is there, unless that is the same next
+ * hop, `del` wants exactly the route it names.
  * @throws Error where ip(8) would stop
  */
-export function carryOut(snapshot: Snapshot, ops: readonly RouteOp[]): Snapshot {
-  const routes: Route[] = [...snapshot.routes]
-  for (const { op, route } of ops) {
+export function carryOut(snapshot: Snapshot, ops: readonly Pick<RouteOp, 'op' | 'route'>[]): Snapshot {
+  let routes: Route[] = [...snapshot.routes]
+  for (const { op, route: written } of ops) {
+    const unnamed = op !== 'del' && written.protocol === UNKNOWN_PROTOCOL
+    const route = unnamed ? { ...written, protocol: BOOT_PROTOCOL } : written
     const at = routes.findIndex((other) => (op === 'del' ? sameRoute : samePlace)(other, route))
-    if (op === 'add' && at >= 0) throw new Error(`File exists: ${JSON.stringify(route)}`)
+    const twin = routes.some((other) => route.family === 6 && samePlace(other, route) && sameHop(other, route))
+    if ((op === 'add' && at >= 0) || (op === 'append' && twin)) throw new Error(`File exists: ${JSON.stringify(route)}`)
     if (op === 'del' && at < 0) throw new Error(`No such process: ${JSON.stringify(route)}`)
     if (op === 'del') routes.splice(at, 1)
-    else if (op === 'replace' && at >= 0) routes.splice(at, 1, route)
-    else routes.push(route)
+    else if (op === 'replace' && at >= 0) {
+      routes[at] = route
+      if (isHop(route)) routes = routes.filter((other) => other === route || !isHop(other) || !samePlace(other, route))
+    } else routes.push(route)
   }
   return { ...snapshot, routes }
+}
+
+function isHop({ family, gw, expires }: Route): boolean {
+  return family === 6 && gw !== undefined && expires === undefined
+}
+
+/** What ip(8) shows of it: of an IPv6 multipath route, the first next hop whole, and of the others no more than where they lead. */
+export function shown(snapshot: Snapshot): Snapshot {
+  const { routes } = snapshot
+  return {
+    ...snapshot,
+    routes: routes.map((route, i) => {
+      const first = isHop(route)
+        ? routes.slice(0, i).find((other) => isHop(other) && samePlace(other, route))
+        : undefined
+      if (!first) return route
+      const { family, type, dst, table, priority, gw, dev, from } = route
+      if (first.dev === dev && dst === '::/0') return { ...first, presumed: true, ...(gw === undefined ? {} : { gw }) }
+      return {
+        ...{ family, type, dst, table, priority, protocol: UNKNOWN_PROTOCOL },
+        ...(gw === undefined ? {} : { gw }),
+        ...(dev === undefined ? {} : { dev }),
+        ...(from === undefined ? {} : { from }),
+      }
+    }),
+  }
 }
 
 /** A table's routes in an order of their own, for comparing tables as sets. */

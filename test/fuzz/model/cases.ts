@@ -15,15 +15,17 @@ const word = (name: string, value: unknown) => (value === undefined ? '' : ` ${n
 /** A default route as the plugin that made the NIC, a daemon or an administrator would add it. */
 const defaultLine = fc
   .tuple(
+    // Appended, several share a place: the kernel joins those of IPv6 to one multipath route.
+    fc.constantFrom('add', 'add', 'append'),
     family,
     nic,
     metric,
     fc.constantFrom(undefined, undefined, 'kernel', 'static', 'bird'),
     fc.constantFrom(undefined, 1400),
   )
-  .map(([of, dev, priority, proto, mtu]) => {
+  .map(([op, of, dev, priority, proto, mtu]) => {
     const words = word('metric', priority) + word('proto', proto) + word('mtu', mtu)
-    return `route add ${ANY[of]} via ${GATEWAYS[dev][of]} dev ${dev}${words}`
+    return `route ${op} ${ANY[of]} via ${GATEWAYS[dev][of]} dev ${dev}${words}`
   })
 
 const otherLine = family.chain((of) =>

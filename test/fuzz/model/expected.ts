@@ -29,6 +29,8 @@ export function afterAdd(before: Tables, conf: Conf, nic: Attached): Expected {
   for (const family of FAMILIES) {
     const defaults = mainDefaults(before, family)
     if (before.routes.some((one) => one.unicast && one.dst === ANY[family] && one.dev === undefined)) return 'open'
+    // Of several in one place, what becomes of them is for the invariants to say.
+    if (new Set(defaults.map(({ metric }) => metric)).size < defaults.length) return 'open'
     const own = defaults.filter(({ dev }) => dev === nic)
     // The pod's one default is to be found, and is just being demoted: two wishes in one configuration.
     if (conf.ovnGateway === 'auto' && conf.defaultRoute[`ipv${family}`] === 'demote') return 'open'
@@ -51,15 +53,21 @@ export function afterAdd(before: Tables, conf: Conf, nic: Attached): Expected {
         come.push({ ...one, proto: PROTO.demoted, metric: one.metric + BEHIND_ALL_OTHERS })
     }
     for (const entry of conf.routes.filter(({ dst }) => (dst.includes(':') ? 6 : 4) === family)) {
+      // What the NIC reaches directly, and who made that, is for other tests.
+      const isThere = ({ dst, dev, table }: Seen) => dst === entry.dst && dev === nic && table === (entry.table ?? 254)
+      const isDirect = (one: Seen) => isThere(one) && one.gw === undefined
+      if (entry.gw === undefined && before.routes.some(isDirect)) return 'open'
       const route = routeOf(entry, family, nic, own, wanted)
+      // Where no next hop is known otherwise, that of another plugin's route counts.
+      if (route === undefined && before.routes.some(isThere)) return 'open'
       if (route === undefined) return 'refused'
       const inPlace = before.routes.filter(
         ({ dst, table, metric }) => dst === route.dst && table === route.table && metric === route.metric,
       )
       if (inPlace.some(({ dev }) => dev !== nic)) return 'refused'
       // The same made by another plugin stays that plugin's; what is the same is for other tests to say.
-      if (inPlace.some(({ gw }) => gw === route.gw) || inPlace.length > 1) return 'open'
-      gone.push(...inPlace)
+      if (inPlace.some(({ gw }) => gw === route.gw || gw === undefined) || inPlace.length > 1) return 'open'
+      if (inPlace.length > 0) return 'refused'
       come.push(route)
     }
   }
@@ -91,6 +99,7 @@ function routeOf(
   const calico = nic === 'eth0' && family === 4 ? '169.254.1.1' : undefined
   const hop = gw ?? lowest?.gw ?? (wanted?.dev === nic ? wanted.gw : undefined) ?? calico
   if (scope === undefined && hop === undefined) return undefined
+  const { mtu: ofHop } = gw === undefined && scope === undefined && lowest ? lowest : {}
   return {
     family,
     dst,
@@ -99,7 +108,7 @@ function routeOf(
     table,
     proto: PROTO.route,
     metric: priority ?? (family === 4 ? 0 : 1024),
-    ...(mtu === undefined ? {} : { mtu }),
+    ...(mtu !== undefined ? { mtu } : ofHop !== undefined ? { mtu: ofHop } : {}),
   }
 }
 

@@ -85,6 +85,8 @@ export interface Seen {
   readonly metric: number
   readonly mtu?: number
   readonly unicast: boolean
+  /** One next hop of an IPv6 multipath route, of which the kernel tells little more than where it leads. */
+  readonly joined: boolean
   readonly text: string
 }
 
@@ -98,6 +100,9 @@ interface RouteJson {
   metric?: number
   metrics?: { mtu?: number }[]
   pref?: string
+  nhid?: number
+  nexthops?: { gateway?: string; dev?: string }[]
+  joined?: true
 }
 
 export interface Tables {
@@ -111,7 +116,7 @@ export async function readTables({ netns }: ModelPod): Promise<Tables> {
   const all: RouteJson[] = JSON.parse(stdout)
   const ours = all.filter(({ table }) => table === undefined || TABLES.some((one) => String(one) === table))
   return {
-    routes: ours.map((json): Seen => {
+    routes: ours.flatMap(hopsOf).map((json): Seen => {
       const family = json.pref !== undefined || json.dst.includes(':') ? 6 : 4
       const dst = json.dst === 'default' ? ANY[family] : json.dst
       return {
@@ -124,11 +129,26 @@ export async function readTables({ netns }: ModelPod): Promise<Tables> {
         metric: json.metric ?? 0,
         ...(json.metrics?.[0]?.mtu === undefined ? {} : { mtu: json.metrics[0].mtu }),
         unicast: json.type === '1',
+        joined: json.joined === true,
         text: JSON.stringify(json),
       }
     }),
     text: stdout,
   }
+}
+
+/** Each next hop of an IPv6 multipath route by itself, with what the kernel tells of it: not more than where it leads. */
+function hopsOf(json: RouteJson): RouteJson[] {
+  const { pref, nhid, nexthops, type, dst, table, metric, protocol } = json
+  if (pref === undefined || nhid !== undefined || !nexthops) return [json]
+  return nexthops.map(({ gateway, dev }, i) => ({
+    ...{ type, dst, pref, joined: true as const },
+    ...(table === undefined ? {} : { table }),
+    ...(metric === undefined ? {} : { metric }),
+    ...(protocol === undefined || i > 0 ? { protocol: '3' } : { protocol }),
+    ...(gateway === undefined ? {} : { gateway }),
+    ...(dev === undefined ? {} : { dev }),
+  }))
 }
 
 export const mainDefaults = ({ routes }: Tables, family: Family, nic?: string): Seen[] =>

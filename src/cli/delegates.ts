@@ -1,0 +1,28 @@
+import { isObject } from '../request.ts'
+import type { Path } from './json.ts'
+import { below, type Placed } from './position.ts'
+
+/** Types that call the plugins or lists of their `delegates`. @see https://github.com/k8snetworkplumbingwg/multus-cni pkg/types/conf.go */
+const MULTUS: readonly unknown[] = ['multus', 'multus-shim']
+
+/** A configuration inside of one of Multus. */
+export interface Delegate {
+  readonly placed: Placed
+  /** Where it stands in the outermost one. */
+  readonly base: Path
+}
+
+/** The configurations that a configuration of Multus has inside, and those that they have. */
+export function delegatesIn(placed: Placed, base: Path = []): Delegate[] {
+  const { value } = placed
+  const plugins: readonly unknown[] = isObject(value) && Array.isArray(value.plugins) ? value.plugins : [value]
+  return plugins.flatMap((plugin, index) => {
+    if (!isObject(plugin) || !MULTUS.includes(plugin.type) || !Array.isArray(plugin.delegates)) return []
+    const inside = plugin === value ? ['delegates'] : ['plugins', index, 'delegates']
+    return [...plugin.delegates.keys()].flatMap((delegate): Delegate[] => {
+      const step = [...inside, delegate]
+      const one = { placed: below(placed, step), base: [...base, ...step] }
+      return [one, ...delegatesIn(one.placed, one.base)]
+    })
+  })
+}

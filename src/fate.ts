@@ -1,0 +1,75 @@
+import { type Origin, placeOf, type Route, type RouteOp, sameHop, sameRoute } from './route.ts'
+
+/** What becomes of a route that a pod has. */
+export type Fate =
+  | { readonly is: 'stays' }
+  | { readonly is: 'goes'; readonly origin: Origin }
+  /** In its stead there will be `routes`, in its place or in others. */
+  | { readonly is: 'becomes'; readonly routes: readonly Route[]; readonly origin: Origin }
+
+/** A route and what becomes of it. */
+export interface Fated {
+  readonly route: Route
+  readonly fate: Fate
+}
+
+/** A route that is to be there. */
+export interface Wanted {
+  readonly route: Route
+  readonly origin: Origin
+}
+
+/**
+ * The operations that carry out fates: what comes before what goes, so that at no moment a route is missing that was there
+ * before and is wanted after. What is wanted twice comes once; what is there already stays.
+ * @param fated all routes in the places that are touched, in the kernel's order
+ * @param made what is wanted besides
+ */
+export function opsOf(fated: readonly Fated[], made: readonly Wanted[]): RouteOp[] {
+  const leaving = new Map<Route, Origin>()
+  const wanted = [...made]
+  for (const { route, fate } of fated) {
+    if (fate.is !== 'stays') leaving.set(route, fate.origin)
+    if (fate.is === 'becomes') for (const other of fate.routes) wanted.push({ route: other, origin: fate.origin })
+  }
+  const ops = wanted.length === 0 ? [] : additions(fated, wanted, leaving)
+  if (leaving.size > 0) leaving.forEach((origin, route) => void ops.push({ op: 'del', route, origin }))
+  return ops
+}
+
+/** What is wanted and not there, with what has to go for it. @param leaving what is left to go, afterwards */
+function additions(fated: readonly Fated[], wanted: readonly Wanted[], leaving: Map<Route, Origin>): RouteOp[] {
+  const inPlace = Map.groupBy(
+    fated.map(({ route }) => route),
+    placeOf,
+  )
+  const ops: RouteOp[] = []
+  for (const { route, origin } of wanted) {
+    const present = inPlace.get(placeOf(route)) ?? []
+    inPlace.set(placeOf(route), present)
+    const same = present.find((other) => sameRoute(other, route))
+    if (same) {
+      leaving.delete(same)
+      continue
+    }
+    const [first, ...others] = present
+    // `replace` takes the first of several IPv4 routes in a place, and all of IPv6.
+    if (first && leaving.has(first) && (route.family === 4 || others.length === 0)) {
+      ops.push({ op: 'replace', route, origin })
+      leaving.delete(first)
+      present[0] = route
+      continue
+    }
+    // The kernel takes no second route by one next hop.
+    const twin = present.findIndex((other) => leaving.has(other) && sameHop(other, route))
+    const [old] = twin < 0 ? [] : present.splice(twin, 1)
+    const oldOrigin = old && leaving.get(old)
+    if (old && oldOrigin) {
+      ops.push({ op: 'del', route: old, origin: oldOrigin })
+      leaving.delete(old)
+    }
+    ops.push({ op: present.length === 0 ? 'add' : 'append', route, origin })
+    present.push(route)
+  }
+  return ops
+}

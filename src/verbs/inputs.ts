@@ -1,0 +1,28 @@
+import type { Config } from '../config.ts'
+import { CniError, refusal } from '../errors.ts'
+import { readEffective } from '../overrides.ts'
+import type { NetConf } from '../request.ts'
+import { type PrevResult, parsePrevResult } from '../result.ts'
+
+/** What ADD and CHECK go by. */
+export interface Inputs {
+  readonly config: Config
+  readonly prev: PrevResult
+}
+
+/**
+ * The configuration, and what the plugins before reported. Both are looked at before one is refused, so that no fault hides
+ * another.
+ * @throws CniError of the configuration, if it has problems, with all others in the details; else that of prevResult
+ */
+export function inputsOf(conf: NetConf): Inputs {
+  const read = readEffective(conf)
+  try {
+    const prev = parsePrevResult(conf.prevResult)
+    if ('config' in read) return { config: read.config, prev }
+  } catch (error) {
+    if (!(error instanceof CniError) || 'config' in read) throw error
+    throw refusal(read.code, [...read.problems, error.message])
+  }
+  throw refusal(read.code, read.problems)
+}
