@@ -10,7 +10,7 @@ declare const __GATE__: string
  * its processors busy, and leave one for the others when a call hangs. The table in README.md is what more would gain.
  */
 export const AT_ONCE = 2
-/** A processor's worth of plugins for each GiB of a cgroup: who wants more needs no gate. */
+/** Each is 11 MiB of a cgroup: nobody means more. */
 export const MOST_AT_ONCE = 64
 
 /** In memory, and gone after a reboot. The directory is root's alone: a lock is held by whoever may open the file. */
