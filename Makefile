@@ -12,8 +12,8 @@ NODE := node_modules/node-linux-$(ARCH)/bin/node
 BIOME = $(NODE) node_modules/@biomejs/biome/bin/biome
 SETUP := node_modules/.installed-lock.json
 PRODUCT := dist/x-calico-route
-SOURCES := $(shell find src scripts/build scripts/build.ts -name '*.ts')
-SHELL_SCRIPTS = $(shell grep -rlE '^\#!.*\b(ba)?sh\b' --exclude-dir=node_modules .ci kind scripts test)
+SOURCES := $(shell find src scripts/build scripts/build.ts -name '*.ts' -o -name '*.sh')
+SHELL_SCRIPTS = $(shell grep -rlE '^\#!.*\b(ba)?sh\b' --exclude-dir=node_modules .ci kind scripts src test)
 
 # $(call vitest,TIER): the report is for .ci/run to add up.
 vitest = $(NODE) node_modules/vitest/vitest.mjs run --project $(1) --reporter=dot --reporter=json --outputFile.json=.reports/$(1).json
@@ -86,7 +86,7 @@ e2e: build ## real runtimes: cnitool, containerd, podman; installs them; root
 	@$(call vitest,e2e)
 
 .PHONY: bench
-bench: build ## time and memory of a call, against bare Node and the shell script it replaces
+bench: build ## time and memory of a call, alone and in storms, against bare Node and the shell script it replaces; ONLY=storms
 	@$(NODE) scripts/bench.ts
 
 .PHONY: soak

@@ -1,11 +1,12 @@
 /**
  * Compares the executable with bare Node, with the shell script it replaces, with a Go plugin and with another commit.
  *
- *   make bench [QUICK=1] [BASE=REF] [SVG=FILE] [PEER=FILE]
+ *   make bench [QUICK=1] [ONLY=storms|slots] [BASE=REF] [SVG=FILE] [STORM_SVG=FILE] [PEER=FILE]
  *
- * QUICK  a third of the rounds, about a minute
+ * QUICK  a third of the rounds, about three minutes
+ * ONLY   storms: what becomes of many calls at once in small control groups, and nothing else; slots: of 30, by the slots of the gate
  * BASE   a commit to compare with, built from what git has of it
- * SVG    where to draw the main results
+ * SVG    where to draw the main results; STORM_SVG those of the storms
  * PEER   an executable of the Go plugin route-override; without it one is built, if there is Go and the module can be had
  *
  * Prints tables, writes .reports/bench.json. Leaves nothing else behind, also when it is interrupted.
@@ -19,11 +20,12 @@ import { machine } from './bench/machine.ts'
 import type { Job, Measured } from './bench/measure.ts'
 import { picture } from './bench/picture.ts'
 import { evaluate } from './bench/report.ts'
+import { stormPicture } from './bench/storm-picture.ts'
 import { tables } from './bench/tables.ts'
 
 const ROOT = path.dirname(import.meta.dirname)
 const REPORT = path.join(ROOT, '.reports', 'bench.json')
-const { QUICK, BASE, SVG, PEER } = process.env
+const { QUICK, ONLY, BASE, SVG, STORM_SVG, PEER } = process.env
 
 const folder = mkdtempSync(path.join(tmpdir(), 'xcr-bench-'))
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
@@ -42,13 +44,20 @@ async function bench(): Promise<void> {
   const say = (text: string) => remarks.push(text)
   // Outside the sandbox, which has no network.
   const made = await contenders({ root: ROOT, base: BASE || undefined, peer: PEER || undefined, say }, folder)
-  const measured = await measure({ contenders: made, quick: Boolean(QUICK) })
+  const measured = await measure({ contenders: made, quick: Boolean(QUICK), ...only() })
   const report = evaluate(measured, await machine(ROOT), remarks)
 
   mkdirSync(path.dirname(REPORT), { recursive: true })
   writeFileSync(REPORT, `${JSON.stringify(report, undefined, 2)}\n`)
   console.log(tables(report))
   if (SVG) writeFileSync(SVG, picture(report))
+  if (STORM_SVG) writeFileSync(STORM_SVG, stormPicture(report))
+}
+
+function only(): Pick<Job, 'only'> {
+  if (ONLY === undefined || ONLY === '') return {}
+  if (ONLY === 'storms' || ONLY === 'slots') return { only: ONLY }
+  throw new Error(`ONLY: ${ONLY} is neither storms nor slots`)
 }
 
 async function measure(job: Job): Promise<Measured> {

@@ -14,7 +14,7 @@ import {
   versionOf,
 } from './request.ts'
 import { isLogPath, LOG_LEVELS } from './schema.ts'
-import { peekStdin, readStdin } from './stdio.ts'
+import { peekStdin, readStdinInTime } from './stdio.ts'
 import { add } from './verbs/add.ts'
 import { check } from './verbs/check.ts'
 import { del } from './verbs/del.ts'
@@ -31,10 +31,10 @@ const MOST_LOGGED = 1000
 
 /** How a call reaches what is outside of it; the rehearsal has means of its own. */
 export interface Outside {
-  readonly readStdin: () => Uint8Array
+  readonly readStdin: () => Uint8Array | Promise<Uint8Array>
   readonly withNetns: WithNetns
 }
-const THE_SYSTEM: Outside = { readStdin, withNetns }
+const THE_SYSTEM: Outside = { readStdin: readStdinInTime, withNetns }
 
 /**
  * One call of a runtime, from its environment to what it is answered. Never throws: every failure becomes the error
@@ -49,7 +49,7 @@ export async function dispatch(env: Env, { readStdin, withNetns }: Outside = THE
   let document: unknown
   try {
     checkEnv(env)
-    const { text, refusal } = boundArgs(decodeText(readStdin()))
+    const { text, refusal } = boundArgs(decodeText(await readStdin()))
     document = parseDocument(text)
     if (refusal && env.CNI_COMMAND !== 'DEL') throw refusal
     const request = parseRequest(env, document)

@@ -1,7 +1,7 @@
 import { dispatch } from './dispatch.ts'
 import { SUPPORTED_VERSIONS } from './request.ts'
 import { start } from './start.ts'
-import { writeAll } from './stdio.ts'
+import { nameProcess, writeAll } from './stdio.ts'
 
 /** Set by the build from package.json. */
 declare const __VERSION__: string
@@ -30,6 +30,7 @@ async function main(): Promise<void> {
 }
 
 async function call(): Promise<Ending> {
+  nameProcess('x-calico-route')
   if (!process.env.CNI_COMMAND) return { fd: 2, text: about(), exitCode: 0 }
   const { stdout, exitCode } = await dispatch(process.env)
   return { fd: 1, text: stdout, exitCode }

@@ -11,36 +11,125 @@ import { sleep } from './sleep.ts'
 /** No network configuration is larger. A prevResult of 10,000 routes has 1 MiB. */
 const STDIN_LIMIT = 16 * 1024 * 1024
 const PEEK_LIMIT_MS = 100
+/** As much as ip(8) has. A runtime has written everything, and closed its end, before we begin to read. */
+const READ_LIMIT_MS = 10_000
 
 /**
- * All of stdin, to its end.
+ * All of stdin, to its end, however long that takes.
  * @throws CniError 5
  */
-export function readStdin(fd = 0): Uint8Array {
+export function readStdin(): Uint8Array {
+  return readingStdin(() => readToEnd(0, undefined))
+}
+
+/**
+ * All of stdin, if it comes to an end in time: a caller that never closes it must not keep a slot of the gate.
+ * @throws CniError 5
+ */
+export function readStdinInTime(): Uint8Array | Promise<Uint8Array> {
+  return readingStdin(() => {
+    const stat = fstatSync(0)
+    if (stat.isFile()) return readToEnd(0, undefined)
+    const until = Date.now() + READ_LIMIT_MS
+    if (stat.isSocket()) return readSocket(until)
+    const fd = openAgain()
+    try {
+      return readToEnd(fd, until)
+    } finally {
+      if (fd !== 0) closeSync(fd)
+    }
+  })
+}
+
+/** What read(2) refuses, in words for who called us. */
+function readingStdin<T>(read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    throw unreadable(error)
+  }
+}
+
+function unreadable(error: unknown): CniError {
+  if (error instanceof CniError) return error
+  return new CniError(
+    Code.ioFailure,
+    'stdin: cannot be read; a network configuration must come on it',
+    messageOf(error),
+    error,
+  )
+}
+
+function tooLong(): CniError {
+  return new CniError(
+    Code.ioFailure,
+    `stdin: longer than ${STDIN_LIMIT / 1024 / 1024} MiB; no network configuration is`,
+  )
+}
+
+function tooLate(): CniError {
+  return new CniError(
+    Code.ioFailure,
+    `stdin: no end within ${READ_LIMIT_MS / 1000} s; who calls a plugin closes it behind the network configuration`,
+  )
+}
+
+/** @param until the time after which it is not waited for. Undefined: for ever */
+function readToEnd(fd: number, until: number | undefined): Uint8Array {
   const chunks: Uint8Array[] = []
   let size = 0
-  try {
-    for (;;) {
-      const chunk = readChunk(fd)
-      if (chunk === 'later') {
-        sleep(1)
-      } else if (chunk.length === 0) {
-        return Buffer.concat(chunks)
-      } else {
-        chunks.push(chunk)
-        size += chunk.length
-      }
-      if (size > STDIN_LIMIT) break
+  let pause: number = PAUSE_MS.min
+  for (;;) {
+    const chunk = readChunk(fd)
+    if (chunk === 'later') {
+      if (until !== undefined && Date.now() > until) throw tooLate()
+      sleep(pause)
+      pause = Math.min(2 * pause, PAUSE_MS.max)
+      continue
     }
-  } catch (error) {
-    throw new CniError(
-      Code.ioFailure,
-      'stdin: cannot be read; a network configuration must come on it',
-      messageOf(error),
-      error,
-    )
+    if (chunk.length === 0) return Buffer.concat(chunks)
+    pause = PAUSE_MS.min
+    chunks.push(chunk)
+    size += chunk.length
+    if (size > STDIN_LIMIT) throw tooLong()
   }
-  throw new CniError(Code.ioFailure, `stdin: longer than ${STDIN_LIMIT / 1024 / 1024} MiB; no network configuration is`)
+}
+
+/** Between looks whether there is more: what comes, comes at once. */
+const PAUSE_MS = { min: 0.1, max: 10 } as const
+
+/**
+ * Stdin once more, to be read without blocking: with a description of its own, since the flag would otherwise be set for all
+ * who share this stdin. 0 where that is not allowed, as for a pipe of another user without CAP_DAC_OVERRIDE.
+ */
+function openAgain(): number {
+  try {
+    return openSync('/proc/self/fd/0', constants.O_RDONLY | constants.O_NONBLOCK)
+  } catch {
+    return 0
+  }
+}
+
+/** A socket has no path to open it again by, and may only be read without blocking through libuv. No runtime gives one. */
+function readSocket(until: number): Promise<Uint8Array> {
+  return new Promise((resolve, reject) => {
+    const socket = new Socket({ fd: 0, readable: true, writable: false })
+    const chunks: Uint8Array[] = []
+    let size = 0
+    const end = (settle: () => void) => {
+      clearTimeout(timer)
+      socket.destroy()
+      settle()
+    }
+    const timer = setTimeout(() => end(() => reject(tooLate())), until - Date.now())
+    socket.on('error', (error) => end(() => reject(unreadable(error))))
+    socket.on('end', () => end(() => resolve(Buffer.concat(chunks))))
+    socket.on('data', (chunk) => {
+      chunks.push(chunk)
+      size += chunk.length
+      if (size > STDIN_LIMIT) end(() => reject(tooLong()))
+    })
+  })
 }
 
 /**
@@ -60,8 +149,8 @@ export async function peekStdin(): Promise<unknown> {
 }
 
 function peekPipe(): unknown {
-  // A description of its own: the flag would otherwise be set for all who share this stdin.
-  const fd = openSync('/proc/self/fd/0', constants.O_RDONLY | constants.O_NONBLOCK)
+  const fd = openAgain()
+  if (fd === 0) return undefined
   try {
     const until = Date.now() + PEEK_LIMIT_MS
     let text = ''
@@ -81,7 +170,6 @@ function peekPipe(): unknown {
   }
 }
 
-/** A socket has no path to open it again by, and may only be read without blocking through libuv. */
 function peekSocket(): Promise<unknown> {
   return new Promise((resolve) => {
     const socket = new Socket({ fd: 0, readable: true, writable: false })
@@ -115,7 +203,7 @@ function parsed(text: string): unknown {
 export function rehearseStreams(): void {
   const fd = openSync('/dev/null', constants.O_RDWR)
   try {
-    readStdin(fd)
+    readingStdin(() => readToEnd(fd, Date.now()))
     writeAll(fd, 'x')
   } finally {
     closeSync(fd)
@@ -129,6 +217,21 @@ function readChunk(fd: number): Buffer | 'later' {
   } catch (error) {
     if (isAgain(error)) return 'later'
     throw error
+  }
+}
+
+/**
+ * Names this process as the kernel's log does when it has to end one. Node calls all of its own `MainThread`.
+ * Not process.title, which writes over the command line as well.
+ * @see proc_pid_comm(5)
+ */
+export function nameProcess(name: string): void {
+  try {
+    const fd = openSync('/proc/self/comm', constants.O_WRONLY)
+    writeSync(fd, name)
+    closeSync(fd)
+  } catch {
+    // Only a name.
   }
 }
 

@@ -2,37 +2,61 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileS
 import path from 'node:path'
 
 const ROOT = '/sys/fs/cgroup'
-const OWNED = /^xcr-bench-(\d+)$/
+const OWNED = /^xcr-bench-(\d+)(-\d+)?$/
+const PERIOD_US = 100_000
+const MIB = 1024 * 1024
+
+export interface Limits {
+  /** Thousandths of a processor, as in Kubernetes' 500m; none: as many as there are. */
+  readonly milliCpu?: number
+  readonly memoryMiB: number
+}
 
 /** What Multus' thick plugin gives itself and all plugins it runs, unless told otherwise. */
-export const LIMITS = { cpu: '100m', memory: '50 MiB' } as const
-const PERIOD_US = 100_000
-const QUOTA_US = 10_000
-const MEMORY = 50 * 1024 * 1024
+export const MULTUS: Limits = { milliCpu: 100, memoryMiB: 50 }
+
+export function limitsText({ milliCpu, memoryMiB }: Limits): string {
+  return `${milliCpu === undefined ? 'unlimited' : `${milliCpu}m`} CPU and ${memoryMiB} MiB`
+}
 
 export interface Cgroup {
   /** The files to write a process number to, for it to join. */
   readonly procs: readonly string[]
+  /** How many of its processes the kernel has killed for want of memory. */
+  readonly kills: () => number
+  /** The most memory it had at a time, in bytes, page cache included. Undefined: this kernel does not say. */
+  readonly peak: () => number | undefined
   /** Ends every process in it. */
   readonly kill: () => void
   /** Ends every process in it, and the group. */
   readonly remove: () => void
 }
 
+let made = 0
+
 /**
- * A control group with LIMITS, of version 1 or 2, whichever the machine has.
+ * A control group with these limits, of version 1 or 2, whichever the machine has.
  * @throws Error where none can be made
+ * @see https://docs.kernel.org/admin-guide/cgroup-v2.html, https://docs.kernel.org/admin-guide/cgroup-v1/memory.html
  */
-export function limitedCgroup(): Cgroup {
-  const name = `xcr-bench-${process.pid}`
+export function createCgroup({ milliCpu, memoryMiB }: Limits): Cgroup {
+  made += 1
+  const name = `xcr-bench-${process.pid}-${made}`
   const v2 = existsSync(path.join(ROOT, 'cgroup.controllers'))
   const parents = v2 ? [ROOT] : ['cpu', 'memory'].map((controller) => path.join(ROOT, controller))
   for (const parent of parents) removeOrphans(parent)
   if (v2) writeFileSync(path.join(ROOT, 'cgroup.subtree_control'), '+cpu +memory')
   const groups = parents.map((parent) => path.join(parent, name))
+  const quota = milliCpu === undefined ? undefined : (milliCpu * PERIOD_US) / 1000
   const limits: Record<string, string | number> = v2
-    ? { 'cpu.max': `${QUOTA_US} ${PERIOD_US}`, 'memory.max': MEMORY }
-    : { 'cpu.cfs_period_us': PERIOD_US, 'cpu.cfs_quota_us': QUOTA_US, 'memory.limit_in_bytes': MEMORY }
+    ? { 'cpu.max': `${quota ?? 'max'} ${PERIOD_US}`, 'memory.max': memoryMiB * MIB, 'memory.swap.max': 0 }
+    : {
+        'cpu.cfs_period_us': PERIOD_US,
+        'cpu.cfs_quota_us': quota ?? -1,
+        'memory.limit_in_bytes': memoryMiB * MIB,
+        // Where the kernel counts swap: memory and swap together.
+        'memory.memsw.limit_in_bytes': memoryMiB * MIB,
+      }
   const remove = () => {
     for (const group of groups) if (existsSync(group)) empty(group)
   }
@@ -47,7 +71,20 @@ export function limitedCgroup(): Cgroup {
     remove()
     throw error
   }
-  return { procs: groups.map((group) => path.join(group, 'cgroup.procs')), kill: () => groups.forEach(kill), remove }
+  const memory = groups.at(-1) ?? ''
+  return {
+    procs: groups.map((group) => path.join(group, 'cgroup.procs')),
+    kills: () => countIn(path.join(memory, v2 ? 'memory.events' : 'memory.oom_control'), /^oom_kill (\d+)$/m) ?? 0,
+    peak: () => countIn(path.join(memory, v2 ? 'memory.peak' : 'memory.max_usage_in_bytes'), /^(\d+)$/m),
+    kill: () => groups.forEach(kill),
+    remove,
+  }
+}
+
+function countIn(file: string, pattern: RegExp): number | undefined {
+  if (!existsSync(file)) return undefined
+  const [, count] = pattern.exec(readFileSync(file, 'utf8')) ?? []
+  return count === undefined ? undefined : Number(count)
 }
 
 function kill(group: string): void {
@@ -61,7 +98,7 @@ function kill(group: string): void {
 }
 
 function empty(group: string): void {
-  for (let tries = 0; tries < 100; tries += 1) {
+  for (let tries = 0; tries < 500; tries += 1) {
     kill(group)
     try {
       rmdirSync(group)

@@ -1,4 +1,4 @@
-import { chmod, copyFile, mkdir, symlink, writeFile } from 'node:fs/promises'
+import { chmod, copyFile, mkdir, readdir, symlink, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { execa } from 'execa'
 
@@ -13,11 +13,15 @@ export interface Contender {
   readonly verbs: readonly Verb[]
   /** Whether it does what it is asked for, which is then checked. */
   readonly plugin: boolean
+  /** What of it is large enough to be in memory or not, if that is not the command. */
+  readonly files?: readonly string[]
   /** How its configuration names the routes to have. */
   readonly dialect: 'x-calico-route' | 'route-override'
 }
 
 export const PRODUCT = 'x-calico-route'
+/** As install lays it out. */
+export const GATED = 'x-calico-route, gated'
 export const BARE = 'node empty.js'
 /** The same once more: what differs between these two is the machine's noise. */
 export const CONTROL = 'node empty.js, again'
@@ -64,6 +68,7 @@ export async function contenders({ root, base, peer, say }: Wishes, folder: stri
   ])
   return [
     { ...ours, name: PRODUCT, command: [await copyTo(folder, PRODUCT, path.join(dist, PRODUCT))] },
+    { ...ours, name: GATED, ...(await layOut(path.join(dist, PRODUCT), folder)) },
     { ...bare, name: BARE },
     { ...ours, name: PREDECESSOR, command: ['/bin/bash', script], verbs: ['ADD', 'DEL', 'VERSION'] },
     ...optional.flat(),
@@ -80,6 +85,19 @@ async function copyTo(folder: string, name: string, file: string): Promise<strin
   await copyFile(file, copy)
   await chmod(copy, 0o755)
   return copy
+}
+
+/** The product as install lays it out, below `folder`. */
+export async function layOut(
+  product: string,
+  folder: string,
+  ...words: string[]
+): Promise<{ command: string[]; files: string[] }> {
+  const bin = path.join(folder, 'gated')
+  await mkdir(bin)
+  await execa(product, ['install', '--to', bin, '--no-status', ...words])
+  const names = await readdir(bin)
+  return { command: [path.join(bin, PRODUCT)], files: names.map((name) => path.join(bin, name)) }
 }
 
 async function optionally(

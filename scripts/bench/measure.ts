@@ -6,17 +6,21 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { removeNamespaces } from '../../test/support/netns.ts'
-import { type Cgroup, limitedCgroup } from './cgroup.ts'
-import { CONTROL, type Contender } from './contenders.ts'
+import { type Cgroup, createCgroup, MULTUS } from './cgroup.ts'
+import { CONTROL, type Contender, PRODUCT } from './contenders.ts'
 import { Launcher, type Sample } from './launcher.ts'
 import { peakAnonymous } from './memory.ts'
 import { dropPageCache, warm } from './page-cache.ts'
 import { createPods, type Pods } from './pods.ts'
 import { ADD_2, configuration, destinations, LIMITED, type Scenario, scenarios, VERSION } from './scenarios.ts'
+import { measureSlots, type SlotsRow } from './slots.ts'
+import { measureStorms, type StormRow } from './storms.ts'
 
 export interface Job {
   readonly contenders: readonly Contender[]
   readonly quick: boolean
+  /** Nothing but these. */
+  readonly only?: 'storms' | 'slots'
 }
 
 /** What one contender did in one scenario, a sample for each round. */
@@ -38,6 +42,8 @@ export interface Measured {
   /** Bytes; of the main job. */
   readonly memory: readonly { readonly contender: string; readonly anonymous: number }[]
   readonly survival: readonly Survival[]
+  readonly storms: readonly StormRow[]
+  readonly slots: readonly SlotsRow[]
   /** What could not be measured here, and why. */
   readonly remarks: readonly string[]
 }
@@ -65,12 +71,36 @@ try {
   process.exit(1)
 }
 
-async function measure({ contenders, quick }: Job): Promise<Measured> {
+async function measure({ contenders, quick, only }: Job): Promise<Measured> {
   const remarks: string[] = []
-  const series: Series[] = []
   const pods = await createPods(100)
+  await warm(filesOf(contenders))
+  const calls = only
+    ? { series: [], memory: [], survival: [] }
+    : await measureCalls(contenders, pods, quick, (text) => remarks.push(text))
+  let [storms, slots]: [StormRow[], SlotsRow[]] = [[], []]
+  try {
+    const product = contenders.find(({ name }) => name === PRODUCT)
+    if (only === 'slots' && product) slots = await measureSlots(product, pods, scratch)
+    else storms = await measureStorms(contenders, pods, scratch, quick)
+  } catch (error) {
+    remarks.push(`Storms: not measured: ${(error as Error).message}`)
+  }
+  return { ...calls, storms, slots, remarks }
+}
+
+function filesOf(contenders: readonly Contender[]): string[] {
+  return contenders.flatMap(({ command, files = command }) => files)
+}
+
+async function measureCalls(
+  contenders: readonly Contender[],
+  pods: Pods,
+  quick: boolean,
+  remark: (text: string) => void,
+): Promise<Pick<Measured, 'series' | 'memory' | 'survival'>> {
+  const series: Series[] = []
   const crowded = await createPods(1, 10_000)
-  await warm(contenders.flatMap(({ command }) => command))
   const small = scenarios(quick).find(({ name }) => name === ADD_2)
   if (!small) throw new Error(`${ADD_2} is no scenario`)
   const memory = await measureMemory(contenders, small, pods)
@@ -84,24 +114,24 @@ async function measure({ contenders, quick }: Job): Promise<Measured> {
       series.push(...(await compare(scenario, contenders, launcher, where)))
     } catch (error) {
       if (!scenario.cold) throw error
-      remarks.push(`${scenario.name}: not measured: ${(error as Error).message}`)
+      remark(`${scenario.name}: not measured: ${(error as Error).message}`)
     }
   }
 
   const survival: Survival[] = []
   try {
-    limits = limitedCgroup()
+    limits = createCgroup(MULTUS)
     console.error(`bench: ${LIMITED}`)
     // In memory before the first call inside, as on a node where they have been installed: else they count as the group's.
-    await warm(contenders.flatMap(({ command }) => command))
+    await warm(filesOf(contenders))
     using limited = new Launcher(limits.procs)
     const scenario = { ...small, name: LIMITED, rounds: quick ? 3 : 20 }
     series.push(...(await compare(scenario, contenders, limited, pods)))
     survival.push(...(await survive(small, contenders, limited, limits, pods, quick)))
   } catch (error) {
-    remarks.push(`${LIMITED}: not measured: ${(error as Error).message}`)
+    remark(`${LIMITED}: not measured: ${(error as Error).message}`)
   }
-  return { series, memory, survival, remarks }
+  return { series, memory, survival }
 }
 
 /** Rounds of one call of each contender, each round starting with another one: whatever changes with time hits all alike. */

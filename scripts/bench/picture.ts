@@ -15,7 +15,14 @@ const LABELS = 150
 const BAR = 15
 const GAP = 16
 
-/** The main results as bars, median wall time each, readable on light and on dark ground. */
+/** Readable on light and on dark ground. */
+export const STYLE = `<style>text{font:12px system-ui,sans-serif;fill:#57606a}.title{font-weight:600;fill:#1f2328}.end{text-anchor:end}
+@media(prefers-color-scheme:dark){text{fill:#8b949e}.title{fill:#e6edf3}}</style>`
+
+export const escaped = (content: string): string =>
+  content.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
+
+/** The main results as bars, median wall time each. */
 export function picture({ scenarios, machine }: Report): string {
   const groups = scenarios
     .filter(({ name }) => SCENARIOS.includes(name))
@@ -42,8 +49,7 @@ export function picture({ scenarios, machine }: Report): string {
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${y + 6}" viewBox="0 0 ${WIDTH} ${y + 6}" role="img">`,
     '<title>Median wall time of one call</title>',
-    '<style>text{font:12px system-ui,sans-serif;fill:#57606a}.title{font-weight:600;fill:#1f2328}.end{text-anchor:end}',
-    '@media(prefers-color-scheme:dark){text{fill:#8b949e}.title{fill:#e6edf3}}</style>',
+    STYLE,
     text(0, 12, 'Wall time of one call, median', 'title'),
     ...bars,
     text(0, y, machineText(machine)),
@@ -52,6 +58,5 @@ export function picture({ scenarios, machine }: Report): string {
 }
 
 function text(x: number, y: number, content: string, kind?: string): string {
-  const escaped = content.replaceAll('&', '&amp;').replaceAll('<', '&lt;')
-  return `<text x="${x.toFixed(1)}" y="${y}"${kind ? ` class="${kind}"` : ''}>${escaped}</text>`
+  return `<text x="${x.toFixed(1)}" y="${y}"${kind ? ` class="${kind}"` : ''}>${escaped(content)}</text>`
 }

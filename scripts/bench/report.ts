@@ -1,9 +1,11 @@
-import { BARE, CONTROL, PREDECESSOR, PRODUCT } from './contenders.ts'
+import { BARE, CONTROL, GATED, PREDECESSOR, PRODUCT } from './contenders.ts'
 import type { Sample } from './launcher.ts'
 import type { Machine } from './machine.ts'
 import type { Measured, Survival } from './measure.ts'
 import { ADD_2, ADD_20, ADD_1000, ADD_CROWD, DEL_ALIVE, DEL_GONE, VERSION } from './scenarios.ts'
+import type { SlotsRow } from './slots.ts'
 import { mean, pairedRatio, type Ratio, type Summary, summary } from './statistics.ts'
+import { PLENTY_MIB, type StormRow } from './storms.ts'
 
 export interface Row {
   readonly contender: string
@@ -21,7 +23,7 @@ export interface Row {
 export interface Budget {
   readonly name: string
   readonly goal: number
-  readonly unit: '×' | 'MB'
+  readonly unit: '×' | 'MB' | 'failed'
   readonly found: number
   /** `unclear`: the goal lies inside the interval of what was found. */
   readonly verdict: 'met' | 'missed' | 'unclear'
@@ -33,6 +35,8 @@ export interface Report {
   /** Bytes. */
   readonly memory: readonly { readonly contender: string; readonly anonymous: number }[]
   readonly survival: readonly Survival[]
+  readonly storms: readonly StormRow[]
+  readonly slots: readonly SlotsRow[]
   readonly budgets: readonly Budget[]
   /** Set if the numbers allow no conclusion: why. */
   readonly noise?: string
@@ -51,6 +55,8 @@ export function evaluate(measured: Measured, machine: Machine, remarks: readonly
     scenarios,
     memory: measured.memory,
     survival: measured.survival,
+    storms: measured.storms,
+    slots: measured.slots,
     budgets: budgetsOf(measured, scenarios),
     ...(noise === undefined ? {} : { noise }),
     remarks: [...remarks, ...measured.remarks],
@@ -104,7 +110,7 @@ function noiseOf(scenarios: Scenarios): string | undefined {
 }
 
 /** The goals that the project has set itself. */
-function budgetsOf({ memory, series }: Measured, scenarios: Scenarios): Budget[] {
+function budgetsOf({ memory, series, storms }: Measured, scenarios: Scenarios): Budget[] {
   const budgets: Budget[] = []
   const judge = (name: string, goal: number, unit: Budget['unit'], ratio: Ratio | undefined) => {
     if (!ratio) return
@@ -112,9 +118,10 @@ function budgetsOf({ memory, series }: Measured, scenarios: Scenarios): Budget[]
     budgets.push({ name, goal, unit, found: ratio.median, verdict })
   }
   const ours = (scenario: string) => rowOf(scenarios, scenario, PRODUCT)
-  const between = (scenario: string, reference: string): Ratio | undefined => {
-    const of = (name: string) => series.find((one) => one.scenario === name && one.contender === PRODUCT)?.samples
-    const [samples, references] = [of(scenario), of(reference)]
+  const samplesOf = (scenario: string, contender: string) =>
+    series.find((one) => one.scenario === scenario && one.contender === contender)?.samples
+  const between = (scenario: string, reference: string, contender = PRODUCT): Ratio | undefined => {
+    const [samples, references] = [samplesOf(scenario, contender), samplesOf(reference, PRODUCT)]
     return samples && references && pairedRatio(walls(samples), walls(references))
   }
   judge('ADD / bare Node', 1.3, '×', ours(ADD_2)?.toBare)
@@ -123,6 +130,7 @@ function budgetsOf({ memory, series }: Measured, scenarios: Scenarios): Budget[]
   judge('DEL, netns gone / bare Node', 1.05, '×', ours(DEL_GONE)?.toBare)
   judge('VERSION / bare Node', 1.05, '×', ours(VERSION)?.toBare)
   judge('20 ADDs at once / script', 0.65, '×', ours(ADD_20)?.toPredecessor)
+  judge('gated ADD / ungated', 1.1, '×', between(ADD_2, ADD_2, GATED))
   judge('ADD of 1,000 routes / of 2', 3, '×', between(ADD_1000, ADD_2))
   judge('ADD with 10,000 routes in the pod / with none', 2, '×', between(ADD_CROWD, ADD_2))
   const anonymous = memory.find(({ contender }) => contender === PRODUCT)
@@ -136,5 +144,33 @@ function budgetsOf({ memory, series }: Measured, scenarios: Scenarios): Budget[]
       verdict: found <= 11 ? 'met' : 'missed',
     })
   }
-  return budgets
+  return [...budgets, ...stormBudgets(storms)]
+}
+
+/** All of them succeed, and a cold page cache and a small group cost little of the time that it takes without either. */
+function stormBudgets(storms: readonly StormRow[]): Budget[] {
+  const find = (contender: string, memoryMiB: number, pages: StormRow['pages'], calls: number) =>
+    storms.find(
+      (row) =>
+        row.verb === 'ADD' &&
+        row.contender === contender &&
+        row.memoryMiB === memoryMiB &&
+        row.pages === pages &&
+        row.calls === calls,
+    )
+  const inTime = (calls: number, memoryMiB: number): Budget[] => {
+    const [ours, plenty] = [find(GATED, memoryMiB, 'cold', calls), find(PRODUCT, PLENTY_MIB, 'warm', calls)]
+    if (!ours || !plenty) return []
+    const found = ours.succeeded === calls ? ours.seconds / plenty.seconds : Number.POSITIVE_INFINITY
+    const name = `${calls} gated ADDs at once, cold, ${memoryMiB} MiB / ungated, warm, in plenty`
+    return [{ name, goal: 1.3, unit: '×', found, verdict: found <= 1.3 ? 'met' : 'missed' }]
+  }
+  const atAll = (calls: number, memoryMiB: number): Budget[] => {
+    const ours = find(GATED, memoryMiB, 'cold', calls)
+    if (!ours) return []
+    const found = calls - ours.succeeded
+    const name = `${calls} gated ADDs at once, cold, ${memoryMiB} MiB`
+    return [{ name, goal: 0, unit: 'failed', found, verdict: found === 0 ? 'met' : 'missed' }]
+  }
+  return [...inTime(30, 200), ...inTime(100, 200), ...atAll(30, 128)]
 }

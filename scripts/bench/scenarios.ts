@@ -18,7 +18,7 @@ export interface Scenario {
   readonly cold: boolean
 }
 
-const ONE = { verb: 'ADD', pod: 'fresh', routes: 2, bystanders: 0, calls: 1, wrong: false, cold: false } as const
+export const ONE = { verb: 'ADD', pod: 'fresh', routes: 2, bystanders: 0, calls: 1, wrong: false, cold: false } as const
 
 export const ADD_2 = 'ADD, 2 routes'
 export const ADD_1000 = 'ADD, 1,000 routes'
@@ -56,7 +56,10 @@ export function destinations(count: number): string[] {
 }
 
 /** The network configuration as libcni would send it, in the words of `contender`. */
-export function configuration(scenario: Scenario, { dialect }: Contender): string {
+export function configuration(
+  scenario: Pick<Scenario, 'routes' | 'wrong'>,
+  { dialect }: Pick<Contender, 'dialect'>,
+): string {
   const routes = destinations(scenario.routes)
   const own = {
     [PRODUCT]: { routes: routes.map((dst) => ({ dst })) },

@@ -1,13 +1,15 @@
-import { LIMITS } from './cgroup.ts'
+import { limitsText, MULTUS } from './cgroup.ts'
 import { machineText } from './machine.ts'
 import type { Report, Row } from './report.ts'
 import { LIMITED } from './scenarios.ts'
+import type { SlotsRow } from './slots.ts'
 import type { Ratio } from './statistics.ts'
+import { MILLI_CPU, type StormRow, TAKEN_MIB } from './storms.ts'
 
 /** The report as text for a terminal. */
 export function tables(report: Report): string {
   const sections = report.scenarios.map(({ name, rows }) => {
-    const title = name === LIMITED ? `ADD, 2 routes, in a cgroup of ${LIMITS.cpu} CPU and ${LIMITS.memory}` : name
+    const title = name === LIMITED ? `ADD, 2 routes, in a cgroup of ${limitsText(MULTUS)}` : name
     const head = [`${title} (n = ${rows[0]?.rounds})`, 'min', 'median', 'p95', '/ node', '/ script', 'CPU', '/ node']
     return table([head, ...rows.map(cells)])
   })
@@ -19,8 +21,12 @@ export function tables(report: Report): string {
     machineText(report.machine),
     'Milliseconds of wall time; CPU: user + system, of all processes of a call. Ratios ±: median of pairs, 95 % interval.',
     ...sections,
-    table([['ADD, 2 routes: peak of anonymous memory, child processes included', ''], ...memory]),
+    memory.length === 0
+      ? ''
+      : table([['ADD, 2 routes: peak of anonymous memory, child processes included', ''], ...memory]),
     survivalTable(report),
+    ...stormTables(report),
+    slotsTable(report),
     budgetTable(report),
     ...report.remarks,
     ...(report.noise === undefined ? [] : [`WARNING: ${report.noise}`]),
@@ -55,8 +61,59 @@ function survivalTable({ survival }: Report): string {
     }),
   ])
   if (rows.length === 0) return ''
-  const title = `ADDs at once in a cgroup of ${LIMITS.cpu} CPU and ${LIMITS.memory}: how many succeed`
+  const title = `ADDs at once in a cgroup of ${limitsText(MULTUS)}: how many succeed`
   return table([[title, ...sizes.map(String)], ...rows])
+}
+
+/** A table for each size and temperature: how many succeeded, in what time, with how many killed, and the peak. */
+function stormTables({ storms }: Report): string[] {
+  const groups = new Map<string, StormRow[]>()
+  for (const row of storms) {
+    const limits = limitsText({ milliCpu: MILLI_CPU, memoryMiB: row.memoryMiB })
+    const title = `At once in ${limits}, ${TAKEN_MIB} MiB of it taken, page cache ${row.pages}`
+    groups.set(title, [...(groups.get(title) ?? []), row])
+  }
+  return [...groups].map(([title, rows]) => {
+    const columns = [...new Set(rows.map(({ calls, verb }) => `${calls} ${verb}s`))]
+    const names = [...new Set(rows.map(({ contender }) => contender))]
+    const cell = (name: string, column: string) => {
+      const found = rows.find(({ contender, calls, verb }) => contender === name && `${calls} ${verb}s` === column)
+      return found ? stormText(found) : '-'
+    }
+    return table([
+      [title, ...columns],
+      ...names.map((name) => [`  ${name}`, ...columns.map((column) => cell(name, column))]),
+    ])
+  })
+}
+
+/** A row for each group, a column for each number of slots. */
+function slotsTable({ slots }: Report): string {
+  if (slots.length === 0) return ''
+  const numbers = [...new Set(slots.map(({ atOnce }) => atOnce))]
+  const groups = [...new Set(slots.map(groupOf))]
+  const cell = (group: string, atOnce: number) => {
+    const found = slots.find((row) => row.atOnce === atOnce && groupOf(row) === group)
+    return found ? stormText(found) : '-'
+  }
+  const head = [`30 ADDs at once, ${TAKEN_MIB} MiB taken, by slots`, ...numbers.map(String)]
+  return table([head, ...groups.map((group) => [`  ${group}`, ...numbers.map((atOnce) => cell(group, atOnce))])])
+}
+
+const groupOf = (row: SlotsRow) => `${limitsText(row)}, ${row.pages}`
+
+function stormText({
+  succeeded,
+  calls,
+  seconds,
+  kills,
+  peakMiB,
+  late,
+}: Pick<StormRow, 'succeeded' | 'calls' | 'seconds' | 'kills' | 'peakMiB' | 'late'>): string {
+  const killed = kills > 0 ? `${kills} killed, ` : ''
+  const time = late ? `over ${seconds.toFixed(0)} s` : `${seconds.toFixed(1)} s`
+  const peak = peakMiB === undefined ? '' : `, ${peakMiB.toFixed(0)} MiB`
+  return `${succeeded === calls ? 'all' : succeeded}, ${killed}${time}${peak}`
 }
 
 function budgetTable({ budgets }: Report): string {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { build, type Metafile } from 'esbuild'
 
@@ -27,6 +27,8 @@ export async function bundle({ root, version, node }: Source, targets: readonly 
 }
 
 async function bundleOne(root: string, version: string, { entry, outfile }: Target) {
+  // A file of its own, so that shellcheck reads it.
+  const gate = await readFile(path.join(root, 'src', 'cli', 'gate.sh'), 'utf8')
   const { outputFiles, metafile } = await build({
     absWorkingDir: root,
     entryPoints: [entry],
@@ -45,7 +47,7 @@ async function bundleOne(root: string, version: string, { entry, outfile }: Targ
     // In stack traces; otherwise the path of the machine that built it would stand there.
     footer: { js: `//# sourceURL=${path.basename(outfile)}` },
     logLevel: 'warning',
-    define: { __VERSION__: JSON.stringify(`${version}+${DIGEST_MARK}`) },
+    define: { __VERSION__: JSON.stringify(`${version}+${DIGEST_MARK}`), __GATE__: JSON.stringify(gate) },
   })
   return { code: outputFiles[0]?.text ?? '', metafile, outfile }
 }

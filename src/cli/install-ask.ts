@@ -56,6 +56,12 @@ async function isStartable(file: string): Promise<boolean> {
   return endOfProgramHeaders <= BigInt(stat.size)
 }
 
+/** Whether the shell that a script names runs there: a container, and few nodes, have none. */
+export async function runsScripts({ hostRoot }: Pick<Place, 'hostRoot'>, signal: AbortSignal): Promise<boolean> {
+  const file = path.join(hostRoot ?? '/', 'bin/sh')
+  return (await start({ file, hostRoot }, ['-c', ''], {}, '', signal)).status === 0
+}
+
 /**
  * Has the new file answer VERSION.
  * @throws Trouble

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { constants, type Stats } from 'node:fs'
-import { type FileHandle, lstat, open, readdir, readlink, realpath, stat, unlink } from 'node:fs/promises'
+import { type FileHandle, lstat, open, readlink, realpath, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { messageOf } from '../errors.ts'
 import { Trouble } from './command.ts'
@@ -74,7 +74,15 @@ export async function kindOf(file: string, stat: Stats): Promise<string> {
 /** Whether the file is a copy of the running executable. */
 export async function isOwnCopy(file: string, { size }: Stats, signal: AbortSignal): Promise<boolean> {
   if (size !== (await stat(OWN)).size) return false
-  return (await sha256(file, signal)) === (await sha256(OWN, signal))
+  return (await sha256(file, signal)) === (await ownDigest(signal))
+}
+
+let digest: string | undefined
+
+/** Of the running executable, which nobody can change while it runs. */
+export async function ownDigest(signal: AbortSignal): Promise<string> {
+  digest ??= await sha256(OWN, signal)
+  return digest
 }
 
 async function sha256(file: string, signal: AbortSignal): Promise<string> {
@@ -90,6 +98,22 @@ export function headOf(file: string, length: number): Promise<Buffer> {
   return withFile(file, constants.O_RDONLY, async (handle) => {
     const { bytesRead, buffer } = await handle.read(Buffer.alloc(length), 0, length, 0)
     return buffer.subarray(0, bytesRead)
+  })
+}
+
+/** Whether a file is what install makes: a regular one that everybody may start, and nobody but its owner write. */
+export function isInstalledFile(stat: Stats | undefined): stat is Stats {
+  return stat?.isFile() === true && (stat.mode & 0o7777) === 0o755
+}
+
+/**
+ * Reads a file to its end, for the page cache to hold it. The kernel charges a page to the control group of who first had it
+ * read, as long as it stays: so whoever runs the file pays nothing for it.
+ * @see https://docs.kernel.org/admin-guide/cgroup-v2.html "Memory Ownership"
+ */
+export async function readThrough(file: string, signal: AbortSignal): Promise<void> {
+  await withFile(file, constants.O_RDONLY, async (handle) => {
+    for await (const _ of chunks(handle, signal));
   })
 }
 
@@ -132,22 +156,14 @@ export function temporaryIn(directory: string): string {
   return path.join(directory, `.${NAME}.${randomBytes(6).toString('hex')}.tmp`)
 }
 
-const TEMPORARY = /^\.x-calico-route\.[0-9a-f]{12}\.tmp$/
-
-/** No install takes longer; a younger file may be that of one that runs right now. */
-const LEFT_OVER_AFTER_MS = 10 * 60 * 1000
-
-/** Removes what installs have left that were killed. */
-export async function removeLeftOvers(directory: string): Promise<void> {
-  try {
-    for (const name of (await readdir(directory)).filter((name) => TEMPORARY.test(name))) {
-      const file = path.join(directory, name)
-      const found = await statOf(file)
-      if (found?.isFile() && Date.now() - found.mtimeMs > LEFT_OVER_AFTER_MS) await unlink(file)
-    }
-  } catch {
-    // Another install was faster, or nothing can be removed here: then the new file says why.
-  }
+/** Writes a small text into a new executable file, to the disk. */
+export async function writeScript(file: string, text: string): Promise<void> {
+  await withFile(file, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, async (handle) => {
+    await handle.writeFile(text)
+    // Whatever the umask.
+    await handle.chmod(0o755)
+    await handle.sync()
+  })
 }
 
 async function withFile<T>(file: string, flags: number, use: (handle: FileHandle) => Promise<T>): Promise<T> {

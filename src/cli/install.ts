@@ -1,45 +1,44 @@
 import type { Stats } from 'node:fs'
-import { rename, rm } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
+import { keepCached } from './cached.ts'
 import { type Command, Exit, type Terminal, Trouble } from './command.ts'
+import { AT_ONCE, MOST_AT_ONCE } from './gate.ts'
 import { version } from './help.ts'
-import { askStatus, askVersion, identify } from './install-ask.ts'
-import {
-  copyOwn,
-  fileTrouble,
-  isOwnCopy,
-  kindOf,
-  NAME,
-  PLUGIN_DIRECTORY,
-  type Place,
-  placeOf,
-  removeLeftOvers,
-  statOf,
-  syncDirectory,
-  temporaryIn,
-} from './install-file.ts'
+import { askStatus, askVersion, runsScripts } from './install-ask.ts'
+import { fileTrouble, kindOf, NAME, OWN, PLUGIN_DIRECTORY, type Place, placeOf, statOf } from './install-file.ts'
+import { executablesIn, type Installed, identifyInstalled, lookAt } from './installed.ts'
+import { type Ask, isLaidOut, type Layout, layOut } from './layout.ts'
+import { removeLeftOvers } from './left-overs.ts'
 import { EVERY_SECONDS, STAY, secondsOf, stay, untilSignal } from './stay.ts'
 
 export const install: Command = {
   summary: 'puts this executable where the container runtime takes plugins from',
-  help: `Usage: x-calico-route install [--to DIR] [--host-root DIR] [--no-status] [--force] [--stay [--every SECONDS]]
+  help: `Usage: x-calico-route install [--to DIR] [--host-root DIR] [--at-once N | --no-gate]
+                              [--no-status] [--force] [--stay [--every SECONDS]]
 
-Copies this executable to DIR/x-calico-route, by way of a temporary file in DIR: the copy is compared with the original, and
-has to answer VERSION and STATUS on this node; then it takes the place of what is there, in one step. A runtime that calls the
-plugin meanwhile runs the old one or the new one. If anything fails, the old one stays.
+Copies this executable into DIR, under a hidden name, and makes DIR/x-calico-route its gate: a shell script that lets only so many
+calls at once become the executable, since Node.js takes some 12 MiB for each, and many pods that start at once take more than
+the cgroup of their plugins has. The copy is compared with the original, and has to answer VERSION and STATUS on this node,
+through the gate; then the gate takes the place of what is there, in one step. A runtime that calls the plugin meanwhile runs the
+old one or the new one. If anything fails, the old one stays.
 
 Options:
   --to DIR         the runtime's directory of plugins, as the node knows it (default: ${PLUGIN_DIRECTORY})
   --host-root DIR  where the node's root directory is mounted, in a container. --to is taken below it, and the new plugin
                    asked in it, so that it finds what the node has and not what the image has. Needs CAP_SYS_CHROOT
+  --at-once N      how many calls at once the gate lets through, 1 to ${MOST_AT_ONCE} (default: as many as the one that is there, else ${AT_ONCE}).
+                   The others wait, a call for some 60 s at most, with half a megabyte each. VERSION and STATUS never wait
+  --no-gate        make DIR/x-calico-route the executable itself
   --no-status      do not ask STATUS, which fails while the node lacks a tool or we lack a capability that ADD needs
   --force          replace x-calico-route in DIR even if it is another program
   --stay           install, then stay until SIGTERM or SIGINT, and install again whenever the plugin is gone or does not
-                   work. Another version that works is left alone
+                   work. Another version that works is left alone. Meanwhile have the page cache hold the executables in DIR
+                   on our own account, so that calls need not read them, nor their cgroup hold them
   --every SECONDS  how often --stay looks (default: ${EVERY_SECONDS})
   -h, --help       this text
 
-An install that is killed leaves a file .x-calico-route.*.tmp in DIR; the next one removes it when it is 10 minutes old.
+An install that is killed leaves a file .x-calico-route.*.tmp in DIR; the next one removes it when it is 10 minutes old. So it
+does with the executable of the version before (.x-calico-route-*), until then calls may wait at its gate.
 
 Exit status: 0 it is installed, 2 nothing was changed.
 
@@ -51,6 +50,8 @@ Example: x-calico-route install --to ${PLUGIN_DIRECTORY}
       options: {
         to: { type: 'string', default: PLUGIN_DIRECTORY },
         'host-root': { type: 'string' },
+        'at-once': { type: 'string' },
+        'no-gate': { type: 'boolean', default: false },
         'no-status': { type: 'boolean', default: false },
         force: { type: 'boolean', default: false },
         ...STAY,
@@ -58,109 +59,144 @@ Example: x-calico-route install --to ${PLUGIN_DIRECTORY}
     })
     const every = secondsOf(values.every)
     const signal = untilSignal()
-    const options = { status: !values['no-status'], force: values.force, signal }
+    const layout = { atOnce: atOnceOf(values['at-once']), gate: !values['no-gate'] }
+    if (layout.atOnce !== undefined && !layout.gate) throw new Trouble('--at-once: there is none with --no-gate')
+    const options = { ...layout, status: !values['no-status'], force: values.force, signal }
     if (!options.status) terminal.err('STATUS is not asked: whether ADD can work on this node is not known\n')
     const where = () => placeOf('--to', values.to, values['host-root'])
+    let known: Layout
     try {
-      await installInto(await where(), options, terminal)
+      known = await installInto(await where(), options, terminal)
     } catch (error) {
       if (values.stay && signal.aborted) return Exit.ok
       throw error
     }
     if (values.stay) {
-      const look = keeper(where, options, terminal)
-      await stay(look, every, signal, (trouble) => terminal.err(`${NAME} install: ${trouble}`))
+      const look = keeper(where, { ...options, known }, terminal)
+      const cache = keepCached(where, signal)
+      const work = async () => {
+        await look()
+        await cache()
+      }
+      await stay(work, every, signal, (trouble) => terminal.err(`${NAME} install: ${trouble}`))
     }
     return Exit.ok
   },
 }
 
 interface Options {
+  /** Undefined: as the gate has it that is there. */
+  readonly atOnce: number | undefined
+  readonly gate: boolean
+  /** What was there before, and worked. */
+  readonly known?: Layout
   readonly status: boolean
   readonly force: boolean
   readonly signal: AbortSignal
 }
 
+function atOnceOf(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  const atOnce = /^\d{1,3}$/.test(text) ? Number(text) : 0
+  if (atOnce >= 1 && atOnce <= MOST_AT_ONCE) return atOnce
+  throw new Trouble(`--at-once: ${JSON.stringify(text)} is no number from 1 to ${MOST_AT_ONCE}`)
+}
+
 const OWN_VERSION = version().trim()
 
-/** @throws Trouble: nothing was changed */
-async function installInto(place: Place, options: Options, terminal: Terminal): Promise<void> {
-  const { directory, file } = place
+/** @returns the layout it has @throws Trouble: nothing was changed */
+async function installInto(place: Place, options: Options, terminal: Terminal): Promise<Layout> {
+  const { file } = place
   try {
-    await removeLeftOvers(directory)
-    const stat = await statOf(file)
-    if (stat?.isFile() && (stat.mode & 0o7777) === 0o755 && (await isOwnCopy(file, stat, options.signal))) {
-      await ask(place, options)
+    await removeLeftOvers(place)
+    const found = await lookAt(place)
+    const { layout, ask } = await choose(place, found, options, terminal)
+    if (await isLaidOut(place, found, layout, options.signal)) {
+      await ask(file)
       terminal.out(`${file}: ${OWN_VERSION} is already installed\n`)
-      return
+      return layout
     }
-    const replaced = stat === undefined ? '' : `, replaces ${await replaceable(place, stat, options)}`
-    await replace(place, options)
+    const replaced =
+      found.stat === undefined ? '' : `, replaces ${await replaceable(place, found, found.stat, options)}`
+    await layOut(place, layout, ask, options.signal)
     terminal.out(`${file}: ${OWN_VERSION} installed${replaced}\n`)
+    return layout
   } catch (error) {
     throw fileTrouble(file, error)
   }
 }
 
+/** The layout to make, and who is asked for VERSION and STATUS. */
+async function choose(
+  place: Place,
+  found: Installed,
+  options: Options,
+  terminal: Terminal,
+): Promise<{ layout: Layout; ask: Ask }> {
+  const { hostRoot } = place
+  const ask: Ask = async (file) => {
+    await askVersion({ file, hostRoot }, options.signal)
+    if (options.status) await askStatus({ file, hostRoot }, options.signal)
+  }
+  if (!options.gate) return { layout: 'no gate', ask }
+  const known = options.known === 'no gate' ? undefined : options.known
+  const atOnce = options.atOnce ?? known?.atOnce ?? (found.gate?.intact ? found.gate.atOnce : AT_ONCE)
+  const layout = { atOnce }
+  if (await runsScripts(place, options.signal)) return { layout, ask }
+  // In a container that has nothing but the directory of plugins: whoever made the gate there has asked through it on the node.
+  const wasGated = hostRoot === undefined && (known ?? (await executablesIn(place.directory)).length > 0)
+  if (wasGated) return { layout, ask: () => ask(OWN) }
+  terminal.err('there is no /bin/sh to run a gate with: installing without one, as --no-gate does\n')
+  return { layout: 'no gate', ask }
+}
+
 /** What is there, for a message. @throws Trouble if it must stay */
-async function replaceable(place: Place, stat: Stats, { force, signal }: Options): Promise<string> {
+async function replaceable(place: Place, found: Installed, stat: Stats, { force, signal }: Options): Promise<string> {
   const { file } = place
   const kind = await kindOf(file, stat)
   if (stat.isSymbolicLink()) return `${kind}, which stays as it is`
   if (!stat.isFile())
     throw new Trouble(`${file}: is ${kind}; remove it, or give another directory; nothing was changed`)
-  const found = await identify(place, signal)
-  if (found.is === 'ours') return `${NAME} ${found.version}`
-  if (found.is === 'broken') return `a file that does not start: ${found.says}`
-  const program = `another program, which answers --version with ${JSON.stringify(found.says)}`
+  const identity = await identifyInstalled(place, found, signal)
+  if (identity.is === 'ours') return `${NAME} ${identity.version}`
+  if (identity.is === 'broken') return `a file that does not start: ${identity.says}`
+  const program = `another program, which answers --version with ${JSON.stringify(identity.says)}`
   if (force) return program
   throw new Trouble(`${file}: is ${program}; move it away, or give --force to replace it; nothing was changed`)
 }
 
-async function replace({ directory, file, hostRoot }: Place, options: Options): Promise<void> {
-  const temporary = temporaryIn(directory)
-  try {
-    await copyOwn(temporary, options.signal)
-    await ask({ file: temporary, hostRoot }, options)
-    await rename(temporary, file)
-  } catch (error) {
-    await rm(temporary, { force: true })
-    throw error
-  }
-  await syncDirectory(directory)
-}
-
-async function ask(asked: Pick<Place, 'file' | 'hostRoot'>, { status, signal }: Options): Promise<void> {
-  await askVersion(asked, signal)
-  if (status) await askStatus(asked, signal)
-}
-
 /** Looks after the installed plugin, and installs it again when it is gone or does not work. */
 function keeper(where: () => Promise<Place>, options: Options, terminal: Terminal): () => Promise<void> {
-  /** The file that was last found to work. */
+  let { known } = options
+  /** The files that were last found to work. */
   let working = ''
   return async () => {
     const place = await where()
     try {
-      const stat = await statOf(place.file)
-      if (stat !== undefined && fingerprint(stat) === working) return
-      const found = stat?.isFile() ? await identify(place, options.signal) : undefined
-      if (stat === undefined || found?.is !== 'ours') {
+      await removeLeftOvers(place)
+      const found = await lookAt(place)
+      if (found.stat !== undefined && (await fingerprint(found)) === working) return
+      const before = await fingerprint(found)
+      const identity = found.stat?.isFile() ? await identifyInstalled(place, found, options.signal) : undefined
+      if (identity?.is !== 'ours') {
         // Who put another file there while we asked is seen at the next look.
-        const now = await statOf(place.file)
-        if (fingerprint(now) !== fingerprint(stat)) return
+        if ((await fingerprint(await lookAt(place))) !== before) return
         // Nobody is there to give --force; and a node whose plugin is something else starts no pods.
-        return await installInto(place, { ...options, force: true }, terminal)
+        known = await installInto(place, { ...options, ...(known && { known }), force: true }, terminal)
+        return
       }
-      const name = `${NAME} ${found.version}`
+      if (found.gate) known = found.gate
+      const name = `${NAME} ${identity.version}`
       if (name !== OWN_VERSION) terminal.out(`${place.file}: now ${name}, left alone\n`)
-      working = fingerprint(stat)
+      working = before
     } catch (error) {
       throw fileTrouble(place.file, error)
     }
   }
 }
 
-function fingerprint(stat: Stats | undefined): string {
-  return stat === undefined ? '' : [stat.dev, stat.ino, stat.size, stat.mode, stat.ctimeMs].join(' ')
+async function fingerprint({ stat, executable }: Installed): Promise<string> {
+  return [stat, await statOf(executable)]
+    .map((one) => (one === undefined ? '' : [one.dev, one.ino, one.size, one.mode, one.ctimeMs].join(' ')))
+    .join(', ')
 }

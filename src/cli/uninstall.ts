@@ -3,25 +3,17 @@ import { rm } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { type Command, Exit, Trouble } from './command.ts'
 import { CONFIGURATIONS, usersOf } from './in-use.ts'
-import { identify } from './install-ask.ts'
-import {
-  fileTrouble,
-  kindOf,
-  NAME,
-  PLUGIN_DIRECTORY,
-  type Place,
-  placeOf,
-  removeLeftOvers,
-  statOf,
-  syncDirectory,
-} from './install-file.ts'
+import { fileTrouble, kindOf, NAME, PLUGIN_DIRECTORY, type Place, placeOf, syncDirectory } from './install-file.ts'
+import { executablesIn, type Installed, identifyInstalled, lookAt } from './installed.ts'
+import { removeLeftOvers } from './left-overs.ts'
 import { EVERY_SECONDS, STAY, secondsOf, stay, untilSignal } from './stay.ts'
 
 export const uninstall: Command = {
   summary: 'takes the plugin out of the directory of the container runtime again',
   help: `Usage: x-calico-route uninstall [--from DIR] [--host-root DIR] [--force] [--stay [--every SECONDS]]
 
-Removes DIR/x-calico-route if it is this plugin, of whatever version. If there is none, that is no error.
+Removes DIR/x-calico-route if it is this plugin, of whatever version, then the executables behind its gate. If there is none, that
+is no error.
 
 It refuses as long as a configuration in ${CONFIGURATIONS.join(' or ')} names the plugin, or a pod of this node has it by
 libcni's result cache: without the plugin such pods can neither start nor end. NetworkAttachmentDefinitions it does not see.
@@ -67,10 +59,10 @@ Example: x-calico-route uninstall --from ${PLUGIN_DIRECTORY}
 async function remove(place: Place, force: boolean, signal: AbortSignal): Promise<string> {
   const { directory, file } = place
   try {
-    await removeLeftOvers(directory)
-    const stat = await statOf(file)
-    if (stat === undefined) return 'is not installed'
-    const version = await versionOf(place, stat, signal)
+    await removeLeftOvers(place)
+    const found = await lookAt(place)
+    if (found.stat === undefined) return 'is not installed'
+    const version = await versionOf(place, found, found.stat, signal)
     const users = force ? [] : usersOf(place.hostRoot ?? '/')
     if (users.length > 0) {
       const first = 'take it out of the configurations and delete those pods first, or give --force'
@@ -78,6 +70,8 @@ async function remove(place: Place, force: boolean, signal: AbortSignal): Promis
     }
     // Somebody else may have been faster.
     await rm(file, { force: true })
+    // Not before nobody can find its gate any more; calls that wait there have it open.
+    for (const executable of await executablesIn(directory)) await rm(executable, { force: true })
     await syncDirectory(directory)
     return `${NAME} ${version} removed`
   } catch (error) {
@@ -86,12 +80,14 @@ async function remove(place: Place, force: boolean, signal: AbortSignal): Promis
 }
 
 /** @throws Trouble if it is anything but the plugin */
-async function versionOf(place: Place, stat: Stats, signal: AbortSignal): Promise<string> {
+async function versionOf(place: Place, installed: Installed, stat: Stats, signal: AbortSignal): Promise<string> {
   const { file } = place
   const byHand = 'remove it by hand if nobody needs it; nothing was changed'
   if (!stat.isFile()) throw new Trouble(`${file}: is ${await kindOf(file, stat)}, which install never makes; ${byHand}`)
-  const found = await identify(place, signal)
+  const found = await identifyInstalled(place, installed, signal)
   if (found.is === 'ours') return found.version
+  // Nobody else makes gates.
+  if (installed.gate?.intact) return 'of unknown version'
   if (found.is === 'broken')
     throw new Trouble(`${file}: does not start (${found.says}), and may be anybody's; ${byHand}`)
   throw new Trouble(

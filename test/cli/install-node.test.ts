@@ -3,7 +3,16 @@ import { copyFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { PLUGIN } from '../support/runtime.ts'
-import { NAME, pluginDirectory, script, sha256, temporaryDirectory, VERSION } from './plugin-directory.ts'
+import {
+  DIGEST,
+  gateIn,
+  NAME,
+  pluginDirectory,
+  script,
+  sha256,
+  temporaryDirectory,
+  VERSION,
+} from './plugin-directory.ts'
 import { tool } from './tool.ts'
 
 /** What is wrong with a node, by mounts that end with the call. The shell has it in "$@". */
@@ -143,7 +152,7 @@ describe('--host-root', () => {
     expect(readdirSync(bin)).toEqual([])
     const installed = { exitCode: 0, stdout: `${host}${file}: ${VERSION} installed\n`, stderr: '' }
     expect(await tool(words, { shell: without('') })).toEqual(installed)
-    expect(await sha256(file)).toBe(await sha256(PLUGIN))
+    expect((await gateIn(bin)).digest).toBe(DIGEST)
 
     const removed = { exitCode: 0, stdout: `${host}${file}: ${VERSION} removed\n`, stderr: '' }
     const uninstall = ['uninstall', '--host-root', host, '--from', bin]

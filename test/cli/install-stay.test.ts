@@ -5,6 +5,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import {
   DIGEST,
+  INSTALLED,
+  installedDigest,
   NAME,
   pluginDirectory,
   script,
@@ -25,25 +27,25 @@ describe('install --stay', () => {
 
     await rm(file)
     expect(await until('installed\n')).toBe(`${file}: ${VERSION} installed\n`)
-    expect(await sha256(file)).toBe(DIGEST)
+    expect(await installedDigest(bin)).toBe(DIGEST)
 
     await writeFile(`${file}.new`, 'half a file')
     await rename(`${file}.new`, file)
     await until(`${file}: ${VERSION} installed, replaces a file that does not start`)
-    expect(await sha256(file)).toBe(DIGEST)
+    expect(await installedDigest(bin)).toBe(DIGEST)
 
     await script(`${file}.new`, 'echo somebody else')
     await rename(`${file}.new`, file)
     await until(
       `${file}: ${VERSION} installed, replaces another program, which answers --version with "somebody else"\n`,
     )
-    expect(await sha256(file)).toBe(DIGEST)
+    expect(await installedDigest(bin)).toBe(DIGEST)
 
     await sleep(500)
     expect(saidSince()).toBe('')
     child.kill('SIGTERM')
     expect(await child).toMatchObject({ exitCode: 0 })
-    expect(readdirSync(bin)).toEqual([NAME])
+    expect(readdirSync(bin)).toEqual(INSTALLED)
   })
 
   test('leaves another version alone that works, since an upgrade put it there', async () => {

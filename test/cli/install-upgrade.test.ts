@@ -1,5 +1,6 @@
-import { mkdtempSync, statSync } from 'node:fs'
+import { mkdtempSync, readdirSync, statSync } from 'node:fs'
 import { rm, utimes } from 'node:fs/promises'
+import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -7,7 +8,15 @@ import { calicoPod } from '../support/calico.ts'
 import { removeNamespaces } from '../support/netns.ts'
 import { calicoResult } from '../support/results.ts'
 import { environment, PLUGIN } from '../support/runtime.ts'
-import { otherBuild, pluginDirectory, sha256, temporaries } from './plugin-directory.ts'
+import {
+  executableName,
+  installedDigest,
+  NAME,
+  otherBuild,
+  pluginDirectory,
+  sha256,
+  temporaries,
+} from './plugin-directory.ts'
 import { starting, tool } from './tool.ts'
 
 const UPGRADES = Number(process.env.XCR_UPGRADES ?? 20)
@@ -34,6 +43,8 @@ afterAll(async () => {
 })
 
 const build = (turn: number) => builds[turn % 2] as Build
+/** From gate to gate, from gate to executable, and so on: every change of layout there is. */
+const layout = (turn: number) => (turn % 4 < 2 ? [] : ['--no-gate'])
 
 /** Differs if the file is another one, or if anything was written to it. */
 function identity(file: string): string {
@@ -46,10 +57,10 @@ describe('an upgrade', () => {
     `can be killed at any of ${KILLS} instants: the plugin is the old or the new one, and the next install works`,
     async () => {
       const { bin, file } = pluginDirectory()
-      const words = ['install', '--to', bin]
+      const words = (turn: number) => ['install', '--to', bin, ...layout(turn)]
       const install = async (turn: number) => {
         const started = performance.now()
-        expect(await tool(words, build(turn))).toMatchObject({ exitCode: 0, stderr: '' })
+        expect(await tool(words(turn), build(turn))).toMatchObject({ exitCode: 0, stderr: '' })
         return performance.now() - started
       }
       await install(0)
@@ -58,7 +69,11 @@ describe('an upgrade', () => {
       let installed = 1
       for (let instant = 0; instant < KILLS; instant++) {
         const before = identity(file)
-        const child = starting(words, build(installed + 1))
+        // So that there is something to copy.
+        for (const name of readdirSync(bin)) {
+          if (![NAME, executableName(build(installed).digest)].includes(name)) await rm(path.join(bin, name))
+        }
+        const child = starting(words(installed + 1), build(installed + 1))
         await sleep((instant / KILLS) * 1.2 * duration)
         child.kill('SIGKILL')
         await child
@@ -66,7 +81,7 @@ describe('an upgrade', () => {
         else {
           seen.new++
           installed++
-          expect(await sha256(file)).toBe(build(installed).digest)
+          expect(await installedDigest(bin)).toBe(build(installed).digest)
         }
         expect((await execa(file, { env: { CNI_COMMAND: 'VERSION' }, extendEnv: false })).exitCode).toBe(0)
         // So that the next one takes them for what they are.
@@ -76,7 +91,7 @@ describe('an upgrade', () => {
         if (instant % 10 === 9) {
           await install(installed + 1)
           installed++
-          expect(await sha256(file)).toBe(build(installed).digest)
+          expect(await installedDigest(bin)).toBe(build(installed).digest)
           expect(temporaries(bin)).toEqual([])
         }
       }
@@ -116,7 +131,10 @@ describe('an upgrade', () => {
       const callers = [call('ADD'), call('VERSION')]
       try {
         for (let turn = 1; turn <= UPGRADES; turn++) {
-          expect(await tool(['install', '--to', bin], build(turn))).toMatchObject({ exitCode: 0, stderr: '' })
+          expect(await tool(['install', '--to', bin, ...layout(turn)], build(turn))).toMatchObject({
+            exitCode: 0,
+            stderr: '',
+          })
         }
       } finally {
         upgrading = false

@@ -3,7 +3,16 @@ import { chmod, copyFile, open, truncate, utimes, writeFile } from 'node:fs/prom
 import path from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { PLUGIN } from '../support/runtime.ts'
-import { DIGEST, NAME, pluginDirectory, script, sha256, temporaryDirectory, VERSION } from './plugin-directory.ts'
+import {
+  DIGEST,
+  gateIn,
+  INSTALLED,
+  NAME,
+  pluginDirectory,
+  script,
+  temporaryDirectory,
+  VERSION,
+} from './plugin-directory.ts'
 import { tool } from './tool.ts'
 
 /** Exit status 2, one line on stderr, and what was there is there. */
@@ -11,9 +20,8 @@ const refused = (line: string) => ({ exitCode: 2, stdout: '', stderr: `${line}\n
 const done = (line: string) => ({ exitCode: 0, stdout: `${line}\n`, stderr: '' })
 
 async function expectInstalled(bin: string): Promise<void> {
-  expect(await sha256(path.join(bin, NAME))).toBe(DIGEST)
-  expect(lstatSync(path.join(bin, NAME)).mode & 0o7777).toBe(0o755)
-  expect(readdirSync(bin)).toEqual([NAME])
+  expect((await gateIn(bin)).digest).toBe(DIGEST)
+  expect(readdirSync(bin)).toEqual(INSTALLED)
 }
 
 describe('install', () => {
@@ -151,12 +159,19 @@ describe('install', () => {
     for (const name of [old, young, other]) await writeFile(path.join(bin, name), '')
     for (const name of [old, other]) await utimes(path.join(bin, name), 0, Date.now() / 1000 - 601)
     expect((await tool(['install', '--to', bin])).exitCode).toBe(0)
-    expect(readdirSync(bin).sort()).toEqual([other, young, NAME].sort())
+    expect(readdirSync(bin).sort()).toEqual([other, young, ...INSTALLED].sort())
   })
 
   test.each([
     { words: ['--every', '0'], says: /^x-calico-route install: --every: "0" is no number of seconds/ },
     { words: ['--every', 'x'], says: /^x-calico-route install: --every: "x" is no number of seconds/ },
+    { words: ['--at-once', '0'], says: /^x-calico-route install: --at-once: "0" is no number from 1 to 64\n/ },
+    { words: ['--at-once', '65'], says: /^x-calico-route install: --at-once: "65" is no number/ },
+    { words: ['--at-once', '1.5'], says: /^x-calico-route install: --at-once: "1.5" is no number/ },
+    {
+      words: ['--at-once', '2', '--no-gate'],
+      says: /^x-calico-route install: --at-once: there is none with --no-gate\n/,
+    },
     { words: ['--too', 'x'], says: /^x-calico-route install: --too: no option of this command; did you mean "--to"/ },
     { words: ['here'], says: /^x-calico-route install: "here": this command takes options only/ },
   ])('refuses the words $words', async ({ words, says }) => {

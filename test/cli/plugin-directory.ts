@@ -1,10 +1,10 @@
 /** Directories of plugins to install into, and what is in them before and after. */
 import { createHash } from 'node:crypto'
-import { createReadStream, mkdirSync, mkdtempSync, readdirSync } from 'node:fs'
+import { createReadStream, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs'
 import { appendFile, chmod, copyFile, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { pipeline } from 'node:stream/promises'
-import { onTestFinished } from 'vitest'
+import { expect, onTestFinished } from 'vitest'
 import { PLUGIN } from '../support/runtime.ts'
 import { tool } from './tool.ts'
 
@@ -13,6 +13,35 @@ export const NAME = 'x-calico-route'
 /** What the executable says of itself, and its digest. */
 export const VERSION = (await tool(['--version'])).stdout.trim()
 export const DIGEST = await sha256(PLUGIN)
+
+/** Where the executable itself is laid, behind the gate. */
+export const EXECUTABLE = executableName(DIGEST)
+/** All that an install leaves in the directory. */
+export const INSTALLED = [EXECUTABLE, NAME]
+
+export function executableName(digest: string): string {
+  return `.${NAME}-${digest.slice(0, 16)}`
+}
+
+/** The gate's text, and the executable that it becomes. */
+export async function gateIn(bin: string): Promise<{ text: string; digest: string; atOnce: number }> {
+  const text = readFileSync(path.join(bin, NAME), 'utf8')
+  const [, rest = ''] = /^#!\/bin\/sh\n# sha256 of what follows: (?:\w+)\n([\s\S]*)$/.exec(text) ?? []
+  expect(text.split('\n')[1]).toBe(`# sha256 of what follows: ${createHash('sha256').update(rest).digest('hex')}`)
+  const [executable = ''] = /\.x-calico-route-[0-9a-f]{16}/.exec(text) ?? []
+  const digest = await sha256(path.join(bin, executable))
+  expect(executable).toBe(executableName(digest))
+  expect(lstatSync(path.join(bin, executable)).mode & 0o7777).toBe(0o755)
+  expect(lstatSync(path.join(bin, NAME)).mode & 0o7777).toBe(0o755)
+  return { text, digest, atOnce: Number(/one of (\d+) slots/.exec(text)?.[1]) }
+}
+
+/** What a runtime that calls the plugin runs in the end: the file itself, or what it is the gate of. */
+export async function installedDigest(bin: string): Promise<string> {
+  const file = path.join(bin, NAME)
+  if (lstatSync(file).size > 100_000) return sha256(file)
+  return (await gateIn(bin)).digest
+}
 
 /** In memory: the sandbox has a tmpfs on /run. An executable has 110 MB, and each install writes it to the disk. */
 export function temporaryDirectory(): string {
@@ -53,6 +82,6 @@ export async function sha256(file: string): Promise<string> {
 /** The temporary files of installs. */
 export function temporaries(bin: string): string[] {
   return readdirSync(bin)
-    .filter((name) => name !== NAME)
+    .filter((name) => name.endsWith('.tmp'))
     .map((name) => path.join(bin, name))
 }

@@ -1,5 +1,8 @@
 import { conform } from './conform.ts'
-import { CNI, either, error, nothing, PIPE, PROMISE, result, SPEC, type Vector } from './vector.ts'
+import { CNI, either, error, nothing, openPipe, PIPE, PROMISE, result, SPEC, type Vector } from './vector.ts'
+
+/** Longer than what is waited for takes, on a busy machine too. */
+const PATIENT = 40_000
 
 const bytes = (...parts: (string | readonly number[])[]): Uint8Array =>
   Buffer.concat(parts.map((part) => (typeof part === 'string' ? Buffer.from(part) : Buffer.from(part))))
@@ -309,6 +312,25 @@ const channels: Vector[] = [
       open STDIN, "<", "$ARGV[1]/pipe"; fcntl STDIN, F_SETFL, O_RDONLY | O_NONBLOCK; exec $ARGV[0]' "$0" "$1"`,
     gives: result(),
   },
+  // A runtime that forgets to close it keeps a slot of the gate no longer.
+  ...['ADD', 'DEL'].flatMap((verb): Vector[] => [
+    {
+      it: `${verb} waits no longer than 10 s for the end of stdin, which is a pipe`,
+      source: PROMISE,
+      verb,
+      shell: openPipe('{"cniVersion":"1.0.0","name":"net"}'),
+      within: PATIENT,
+      gives: error(5, /^stdin: no end within 10 s; /),
+    },
+    {
+      it: `${verb} waits no longer than 10 s for the end of stdin, which is a socket`,
+      source: PROMISE,
+      verb,
+      stays: true,
+      within: PATIENT,
+      gives: error(5, /^stdin: no end within 10 s; /),
+    },
+  ]),
   {
     it: 'stdin from /dev/null holds no configuration',
     source: CNI.skel,

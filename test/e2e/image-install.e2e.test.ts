@@ -28,7 +28,9 @@ describe('the image', () => {
   })
   afterAll(() => containerd?.node.close())
 
-  const removePlugin = () => containerd.node.run(['rm', '-f', INSTALLED])
+  const removePlugin = () => containerd.node.run(['sh', '-c', `rm -f ${INSTALLED} /opt/cni/bin/.x-calico-route*`])
+  const removeGate = () => containerd.node.run(['rm', '-f', INSTALLED])
+  const installed = () => containerd.node.list('/opt/cni/bin').filter((name) => name.includes('x-calico-route'))
 
   /** @returns the pod, attached by what is in the node's directory of plugins */
   const runPod = async (name: string): Promise<Attachment> => {
@@ -37,11 +39,15 @@ describe('the image', () => {
   }
 
   const isInstalled = async () => {
-    const file = containerd.node.path(INSTALLED)
-    const { mode, uid } = lstatSync(file)
-    expect({ mode, uid }).toEqual({ mode: 0o100755, uid: 0 })
-    expect(await sha256(file)).toBe(await sha256(PLUGIN))
-    expect(containerd.node.list('/opt/cni/bin').filter((name) => name.startsWith('.'))).toEqual([])
+    const digest = await sha256(PLUGIN)
+    const executable = `.x-calico-route-${digest.slice(0, 16)}`
+    expect(installed()).toEqual([executable, 'x-calico-route'])
+    for (const name of installed()) {
+      const { mode, uid } = lstatSync(containerd.node.path(`/opt/cni/bin/${name}`))
+      expect({ name, mode, uid }).toEqual({ name, mode: 0o100755, uid: 0 })
+    }
+    expect(await sha256(containerd.node.path(`/opt/cni/bin/${executable}`))).toBe(digest)
+    expect(containerd.node.read(INSTALLED)).toMatch(new RegExp(` one of 2 slots .* ${executable}$`, 'm'))
   }
 
   const LIBRARY = /^lib(64)?\/.*\.so(\.\d+)*$/
@@ -108,10 +114,11 @@ describe('the image', () => {
     } finally {
       await containerd.node.run(['umount', '/usr/bin/ip'])
     }
-    expect(containerd.node.list('/opt/cni/bin').filter((name) => name.includes('x-calico-route'))).toEqual([])
+    expect(installed()).toEqual([])
   })
 
   it('stays, puts the plugin back when it is gone, and is ready while the pods have their routes', async () => {
+    expect((await runContainer(containerd, 'install', '--rm')).exitCode).toBe(0)
     const { exitCode, stderr } = await runContainer(containerd, 'stay', '--detach', '--log-uri', 'file:///run/stay.log')
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' })
     await until(isInstalled)
@@ -124,14 +131,17 @@ describe('the image', () => {
     expect(unready.exitCode).not.toBe(0)
     expect(unready.stdout).toMatch(/ k8s-pod-network +eth0 +differs +.*198\.51\.100\.0\/24/)
 
-    await removePlugin()
-    await until(isInstalled)
+    // The container has no shell to try a gate with.
+    for (const remove of [removeGate, removePlugin]) {
+      await remove()
+      await until(isInstalled)
+    }
     await end('stay')
   })
 
   it('stays also where nobody takes what it says', async () => {
-    await removePlugin()
     expect(await runContainer(containerd, 'stay', '--detach', '--null-io')).toMatchObject({ exitCode: 0 })
+    await removeGate()
     await until(isInstalled)
     await removePlugin()
     await until(isInstalled)
@@ -165,7 +175,7 @@ describe('the image', () => {
       stderr: expect.not.stringContaining('conflist'),
     })
     for (const id of await containerd.cri.sandboxes()) await containerd.cri.stopSandbox(id)
-    await until(async () => expect(containerd.node.list('/opt/cni/bin')).not.toContain('x-calico-route'))
+    await until(async () => expect(installed()).toEqual([]))
     expect(await probe(containerd, 'uninstall')).toMatchObject({ exitCode: 0, stderr: '' })
     await end('uninstall')
   })

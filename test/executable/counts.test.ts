@@ -28,23 +28,24 @@ const CHILD = [['nsenter', 'ip']]
 const NETNS = ['CNI_NETNS']
 
 const CALLS = {
-  VERSION: { children: [], opens: [], instructions: 1.104 },
-  ADD: { children: CHILD, opens: NETNS, instructions: 1.23 },
+  VERSION: { children: [], opens: [], instructions: 1.107 },
+  ADD: { children: CHILD, opens: NETNS, instructions: 1.234 },
   'a second ADD': { children: CHILD, opens: NETNS },
   // The clock of the log record.
   'ADD with a wrong configuration': { children: [], opens: ['/etc/localtime'], exitCode: 1 },
   CHECK: { children: CHILD, opens: NETNS },
-  'DEL of a living pod': { children: CHILD, opens: NETNS, instructions: 1.172 },
+  'DEL of a living pod': { children: CHILD, opens: NETNS, instructions: 1.176 },
   'DEL of a pod that is gone': { children: [], opens: NETNS },
   STATUS: { children: CHILD, opens: ['/proc/self/ns/net', '/proc/self/status'] },
   GC: { children: [], opens: [] },
 } satisfies Record<string, Counts>
 
-/** By Node, libuv and V8, before the plugin's first line. */
+/** By Node, libuv and V8, before the plugin's first line; and the process's name, which the plugin writes. */
 const EVERY_CALL_OPENS = [
   '/dev/null',
   '/proc/meminfo',
   '/proc/self/cgroup',
+  '/proc/self/comm',
   '/proc/self/maps',
   '/proc/version_signature',
   '/sys/fs/cgroup/…',

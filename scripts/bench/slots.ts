@@ -1,0 +1,54 @@
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { type Contender, layOut, PRODUCT } from './contenders.ts'
+import type { Pods } from './pods.ts'
+import { configuration, destinations, ONE } from './scenarios.ts'
+import { type Weathered, weather } from './storm.ts'
+import { MEMORIES, TAKEN_MIB } from './storms.ts'
+
+export const AT_ONCE = [1, 2, 3, 4] as const
+export const MILLI_CPUS = [100, 500, undefined] as const
+const CALLS = 30
+/** What thrashes would do so for minutes. With a tenth of a processor 30 take a quarter of one. */
+const PATIENCE_S = { slow: 30, fast: 12 } as const
+
+/** What became of 30 ADDs at a gate of so many slots. */
+export interface SlotsRow extends Weathered {
+  readonly atOnce: number
+  readonly calls: number
+  readonly milliCpu?: number
+  readonly memoryMiB: number
+  readonly pages: 'warm' | 'cold'
+}
+
+/** How many slots a gate is to have, from what each number does. */
+export async function measureSlots(
+  { command: [product = ''] }: Contender,
+  pods: Pods,
+  scratch: string,
+): Promise<SlotsRow[]> {
+  const input = path.join(scratch, 'slots.json')
+  writeFileSync(input, configuration(ONE, { dialect: PRODUCT }))
+  const rows: SlotsRow[] = []
+  for (const atOnce of AT_ONCE) {
+    // Not in /run, which is memory that nobody can make cold.
+    const folder = path.join(path.dirname(product), `at-once-${atOnce}`)
+    mkdirSync(folder)
+    const { command, files } = await layOut(product, folder, '--at-once', `${atOnce}`)
+    for (const memoryMiB of MEMORIES) {
+      for (const milliCpu of MILLI_CPUS) {
+        for (const pages of ['warm', 'cold'] as const) {
+          console.error(`bench: ${atOnce} slots in ${memoryMiB} MiB, ${milliCpu ?? 'all'} CPU, ${pages}`)
+          await pods.reset(CALLS, 'fresh', destinations(ONE.routes))
+          const limits = { memoryMiB, ...(milliCpu === undefined ? {} : { milliCpu }) }
+          const patienceS = milliCpu === 100 ? PATIENCE_S.slow : PATIENCE_S.fast
+          const what = { command, executables: files, input, verb: 'ADD', calls: CALLS } as const
+          const found = await weather({ ...what, limits, takenMiB: TAKEN_MIB, pages, patienceS }, pods)
+          rows.push({ ...found, ...limits, atOnce, calls: CALLS, pages })
+        }
+      }
+    }
+    rmSync(folder, { recursive: true })
+  }
+  return rows
+}

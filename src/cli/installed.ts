@@ -1,0 +1,39 @@
+import type { Stats } from 'node:fs'
+import { readdir } from 'node:fs/promises'
+import path from 'node:path'
+import { EXECUTABLE, GATE_BYTES, type Gate, readGate } from './gate.ts'
+import { type Identity, identify } from './install-ask.ts'
+import { headOf, type Place, statOf } from './install-file.ts'
+
+/** What stands under the plugin's name in a directory of plugins. */
+export interface Installed {
+  /** Of the file itself, be it a link. Undefined: there is none. */
+  readonly stat: Stats | undefined
+  /** If it is a gate. */
+  readonly gate: Gate | undefined
+  /** The executable: the file itself, or what the gate becomes. */
+  readonly executable: string
+}
+
+export async function lookAt({ directory, file }: Place): Promise<Installed> {
+  const stat = await statOf(file)
+  const gate = stat?.isFile() ? readGate((await headOf(file, GATE_BYTES)).toString()) : undefined
+  return { stat, gate, executable: gate ? path.join(directory, gate.executable) : file }
+}
+
+/** Asks the executable who it is, never the gate: that is a text, which anybody may have written. */
+export async function identifyInstalled(
+  { hostRoot }: Place,
+  { gate, executable }: Installed,
+  signal: AbortSignal,
+): Promise<Identity> {
+  if (gate && !gate.intact) return { is: 'broken', says: 'its gate is not as it was written' }
+  if (gate && !(await statOf(executable))?.isFile())
+    return { is: 'broken', says: `its gate leads to ${gate.executable}, which is not there` }
+  return identify({ file: executable, hostRoot }, signal)
+}
+
+/** The executables behind gates, of whatever version. */
+export async function executablesIn(directory: string): Promise<string[]> {
+  return (await readdir(directory)).filter((name) => EXECUTABLE.test(name)).map((name) => path.join(directory, name))
+}

@@ -1,0 +1,41 @@
+import { readdir, unlink } from 'node:fs/promises'
+import path from 'node:path'
+import { type Place, statOf } from './install-file.ts'
+import { executablesIn, lookAt } from './installed.ts'
+
+const TEMPORARY = /^\.x-calico-route\.[0-9a-f]{12}\.tmp$/
+
+/**
+ * No install takes longer, and no call waits longer at a gate: a younger file may be that of an install that runs right now, or
+ * what a gate becomes that was read before it was replaced.
+ */
+const LEFT_OVER_AFTER_MS = 10 * 60 * 1000
+
+/** Removes what installs have left: temporary files of those that were killed, and executables that no gate leads to any more. */
+export async function removeLeftOvers(place: Place): Promise<void> {
+  try {
+    const files = [...(await temporariesIn(place.directory)), ...(await supersededIn(place))]
+    for (const file of files) {
+      const found = await statOf(file)
+      if (found?.isFile() && isOld(found)) await unlink(file)
+    }
+  } catch {
+    // Another install was faster, or nothing can be removed here: then the new file says why.
+  }
+}
+
+async function temporariesIn(directory: string): Promise<string[]> {
+  return (await readdir(directory)).filter((name) => TEMPORARY.test(name)).map((name) => path.join(directory, name))
+}
+
+/** Nothing until the plugin itself is old: until then calls may wait at the gate that it replaced. */
+async function supersededIn(place: Place): Promise<string[]> {
+  const { stat, gate, executable } = await lookAt(place)
+  if (gate?.intact === false || (stat !== undefined && !isOld(stat))) return []
+  return (await executablesIn(place.directory)).filter((file) => file !== executable)
+}
+
+/** Who puts an executable to use again makes it young, see layout.ts. */
+function isOld({ mtimeMs }: { mtimeMs: number }): boolean {
+  return Date.now() - mtimeMs > LEFT_OVER_AFTER_MS
+}
