@@ -42,7 +42,7 @@ describe.each(Object.keys(WRITE))('a string in YAML, %s', (style) => {
           expect(['\\', "'", char]).toContain(lines[line - 1]?.[column - 1])
         }
       }),
-      { numRuns: 300 },
+      { numRuns: 60 },
     )
   })
 })
@@ -116,7 +116,7 @@ describe('a file of anything', () => {
           for (const { message } of findings) expect(message).not.toMatch(/\[object|\n|undefined/)
         },
       ),
-      { numRuns: 3000 },
+      { numRuns: 600 },
     )
   })
 })
