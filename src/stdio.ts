@@ -199,10 +199,12 @@ function parsed(text: string): unknown {
   }
 }
 
-/** Reads and writes as a call does, where nothing comes and nobody listens: for the rehearsal. */
+/** Names the process, reads and writes, as a call does, where nothing comes and nobody listens: for the rehearsal. */
 export function rehearseStreams(): void {
   const fd = openSync('/dev/null', constants.O_RDWR)
   try {
+    nameProcess('rehearsal')
+    fstatSync(fd)
     readingStdin(() => readToEnd(fd, Date.now()))
     writeAll(fd, 'x')
   } finally {
