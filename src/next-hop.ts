@@ -61,10 +61,14 @@ export function nextHops(
     const wayOf = (route: Route): Hop =>
       route.protocol === PROTOCOL ? learntBy(route, entryOf(route)) : hopOf(route, dev)
     const present = inPlace.get(`${dev} ${placeOf(configured)}`)
-    const own =
-      present?.protocol === PROTOCOL ? present : ours.find((route) => isLearnt(entryOf(route)) && onNic(route))
+    // A table that has a default of its own may have another next hop.
+    const isOwnTable = (route: Route) => defaults.some((one) => one.table === route.table && onNic(one))
+    const isOfUse = (route: Route) =>
+      isLearnt(entryOf(route)) && onNic(route) && (route.table === table || !isOwnTable(route))
+    const own = present?.protocol === PROTOCOL ? present : ours.find(isOfUse)
     const hint = hints.get(dst)
-    if (hint) return { ...(present && wayOf(present)), ...hint }
+    const seen = present ?? own
+    if (hint) return { ...(seen && wayOf(seen)), ...hint }
     if (own) return wayOf(own)
     if (unicast.some((route) => onNic(route) && isCalicoLink(route))) return { gw: CALICO_GATEWAY }
     const other = present ?? gateways.find(onNic)

@@ -235,7 +235,7 @@ function placement(configured: ConfiguredRoute, route: Route, plain: Route, inPl
   const origin: Origin = { key: 'routes', path: key, gwWritten: gw !== undefined }
   if (inPlace.length === 0) return { is: 'to have', route, comes: { op: 'add', route, origin }, goes: [] }
   const isOurs = (other: Route) => other.protocol === PROTOCOL && soleDevice(other) === route.dev
-  const same = inPlace.find((other) => sameWay(other, isOurs(other) ? route : plain) || sameWay(other, route))
+  const same = inPlace.find((other) => sameWay(other, route) || (!isOurs(other) && sameWay(other, plain)))
   const own = inPlace.findIndex((other) => other === same || (same === undefined && isOurs(other)))
   const other = inPlace.find(
     (other, i) => other !== same && !isOurs(other) && (route.family === 6 || own < 0 || i < own),

@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { parseConfig } from '../src/config.ts'
 import { planRestore, unmet, unmetText } from '../src/effects.ts'
+import { batchLine } from '../src/iproute2.ts'
 import { planAdd } from '../src/plan.ts'
 import type { Snapshot } from '../src/route.ts'
-import { carryOut, sorted } from './support/kernel.ts'
+import { carryOut, shown, sorted } from './support/kernel.ts'
 import { calicoPod, DEFAULT4, DEFAULT6, link, route } from './support/snapshots.ts'
 
 describe('a rollback', () => {
@@ -30,6 +31,19 @@ describe('a rollback', () => {
     const now: Snapshot = { routes: [], links: [link('lo')] }
     expect(planRestore(before, now, ops)).toEqual([])
   })
+})
+
+it('a rollback names an IPv6 route by its next hop where another may lend it its protocol', () => {
+  const theirs = route(6, '::/0', { gw: 'fd00::9', dev: 'eth0', protocol: 99 })
+  const ours = route(6, '::/0', { gw: 'fd00::1', dev: 'eth0', protocol: 143 })
+  const [before, now] = [calicoPod(theirs), calicoPod(theirs, ours)].map((pod) => ({
+    ...pod,
+    routes: pod.routes.filter((one) => one !== DEFAULT6),
+  })) as readonly Snapshot[] as [Snapshot, Snapshot]
+  const op = { op: 'append', route: ours, origin: { key: 'ovnGateway', path: 'ovnGateway' } } as const
+  const undo = planRestore(shown(before), shown(now), [op])
+  expect(undo.map(batchLine)).toEqual(['route del ::/0 via fd00::1 dev eth0 metric 1024'])
+  expect(carryOut(now, undo).routes).toEqual(before.routes)
 })
 
 describe('the check after the changes', () => {

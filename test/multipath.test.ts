@@ -196,6 +196,115 @@ describe('an IPv4 default over two NICs', () => {
   })
 })
 
+describe('a gateway of an address on a NIC whose default is demoted', () => {
+  const NET1 = route(4, '0.0.0.0/0', { gw: '10.0.1.9', dev: 'net1' })
+  const subnet = route(4, '10.0.1.0/24', { dev: 'net1', protocol: 2 })
+  const own6 = hop6('fd00:10:0:1::9', 'net1')
+  const conf = { defaultRoute: 'demote', ovnGateway: { ipv4: '10.0.1.1', ipv6: 'fd00:10:0:1::1' } }
+
+  it('keeps the demoted one, which DEL gives back', () => {
+    const { after, defaults } = add(conf, 'net1', pod(subnet, NET1, own6))
+    expect(defaults).toContain('0.0.0.0/0 via 10.0.1.9 dev net1 proto 144 metric 4026531840')
+    expect(defaults).toContain('::/0 via fd00:10:0:1::9 dev net1 proto 144 metric 4026532864')
+    expect(del(conf, 'net1', after).toSorted()).toEqual([routeText(NET1), routeText(own6)].toSorted())
+  })
+})
+
+describe('what came to the NIC besides', () => {
+  const ra = hop6('fe80::99', 'net1', { protocol: 9, expires: 1800 })
+
+  it('and ends by itself, as from a router advertisement, takes the place of no demoted default', () => {
+    const demote = { defaultRoute: 'demote' }
+    const { after } = add(demote, 'net1', pod(OVN6))
+    const { after: later } = add(demote, 'net1', { ...after, routes: [...after.routes, ra] })
+    expect(del(demote, 'net1', later)).toContain(routeText(OVN6))
+  })
+
+  it('is no hop of ours, though the kernel shows it with our protocol', () => {
+    const conf = { defaultRoute: 'keep', ovnGateway: { ipv6: 'fd00:10:0:1::1' } }
+    const made = { ...OVN6, protocol: 143 }
+    const theirs = { ...SECOND6, protocol: 99 }
+    expect(del(conf, 'net1', pod(made, theirs))).toEqual([routeText(theirs)])
+    const other = { defaultRoute: 'keep', ovnGateway: { ipv6: 'fd00:10:0:1::7' } }
+    expect(planAdd(parseConfig(other), 'net1', shown(pod(made, theirs))).problems).toHaveLength(1)
+  })
+
+  it('is not marked where it is several next hops: that would be several writes', () => {
+    expect(add({ defaultRoute: 'demote' }, 'net1', pod(OVN6, SECOND6, UNDERLAY4)).lines).toEqual([])
+  })
+})
+
+describe('DEL', () => {
+  it('of one NIC leaves what was made over two gateways of another', () => {
+    const made = { ...OVN4, protocol: 143, priority: 4096 }
+    expect(del({ ovnGateway: 'auto' }, 'eth0', pod(made))).toEqual([routeText(made)])
+    expect(del({ ovnGateway: { priority: 4096 } }, 'net1', pod(made))).toEqual([])
+    expect(del({ ovnGateway: { dev: 'net1', priority: 4096 } }, 'eth0', pod(made))).toEqual([])
+  })
+
+  it('takes what auto made of a demoted default with another metric', () => {
+    const parked = { ...OVN4, protocol: 144, priority: 0xf0000000 }
+    const conf = { ovnGateway: { priority: 77 } }
+    const { after, defaults } = add(conf, 'eth0', pod(parked))
+    expect(defaults).toHaveLength(2)
+    expect(del(conf, 'eth0', after)).toEqual([routeText(parked)])
+  })
+
+  it('gives back a restored default, too', () => {
+    const restored = [
+      { ...OVN4, protocol: 145 },
+      { ...OVN6, protocol: 145 },
+    ]
+    expect(del({ defaultRoute: 'demote' }, 'net1', pod(...restored))).toEqual([
+      routeText(OVN4),
+      '::/0 via fd00:10:0:1::1 dev net1 proto 3 metric 1024',
+    ])
+  })
+
+  it('puts a demoted IPv4 default behind one of another NIC that has its place, as it was', () => {
+    const conf = { defaultRoute: 'demote' }
+    const { after } = add(conf, 'net1', pod(SHARED4))
+    expect(del(conf, 'net1', after)).toEqual([
+      '0.0.0.0/0 via 169.254.1.1 dev eth0 proto 3',
+      '0.0.0.0/0 via 10.0.1.1 dev net1 proto 3',
+    ])
+  })
+
+  it('of Calico’s NIC takes the copy that a newer default has superseded', () => {
+    const old = { ...hop6('fd00:10:0:1::9', 'net1'), protocol: 144, priority: 0xf0000400 }
+    const restored = { ...OVN6, protocol: 145 }
+    expect(del({ ovnGateway: 'auto' }, 'eth0', pod(old, restored))).toEqual([
+      '::/0 via fd00:10:0:1::1 dev net1 proto 144 metric 4026532864',
+    ])
+  })
+})
+
+describe('demote and auto on one NIC', () => {
+  it('park it, whatever default another NIC has', () => {
+    const conf = { defaultRoute: 'demote', ovnGateway: 'auto' }
+    const NET1 = route(4, '0.0.0.0/0', { gw: '10.0.1.1', dev: 'net1', priority: 100 })
+    const other = route(4, '0.0.0.0/0', { gw: '169.254.1.1', dev: 'eth0' })
+    expect(add(conf, 'net1', pod(NET1, other)).defaults).toEqual([
+      routeText(other),
+      '0.0.0.0/0 via 10.0.1.1 dev net1 proto 144 metric 4026531940',
+    ])
+  })
+})
+
+describe('the part of an IPv4 multipath route', () => {
+  it('keeps what its next hop has', () => {
+    const far: NextHop = { gw: '203.0.113.1', dev: 'net1', weight: 1, onlink: true }
+    expect(add({}, 'eth0', pod(multipath4(hop4('169.254.1.1', 'eth0'), far))).lines).toEqual([
+      'route replace 0.0.0.0/0 via 203.0.113.1 dev net1 onlink proto 3',
+    ])
+  })
+
+  it('that is of the NIC is what routes learn from', () => {
+    const { lines } = add({ routes: [{ dst: '10.60.0.0/16' }] }, 'net1', pod(SHARED4))
+    expect(lines[0]).toBe('route add 10.60.0.0/16 via 10.0.1.1 dev net1 proto 142')
+  })
+})
+
 describe('each default route has one fate', () => {
   const PARKED4 = route(4, '0.0.0.0/0', { gw: '10.0.1.1', dev: 'net1', protocol: 144, priority: 0xf0000000 })
   const PARKED6 = { ...OVN6, protocol: 144, priority: 0xf0000400 }

@@ -80,6 +80,31 @@ describe('the next hop of a route that names none', () => {
   })
 })
 
+describe('what is learnt besides', () => {
+  const at = { gw: '10.0.0.1', dev: 'eth0' }
+  const only = (...routes: Route[]): Snapshot => ({ ...calicoPod(), routes })
+  const conf = { routes: [{ dst: '10.50.0.0/16' }] }
+  const learning = route(4, '0.0.0.0/0', { ...at, mtu: 1400, onlink: true })
+
+  it('is no reason to refuse what another plugin made just so, without it', () => {
+    const theirs = route(4, '10.50.0.0/16', at)
+    expect(batch({ ...conf, defaultRoute: 'keep' }, only(learning, theirs))).toEqual([])
+    expect(refusal(() => batch({ routes: [{ dst: '10.50.0.0/16', mtu: 1300 }] }, only(learning, theirs))).code).toBe(7)
+  })
+
+  it('is no source address that the pod has not got any more', () => {
+    const pod = only(route(4, '0.0.0.0/0', { ...at, src: '10.199.3.154' }))
+    expect(batch(conf, pod)[0]).toBe('route add 10.50.0.0/16 via 10.0.0.1 dev eth0 proto 142')
+  })
+
+  it('is of the same table', () => {
+    const both = { routes: [{ dst: '10.50.0.0/16', table: 1001 }, { dst: '10.60.0.0/16' }] }
+    const elsewhere = route(4, '0.0.0.0/0', { gw: '10.0.0.254', dev: 'eth0', table: 1001 })
+    const made = route(4, '10.50.0.0/16', { ...OURS, gw: '10.0.0.254', table: 1001 })
+    expect(refusal(() => batch(both, only(elsewhere, made))).message).toMatch(/is in table 1001/)
+  })
+})
+
 describe('CHECK goes by the next hops that ADD reported', () => {
   it('before those it finds', () => {
     const found = route(4, '10.50.0.0/16', { ...OURS, gw: '10.9.9.9' })
@@ -90,5 +115,13 @@ describe('CHECK goes by the next hops that ADD reported', () => {
       { hops: new Map([['10.50.0.0/16', { gw: '169.254.1.1' }]]) },
     )
     expect(ops.map(batchLine)).toEqual(['route replace 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142'])
+  })
+
+  it('with what another route of the NIC shows was learnt, where the route itself is missing', () => {
+    const routes = [{ dst: '10.50.0.0/16' }, { dst: '10.60.0.0/16' }]
+    const left = route(4, '10.60.0.0/16', { ...OURS, gw: '169.254.1.1', mtu: 1400 })
+    const hops = new Map(routes.map(({ dst }) => [dst, { gw: '169.254.1.1' }]))
+    const { ops } = planAdd(parseConfig({ routes }), 'eth0', { ...calicoPod(), routes: [LINK4, left] }, { hops })
+    expect(ops.map(batchLine)).toEqual(['route add 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142 mtu 1400'])
   })
 })

@@ -177,6 +177,34 @@ describe('a route that is there already', () => {
   })
 })
 
+describe('the connected route of the NIC', () => {
+  it.each<[string, Route]>([
+    ['without metric', route(4, '10.50.0.0/16', { dev: 'eth0', protocol: 2, src: '10.199.3.153' })],
+    ['with a metric', route(4, '10.50.0.0/16', { dev: 'eth0', protocol: 2, src: '10.199.3.153', priority: 100 })],
+    ['of IPv6', route(6, 'fd00:10:50::/48', { dev: 'eth0', protocol: 2, priority: 256 })],
+  ])('%s counts as there', (_, connected) => {
+    const keep = { defaultRoute: 'keep', routes: [{ dst: connected.dst }] }
+    expect(batch(keep, calicoPod(connected))).toEqual([])
+    const own = { defaultRoute: 'keep', routes: [{ dst: connected.dst, priority: 7 }] }
+    expect(batch(own, calicoPod(connected))).toHaveLength(1)
+  })
+
+  it('is found among thousands of others at once', () => {
+    const many = Array.from({ length: 5000 }, (_, i) => `10.${100 + (i >> 8)}.${i & 255}.0/24`)
+    const pod = calicoPod(
+      ...many.flatMap((dst) => [
+        route(4, dst, { dev: 'eth0' }),
+        route(4, dst, { dev: 'eth0', gw: dst.replace('.0/24', '.1'), priority: 9 }),
+      ]),
+    )
+    const routes = many.map((dst) => ({ dst }))
+    const before = performance.now()
+    expect(batch({ defaultRoute: 'keep', routes }, pod)).toEqual([])
+    // Quadratic it would be minutes.
+    expect(performance.now() - before).toBeLessThan(20_000)
+  })
+})
+
 describe('with `dev`, on another NIC', () => {
   const conf = { defaultRoute: 'keep', routes: [{ dst: '10.60.0.0/16', dev: 'net1', scope: 'link' }] }
   const there = (more: Partial<Route>) => route(4, '10.60.0.0/16', { dev: 'net1', ...more })

@@ -3,8 +3,9 @@ import { parseConfig } from '../src/config.ts'
 import { planAdd } from '../src/plan.ts'
 import { SUPPORTED_VERSIONS } from '../src/request.ts'
 import { type AppliedRoute, buildResult, parsePrevResult } from '../src/result.ts'
+import type { Route } from '../src/route.ts'
 import { refusal } from './support/refusal.ts'
-import { calicoPod } from './support/snapshots.ts'
+import { calicoPod, route } from './support/snapshots.ts'
 
 const ours = (...routes: Record<string, unknown>[]): readonly AppliedRoute[] =>
   planAdd(parseConfig({ routes }), 'eth0', calicoPod()).routes
@@ -223,5 +224,45 @@ describe('the shape of each version', () => {
       message:
         'prevResult.routes[0].table: CNI 0.4.0 has no routes of table 100; set "cniVersion" of the plugin list to 1.1.0',
     })
+  })
+
+  describe('and the default of ovnGateway', () => {
+    const gateway = (more: Partial<Route>) => [
+      route(4, '0.0.0.0/0', { gw: '10.0.1.2', dev: 'eth0', protocol: 143, ...more }),
+    ]
+    const prev = { routes: [{ dst: '0.0.0.0/0', gw: '10.0.1.1' }] }
+    const told = (version: '1.0.0' | '1.1.0', more: Partial<Route>) =>
+      buildResult(version, prev, { gateways: gateway(more), before: [], removed: [], routes: NONE }).routes
+
+    it('takes the place of the one reported', () => {
+      expect(told('1.0.0', {})).toEqual([{ dst: '0.0.0.0/0', gw: '10.0.1.2' }])
+    })
+
+    it('with a metric of its own stands beside it', () => {
+      expect(told('1.0.0', { priority: 4096 })).toEqual([...prev.routes, { dst: '0.0.0.0/0', gw: '10.0.1.2' }])
+      expect(told('1.1.0', { priority: 4096, mtu: 1400 })).toEqual([
+        ...prev.routes,
+        { dst: '0.0.0.0/0', gw: '10.0.1.2', priority: 4096, mtu: 1400 },
+      ])
+    })
+
+    it('over several gateways is as many entries', () => {
+      const nexthops = ['10.0.1.2', '10.0.1.3'].map((gw) => ({ gw, dev: 'eth0', weight: 1, onlink: false }))
+      const { gw: _, dev: __, ...multipath } = gateway({ nexthops })[0] as Route
+      expect(buildResult('1.0.0', {}, { gateways: [multipath], before: [], removed: [], routes: NONE }).routes).toEqual(
+        [
+          { dst: '0.0.0.0/0', gw: '10.0.1.2' },
+          { dst: '0.0.0.0/0', gw: '10.0.1.3' },
+        ],
+      )
+    })
+  })
+
+  it('keeps a route with host bits that leads through a gateway, or that the kernel has', () => {
+    const routes = [{ dst: 'fd00:77::1/48', gw: 'fd00::1' }, { dst: 'fd00:78::1/48' }, { dst: 'fd00:79::1/48' }]
+    const before = [route(6, 'fd00:78::/48', { dev: 'eth0' })]
+    expect(buildResult('1.0.0', { routes }, { gateways: [], before, removed: [], routes: NONE }).routes).toEqual(
+      routes.slice(0, 2),
+    )
   })
 })

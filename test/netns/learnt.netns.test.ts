@@ -51,6 +51,15 @@ describe.each([
     }
   })
 
+  test('is held by CHECK to what the Result told, from CNI 1.1.0 on', async () => {
+    const nic = await vpcPod()
+    const config = { cniVersion: '1.1.0' as const, routes: [{ dst }], prevResult: nic.result }
+    const prevResult = await add(nic, config)
+    await configure(nic.netns, `route replace ${dst} via ${gw} dev net1 proto 142 src ${src} mtu 1300 advmss 1300`)
+    const { details } = await fails('CHECK', nic, { ...config, prevResult })
+    expect(details).toMatch(/^routes\[0\]: expected .* mtu 1400 .*, found .* mtu 1300 /)
+  })
+
   test('has what its entry says instead, and lends that to no other', async () => {
     const nic = await vpcPod()
     const other = family === 4 ? '10.70.0.0/16' : 'fd00:10:70::/64'
