@@ -1,5 +1,12 @@
 import { styleText } from 'node:util'
-import type { Terminal } from './command.ts'
+
+/** What of a terminal decides how text gets to it. */
+interface Painted {
+  readonly out: (text: string) => void
+  readonly err: (text: string) => void
+  readonly colors: boolean
+  readonly progress: boolean
+}
 
 type Color = 'bold' | 'cyan' | 'dim' | 'green' | 'red' | 'yellow'
 export type Paint = (color: Color, text: string) => string
@@ -24,7 +31,7 @@ export function printable(text: string): string {
  * A terminal that is told nothing it would obey but what we have it do: colours, and writing over a line of progress. What
  * commands print of files they make printable themselves; this is for what they forget.
  */
-export function obeyingNobody<T extends Pick<Terminal, 'out' | 'err' | 'colors' | 'progress'>>(terminal: T): T {
+export function obeyingNobody<T extends Painted>(terminal: T): T {
   const { colors, progress } = terminal
   return {
     ...terminal,
