@@ -17,11 +17,11 @@ export const MOST_AT_ONCE = 64
 export const SLOTS = '/run/x-calico-route'
 
 /**
- * Seconds until a call goes on without a slot: from 45 to 75. kubelet gives up after two minutes, of which the other plugins of
- * the chain need their part, while a call that hangs is through in half a minute: stdin and ip(8) have 10 s each, a rollback as
- * much again.
+ * Seconds that a call waits at one slot, and at how many, one after the other: from 42 to 72 in all. kubelet gives up after two
+ * minutes, of which the other plugins of the chain need their part, while a call that hangs is through in half a minute: stdin and
+ * ip(8) have 10 s each, a rollback as much again.
  */
-const WAIT = { min: 45, spread: 31 } as const
+const WAIT = { min: 7, spread: 6, rounds: 6 } as const
 
 /** What a gate says of itself. */
 export interface Gate {
@@ -50,6 +50,7 @@ export function gateText(executable: string, atOnce: number): string {
     SLOTS,
     WAIT_MIN: `${WAIT.min}`,
     WAIT_SPREAD: `${WAIT.spread}`,
+    ROUNDS: `${WAIT.rounds}`,
   }
   const [shebang = '', ...lines] = __GATE__.replaceAll(/__([A-Z_]+?)__/g, (_, name) => values[name] ?? '').split('\n')
   const rest = lines.join('\n')

@@ -8,7 +8,7 @@ import { askStatus, askVersion, runsScripts } from './install-ask.ts'
 import { fileTrouble, kindOf, NAME, OWN, PLUGIN_DIRECTORY, type Place, placeOf, statOf } from './install-file.ts'
 import { executablesIn, type Installed, identifyInstalled, lookAt } from './installed.ts'
 import { type Ask, isLaidOut, type Layout, layOut } from './layout.ts'
-import { removeLeftOvers } from './left-overs.ts'
+import { removeSuperseded, removeTemporaries } from './left-overs.ts'
 import { EVERY_SECONDS, STAY, secondsOf, stay, untilSignal } from './stay.ts'
 
 export const install: Command = {
@@ -28,7 +28,7 @@ Options:
                    asked in it, so that it finds what the node has and not what the image has. Needs CAP_SYS_CHROOT
   --at-once N      how many calls at once the gate lets through, 1 to ${MOST_AT_ONCE} (default: as many as the one that is there, else ${AT_ONCE}).
                    The others wait, a call for some 60 s at most, with half a megabyte each. VERSION and STATUS never wait
-  --no-gate        make DIR/x-calico-route the executable itself
+  --no-gate        make DIR/x-calico-route the executable itself; where a gate is, one that stands open: nobody waits
   --no-status      do not ask STATUS, which fails while the node lacks a tool or we lack a capability that ADD needs
   --force          replace x-calico-route in DIR even if it is another program
   --stay           install, then stay until SIGTERM or SIGINT, and install again whenever the plugin is gone or does not
@@ -108,11 +108,12 @@ const OWN_VERSION = version().trim()
 async function installInto(place: Place, options: Options, terminal: Terminal): Promise<Layout> {
   const { file } = place
   try {
-    await removeLeftOvers(place)
+    await removeTemporaries(place)
     const found = await lookAt(place)
     const { layout, ask } = await choose(place, found, options, terminal)
     if (await isLaidOut(place, found, layout, options.signal)) {
       await ask(file)
+      await removeSuperseded(place)
       terminal.out(`${file}: ${OWN_VERSION} is already installed\n`)
       return layout
     }
@@ -126,6 +127,8 @@ async function installInto(place: Place, options: Options, terminal: Terminal): 
   }
 }
 
+const OPEN: Layout = { atOnce: 0 }
+
 /** The layout to make, and who is asked for VERSION and STATUS. */
 async function choose(
   place: Place,
@@ -138,14 +141,16 @@ async function choose(
     await askVersion({ file, hostRoot }, options.signal)
     if (options.status) await askStatus({ file, hostRoot }, options.signal)
   }
-  if (!options.gate) return { layout: 'no gate', ask }
+  // A shell may have begun to read the gate that is there: then it must not find an executable in its place.
+  if (!options.gate) return { layout: found.gate ? OPEN : 'no gate', ask }
   const known = options.known === 'no gate' ? undefined : options.known
-  const atOnce = options.atOnce ?? known?.atOnce ?? (found.gate?.intact ? found.gate.atOnce : AT_ONCE)
-  const layout = { atOnce }
+  const there = found.gate?.intact ? found.gate.atOnce : undefined
+  const layout = { atOnce: options.atOnce ?? known?.atOnce ?? (there || AT_ONCE) }
   if (await runsScripts(place, options.signal)) return { layout, ask }
   // In a container that has nothing but the directory of plugins: whoever made the gate there has asked through it on the node.
-  const wasGated = hostRoot === undefined && (known ?? (await executablesIn(place.directory)).length > 0)
-  if (wasGated) return { layout, ask: () => ask(OWN) }
+  const isBare = found.gate === undefined && found.stat?.isFile() === true
+  const wasGated = hostRoot === undefined && (known ?? (!isBare && (await executablesIn(place.directory)).length > 0))
+  if (wasGated) return { layout: there === 0 ? OPEN : layout, ask: () => ask(OWN) }
   terminal.err('there is no /bin/sh to run a gate with: installing without one, as --no-gate does\n')
   return { layout: 'no gate', ask }
 }
@@ -173,7 +178,8 @@ function keeper(where: () => Promise<Place>, options: Options, terminal: Termina
   return async () => {
     const place = await where()
     try {
-      await removeLeftOvers(place)
+      await removeTemporaries(place)
+      await removeSuperseded(place)
       const found = await lookAt(place)
       if (found.stat !== undefined && (await fingerprint(found)) === working) return
       const before = await fingerprint(found)

@@ -33,6 +33,24 @@ export async function identifyInstalled(
   return identify({ file: executable, hostRoot }, signal)
 }
 
+/** The executables that the gates in a directory lead to, by whatever name these have. */
+export async function ledToIn(directory: string): Promise<ReadonlySet<string>> {
+  const led = new Set<string>()
+  for (const name of await readdir(directory)) {
+    const file = path.join(directory, name)
+    const stat = await statOf(file)
+    if (!stat?.isFile() || stat.size > GATE_BYTES) continue
+    const gate = readGate((await headOf(file, GATE_BYTES)).toString())
+    if (gate) led.add(path.join(directory, gate.executable))
+  }
+  return led
+}
+
+/** @see elf(5) */
+export async function isElf(file: string): Promise<boolean> {
+  return (await headOf(file, 4)).equals(Buffer.from('\x7fELF', 'latin1'))
+}
+
 /** The executables behind gates, of whatever version. */
 export async function executablesIn(directory: string): Promise<string[]> {
   return (await readdir(directory)).filter((name) => EXECUTABLE.test(name)).map((name) => path.join(directory, name))

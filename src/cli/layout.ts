@@ -14,7 +14,10 @@ import {
 } from './install-file.ts'
 import type { Installed } from './installed.ts'
 
-/** How the plugin is laid out: the executable itself under its name, or a gate that so many calls at once get through. */
+/**
+ * How the plugin is laid out: the executable itself under its name, or a gate that so many calls at once get through; 0: it stands
+ * open.
+ */
 export type Layout = { readonly atOnce: number } | 'no gate'
 
 /** Has a file answer as the plugin must, before a runtime gets to see it. @throws Trouble */
@@ -46,7 +49,7 @@ const ownName = async (signal: AbortSignal) => executableName(await ownDigest(si
 
 /**
  * Puts the running executable where the runtime finds it, so that at every instant the plugin is the old one or the new one:
- * first what the gate becomes, which nobody looks for yet, and the gate last. What it replaces is left to removeLeftOvers.
+ * first what the gate becomes, which nobody looks for yet, and the gate last. What it replaces is left to removeSuperseded.
  */
 export async function layOut(place: Place, layout: Layout, ask: Ask, signal: AbortSignal): Promise<void> {
   const { directory, file } = place

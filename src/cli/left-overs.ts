@@ -1,7 +1,7 @@
 import { readdir, unlink } from 'node:fs/promises'
 import path from 'node:path'
 import { type Place, statOf } from './install-file.ts'
-import { executablesIn, lookAt } from './installed.ts'
+import { executablesIn, isElf, ledToIn, lookAt } from './installed.ts'
 
 const TEMPORARY = /^\.x-calico-route\.[0-9a-f]{12}\.tmp$/
 
@@ -11,11 +11,19 @@ const TEMPORARY = /^\.x-calico-route\.[0-9a-f]{12}\.tmp$/
  */
 const LEFT_OVER_AFTER_MS = 10 * 60 * 1000
 
-/** Removes what installs have left: temporary files of those that were killed, and executables that no gate leads to any more. */
-export async function removeLeftOvers(place: Place): Promise<void> {
+/** Removes the temporary files of installs that were killed. */
+export function removeTemporaries({ directory }: Place): Promise<void> {
+  return removeOld(() => temporariesIn(directory))
+}
+
+/** Removes executables that no gate leads to any more. */
+export function removeSuperseded(place: Place): Promise<void> {
+  return removeOld(() => supersededIn(place))
+}
+
+async function removeOld(find: () => Promise<string[]>): Promise<void> {
   try {
-    const files = [...(await temporariesIn(place.directory)), ...(await supersededIn(place))]
-    for (const file of files) {
+    for (const file of await find()) {
       const found = await statOf(file)
       if (found?.isFile() && isOld(found)) await unlink(file)
     }
@@ -28,11 +36,16 @@ async function temporariesIn(directory: string): Promise<string[]> {
   return (await readdir(directory)).filter((name) => TEMPORARY.test(name)).map((name) => path.join(directory, name))
 }
 
-/** Nothing until the plugin itself is old: until then calls may wait at the gate that it replaced. */
+/**
+ * Nothing until the plugin itself is old: until then calls may wait at the gate that it replaced. Nor where it is somebody's
+ * own script or link, which may lead to any of them; or to one by a gate of another name.
+ */
 async function supersededIn(place: Place): Promise<string[]> {
-  const { stat, gate, executable } = await lookAt(place)
+  const { stat, gate } = await lookAt(place)
   if (gate?.intact === false || (stat !== undefined && !isOld(stat))) return []
-  return (await executablesIn(place.directory)).filter((file) => file !== executable)
+  if (stat !== undefined && gate === undefined && !(stat.isFile() && (await isElf(place.file)))) return []
+  const needed = await ledToIn(place.directory)
+  return (await executablesIn(place.directory)).filter((file) => !needed.has(file))
 }
 
 /** Who puts an executable to use again makes it young, see layout.ts. */

@@ -4,8 +4,8 @@ import { parseArgs } from 'node:util'
 import { type Command, Exit, Trouble } from './command.ts'
 import { CONFIGURATIONS, usersOf } from './in-use.ts'
 import { fileTrouble, kindOf, NAME, PLUGIN_DIRECTORY, type Place, placeOf, syncDirectory } from './install-file.ts'
-import { executablesIn, type Installed, identifyInstalled, lookAt } from './installed.ts'
-import { removeLeftOvers } from './left-overs.ts'
+import { executablesIn, type Installed, identifyInstalled, ledToIn, lookAt } from './installed.ts'
+import { removeSuperseded, removeTemporaries } from './left-overs.ts'
 import { EVERY_SECONDS, STAY, secondsOf, stay, untilSignal } from './stay.ts'
 
 export const uninstall: Command = {
@@ -59,9 +59,12 @@ Example: x-calico-route uninstall --from ${PLUGIN_DIRECTORY}
 async function remove(place: Place, force: boolean, signal: AbortSignal): Promise<string> {
   const { directory, file } = place
   try {
-    await removeLeftOvers(place)
+    await removeTemporaries(place)
     const found = await lookAt(place)
-    if (found.stat === undefined) return 'is not installed'
+    if (found.stat === undefined) {
+      await removeSuperseded(place)
+      return 'is not installed'
+    }
     const version = await versionOf(place, found, found.stat, signal)
     const users = force ? [] : usersOf(place.hostRoot ?? '/')
     if (users.length > 0) {
@@ -71,7 +74,9 @@ async function remove(place: Place, force: boolean, signal: AbortSignal): Promis
     // Somebody else may have been faster.
     await rm(file, { force: true })
     // Not before nobody can find its gate any more; calls that wait there have it open.
-    for (const executable of await executablesIn(directory)) await rm(executable, { force: true })
+    const needed = await ledToIn(directory)
+    for (const executable of await executablesIn(directory))
+      if (!needed.has(executable)) await rm(executable, { force: true })
     await syncDirectory(directory)
     return `${NAME} ${version} removed`
   } catch (error) {

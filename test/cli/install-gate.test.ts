@@ -47,8 +47,26 @@ describe('the gate', () => {
     expect(await tool(['install', '--to', bin, '--no-gate'])).toEqual(done(`${file}: ${VERSION} is already installed`))
     await tool(['install', '--to', bin])
     expect((await gateIn(bin)).digest).toBe(DIGEST)
-    await tool(['install', '--to', bin, '--no-gate'])
-    expect(await sha256(file)).toBe(DIGEST)
+    // A shell that has begun to read it must not find an executable there: it stands open.
+    const opened = await tool(['install', '--to', bin, '--no-gate'])
+    expect(opened).toEqual(done(`${file}: ${VERSION} installed, replaces ${VERSION}`))
+    expect(await gateIn(bin)).toMatchObject({ digest: DIGEST, atOnce: 0 })
+    expect(await tool(['install', '--to', bin, '--no-gate'])).toEqual(done(`${file}: ${VERSION} is already installed`))
+    await tool(['install', '--to', bin])
+    expect(await gateIn(bin)).toMatchObject({ digest: DIGEST, atOnce: 2 })
+    await tool(['uninstall', '--from', bin])
+    expect(readdirSync(bin)).toEqual([])
+  })
+
+  test('is no reason to take away what a script of somebody else’s leads to', async () => {
+    const { bin, file } = pluginDirectory()
+    await tool(['install', '--to', bin])
+    await rename(file, `${file}.real`)
+    await writeFile(file, `#!/bin/sh\nexec ${file}.real "$@"\n`, { mode: 0o755 })
+    for (const name of readdirSync(bin)) await longAgo(path.join(bin, name))
+    await tool(['install', '--to', bin, '--no-status'])
+    await tool(['uninstall', '--from', bin])
+    expect(await tool(['--version'], { executable: `${file}.real` })).toEqual(done(VERSION))
   })
 
   test('is asked for its version as the executable is, by a link to it as well', async () => {

@@ -80,7 +80,7 @@ describe('with every slot taken,', () => {
   })
 
   test('a call that no slot comes for in time goes on without', async () => {
-    using gated = await gatedScript('echo done', [['-w $((45 + $$ % 31))', '-w 0.2']])
+    using gated = await gatedScript('echo done', [['-w $((7 + $$ % 6))', '-w 0.05']])
     using _ = await holdSlots()
     expect(await calling(gated.gate)).toMatchObject({ exitCode: 0, stdout: 'done\n', stderr: '' })
   })
@@ -108,6 +108,19 @@ describe('with every slot taken,', () => {
     const family = [child.pid as number, ...childrenOf(child.pid as number)]
     expect(family.map(anonymous).reduce((a, b) => a + b)).toBeLessThan(600)
   })
+})
+
+test('one that stands open lets everybody through', async () => {
+  using gated = await gatedScript('echo done', [['$((2)) -gt', '$((0)) -gt']])
+  using _ = await holdSlots()
+  expect(await calling(gated.gate)).toMatchObject({ exitCode: 0, stdout: 'done\n', stderr: '' })
+})
+
+test('with one slot taken by a call that hangs, all others go on by the other one', async () => {
+  using gated = await gatedScript('echo done', [['-w $((7 + $$ % 6))', '-w 0.2']])
+  using _ = await holdSlots(1)
+  const calls = Array.from({ length: 10 }, () => calling(gated.gate))
+  for (const call of calls) expect(await call).toMatchObject({ exitCode: 0, stdout: 'done\n', stderr: '' })
 })
 
 describe('a slot', () => {
@@ -304,9 +317,18 @@ describe('the gate changes nothing', () => {
     expect(existsSync(path.join(trap, 'log'))).toBe(false)
   })
 
-  test('says as a plugin does that its executable is missing, and to a person in words', async () => {
+  test('in its own directory, called by its bare name', async () => {
+    using gated = await gatedScript('echo done')
+    const { stdout } = await execa('sh', ['x-calico-route'], { cwd: gated.directory, env: { CNI_COMMAND: 'ADD' } })
+    expect(stdout).toBe('done')
+  })
+
+  test.each([
+    ['missing', (file: string) => rmSync(file)],
+    ['empty', (file: string) => writeFileSync(file, '')],
+  ])('says as a plugin does that its executable is %s, and to a person in words', async (_, damage) => {
     using gated = await gatedScript('')
-    rmSync(gated.executable)
+    damage(gated.executable)
     for (const verb of ['ADD', 'VERSION']) {
       const { exitCode, stdout, stderr } = await calling(gated.gate, verb)
       const msg = `x-calico-route: ${path.basename(gated.executable)} is missing beside it on this node; install the plugin again`

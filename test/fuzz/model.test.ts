@@ -15,7 +15,7 @@ const WORLDS = [1, 2, 3, 4]
 /** Of a failure that is slow to shrink, the smallest case so far is better than none. */
 const LIMIT_MS = 120_000 + CASES * 1000
 /** How often each must have come up, per case and world: a model that is never asked proves nothing. */
-const LEAST: Tally = { added: 0.08, refused: 0.02, foreseen: 0.04, parallel: 0.05, lost: 0.02, restored: 0.01 }
+const LEAST: Tally = { added: 0.08, refused: 0.02, foreseen: 0.04, parallel: 0.05, lost: 0.01, restored: 0.01 }
 
 describe.concurrent(`seed ${SEED}: on the real kernel, whatever the tables, the configurations and the order of the calls`, () => {
   test.each(WORLDS)(
