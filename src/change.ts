@@ -1,8 +1,9 @@
-import { planRestore, unmet, unmetText } from './effects.ts'
-import { CniError, Code, listed, messageOf } from './errors.ts'
+import { planRestore, swappedText, unmet, unmetText } from './effects.ts'
+import { CniError, Code, listed, messageOf, TooMuch } from './errors.ts'
+import { converse, type Failure, type Told } from './ip.ts'
 import { batchLine } from './iproute2.ts'
-import { LOOK, type Look, lookAgain } from './look.ts'
-import { converse, type Failure, type Netns } from './netns.ts'
+import { type Bounds, type Look, lookAgain, lookAt } from './look.ts'
+import type { Netns } from './netns.ts'
 import { type RouteOp, type Snapshot, sameWay } from './route.ts'
 
 /** Others may change the pod's routes at the same time: how often we look and plan again before we call it a failure. */
@@ -11,141 +12,186 @@ const ROLLBACK_ATTEMPTS = 2
 /** With 'leave', how often the whole batch is tried, before only what hangs on nothing else is. */
 const WHOLE_ATTEMPTS = 2
 
+/** How the routes of a namespace are changed. */
+export interface Change {
+  /**
+   * What to do where the kernel holds `snapshot`; nothing once it is done. Asked again after every change, and when somebody
+   * else was faster.
+   */
+  readonly decide: (snapshot: Snapshot) => readonly RouteOp[]
+  readonly bounds: Bounds
+  /** What becomes of a change that fails: `restore` undoes it; `leave` goes on with what does not hang on it, and asks for no interfaces. */
+  readonly onFailure: 'restore' | 'leave'
+}
+
 /**
- * Changes the routes of a namespace: `decide` is given what the kernel holds and says what to do. Afterwards the kernel
- * shows all of it, or an error was thrown and what we had done is undone; with 'leave', all is done that can be.
- *
- * When somebody else was faster (a route is there or gone that was not), what the kernel holds now is looked at anew.
+ * Changes the routes of a namespace. Afterwards the kernel shows all of it, or an error was thrown and what we had done is
+ * undone; with `leave`, all is done that can be.
  * @returns the operations carried out
  * @throws CniError 100 or 101 (rolled back), 102 (rollback failed), 103, 104, and whatever `decide` throws
  */
-export async function changeRoutes(
-  netns: Netns,
-  decide: (snapshot: Snapshot) => readonly RouteOp[],
-  onFailure: 'restore' | 'leave' = 'restore',
-): Promise<readonly RouteOp[]> {
-  let origin: Snapshot | undefined
-  let done: readonly RouteOp[] = []
-  let ops: readonly RouteOp[] = []
-  let second: Look | undefined
+export async function changeRoutes(netns: Netns, { decide, bounds, onFailure }: Change): Promise<readonly RouteOp[]> {
+  const look = lookAt(bounds, { links: onFailure === 'restore' })
+  const done: RouteOp[] = []
   const refusals: CniError[] = []
+  let origin: Snapshot | undefined
   try {
     for (let attempt = 1; ; attempt++) {
+      const isLast = attempt === ATTEMPTS
       const whole = onFailure === 'restore' || refusals.length < WHOLE_ATTEMPTS
-      const { after, failure } = await converse(
-        netns,
-        LOOK.questions,
-        (answers) => {
-          const seen = LOOK.snapshotOf(answers)
-          origin ??= seen
-          ops = whole ? decide(seen) : withoutSwaps(decide(seen))
-          if (ops.length === 0) return []
-          second = lookAgain(seen, ops)
-          return [...ops.map(batchLine), ...second.questions]
-        },
-        whole ? 'stop' : 'go on',
-      )
-      const planned = ops
-      done = [...done, ...planned.slice(0, failure?.carriedOut)]
-      ops = [] // known what became of them
+      const some = (seen: Snapshot) => (whole ? decide(seen) : withoutSwaps(decide(seen)))
+      const { seen, ops, told } = await lookAndChange(netns, look, some, bounds, whole ? 'stop' : 'go on')
+      const { failure, heard: now, blurred } = told
+      origin ??= seen
+      // Of a batch that nobody knows the end of, all may have been carried out.
+      done.push(...ops.slice(0, failure?.carriedOut))
+      if (failure?.error !== undefined) throw failure.error
       if (failure) {
-        if (attempt < ATTEMPTS && somebodyWasFaster(failure)) continue
-        const error = failedBatch(planned, failure, done.length === 0)
+        if (!isLast && somebodyWasFaster(failure)) continue
+        const error = failedBatch(ops, failure, done.length === 0)
         if (onFailure === 'restore' || !whole) throw refusals[0] ?? error
         refusals.push(error)
         continue
       }
-      if (!whole) throw refusals[0]
-      if (planned.length === 0 || !second) return done
-      // Done is what leaves nothing to do: this sees as well what another copy of the plugin did to our decision
-      // meanwhile.
-      const now = second.snapshotOf(after)
-      let left: readonly RouteOp[]
-      try {
-        left = decide(now)
-      } catch (error) {
-        if (attempt < ATTEMPTS) continue // an interface is gone, say: a look that sees these as well tells what is wrong
-        throw error
+      if (blurred) {
+        if (isLast) throw unsteady()
+        continue
       }
-      if (left.length === 0) return done
-      if (attempt < ATTEMPTS) continue
-      const [first, ...others] = [
-        ...unmet(planned, now.routes).map(unmetText),
-        ...left.map((op) => `${op.origin.path}: still to do: ${batchLine(op)}`),
-      ]
-      throw new CniError(
-        Code.notApplied,
-        `ip: the kernel does not show what was applied: ${first}`,
-        listed(others).join('; '),
-      )
+      if (!whole) throw refusals[0]
+      if (!now) return done
+      // Done is what leaves nothing to do: this sees as well what another copy of the plugin did to our decision meanwhile.
+      const left = leftToDo(decide, now, isLast)
+      if (left?.length === 0) return done
+      if (left && isLast) throw notApplied(ops, now, left)
     }
   } catch (error) {
-    // Of a batch that nobody knows the end of, all may have been carried out.
-    const touched = [...done, ...ops]
-    if (!origin || touched.length === 0 || onFailure === 'leave') throw error
-    throw await rolledBack(netns, origin, touched, error)
+    if (!origin || done.length === 0 || onFailure === 'leave') throw error
+    throw await rolledBack(netns, look, bounds, { before: origin, done, error })
   }
+}
+
+/** One conversation: what was seen before, what was decided on it, and what came of that. */
+interface Attempt {
+  /** Absent if the kernel was changing it meanwhile: then nothing was decided. */
+  readonly seen?: Snapshot
+  readonly ops: readonly RouteOp[]
+  readonly told: Told<Snapshot>
+}
+
+/** @throws what the look and `decide` throw, before anything is changed */
+function lookAndChange(
+  netns: Netns,
+  look: Look<Snapshot>,
+  decide: Change['decide'],
+  bounds: Bounds,
+  onError: 'stop' | 'go on',
+): Promise<Attempt> {
+  return converse(netns, onError, async ({ ask, tell }) => {
+    const { heard: seen, blurred } = await ask(look)
+    if (blurred) return { ops: [], told: { blurred } }
+    const ops = decide(seen)
+    const second = ops.length === 0 ? undefined : lookAgain(seen, ops, bounds)
+    return { seen, ops, told: await tell(ops.map(batchLine), second) }
+  })
+}
+
+/** Undefined if nobody knows: an interface is gone, say, and a look that sees these as well tells what is wrong. */
+function leftToDo(decide: Change['decide'], now: Snapshot, isLast: boolean): readonly RouteOp[] | undefined {
+  try {
+    return decide(now)
+  } catch (error) {
+    if (isLast) throw error
+    return undefined
+  }
+}
+
+function notApplied(ops: readonly RouteOp[], now: Snapshot, left: readonly RouteOp[]): CniError {
+  const [first, ...others] = [
+    ...unmet(ops, now.routes).map(unmetText),
+    ...left.map((op) => `${op.origin.path}: still to do: ${batchLine(op)}`),
+  ]
+  return new CniError(
+    Code.notApplied,
+    `ip: the kernel does not show what was applied: ${first}`,
+    listed(others).join('; '),
+  )
+}
+
+function unsteady(): TooMuch {
+  return new TooMuch("ip: the pod's routes change faster than they can be read; find out who changes them")
 }
 
 const UNTOUCHED = "the pod's routes are as they were"
 
-/** Looks at a namespace, at no more than `at` asks for, and changes nothing. @throws CniError 100, 103, 104, and what `look` throws */
-export async function readRoutes<T>(netns: Netns, look: (snapshot: Snapshot) => T, at: Look = LOOK): Promise<T> {
-  let seen: { value: T } | undefined
-  const { failure } = await converse(netns, at.questions, (answers) => {
-    seen = { value: look(at.snapshotOf(answers)) }
-    return []
-  })
-  if (failure) throw failedBatch([], failure, true)
-  if (!seen) throw new CniError(Code.internal, 'ip: ended before it was asked')
-  return seen.value
+/** What a look at a namespace sees; changes nothing. @throws CniError 100, 103, 104, and what the look throws */
+export async function readRoutes<T>(netns: Netns, look: Look<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    const { heard, told } = await converse(netns, 'stop', async ({ ask, tell }) => {
+      const { heard } = await ask(look)
+      return { heard, told: await tell([], undefined) }
+    })
+    if (told.failure) throw told.failure.error ?? failedBatch([], told.failure, true)
+    if (!told.blurred) return heard
+    if (attempt === ATTEMPTS) throw unsteady()
+  }
 }
 
+/** A change that failed. */
+interface Failed {
+  readonly before: Snapshot
+  /** What was done of it, or may have been. */
+  readonly done: readonly RouteOp[]
+  readonly error: unknown
+}
+
+/** More time than the change itself had. */
+const ROLLBACK_MS = 10_000
+
 /**
- * Brings back what `before` shows of the routes in `ops`. @returns the error to report: `error`, with what became of
- * the pod
+ * Brings back what was there before of the routes that were touched. @returns the error to report, with what became of the
+ * pod
  */
-async function rolledBack(netns: Netns, before: Snapshot, ops: readonly RouteOp[], error: unknown): Promise<CniError> {
+async function rolledBack(
+  netns: Netns,
+  look: Look<Snapshot>,
+  bounds: Bounds,
+  { before, done, error }: Failed,
+): Promise<CniError> {
   const cause = error instanceof CniError ? error : new CniError(Code.internal, messageOf(error), undefined, error)
   const tell = (code: Code, ...more: string[]) =>
     new CniError(code, cause.message, [cause.details, ...more].filter(Boolean).join('; '), cause)
+  const inTime = { ...netns, until: netns.until + ROLLBACK_MS }
   const tried: string[] = []
   // What stopped the change may stop the rollback as well, once.
   for (let attempt = 1; ; attempt++) {
-    let undo: readonly RouteOp[] | undefined
-    let second: Look | undefined
-    let told: string[]
+    const restore = (now: Snapshot) => planRestore(before, now, done)
+    let says: string[]
     try {
-      const { after, failure } = await converse(
-        netns,
-        LOOK.questions,
-        (answers) => {
-          const now = LOOK.snapshotOf(answers)
-          undo = planRestore(before, now, ops)
-          if (undo.length === 0) return []
-          tried.push(...undo.map(batchLine))
-          second = lookAgain(now, undo)
-          return [...undo.map(batchLine), ...second.questions]
-        },
-        'go on',
-      )
-      const now = second?.snapshotOf(after).routes ?? []
-      const left = unmet(undo ?? [], now)
-      if (left.length === 0)
-        return tell(cause.code, tried.length > 0 ? `restored by: ${listed(tried).join(', ')}; ${UNTOUCHED}` : UNTOUCHED)
-      told = [
-        `rolling back failed too: ${[...listed(left.map(unmetText)), failure?.stderr].filter(Boolean).join('; ')}`,
-        `still to do: ${listed(left.map(batchLine)).join(', ')}`,
-      ]
+      const { ops: undo, told } = await lookAndChange(inTime, look, restore, bounds, 'go on')
+      tried.push(...undo.map(batchLine))
+      const left = undo.length > 0 && told.heard ? unmet(undo, told.heard.routes) : []
+      const known = told.heard !== undefined || (undo.length === 0 && !told.blurred && !told.failure?.error)
+      if (known && left.length === 0) {
+        const restored = tried.length > 0 ? `restored by: ${listed(tried).join(', ')}; ` : ''
+        const swapped = told.heard ? swappedText(before, told.heard, done) : undefined
+        return tell(cause.code, `${restored}${swapped ?? UNTOUCHED}`)
+      }
+      says = known
+        ? [
+            `rolling back failed too: ${[...listed(left.map(unmetText)), told.failure?.stderr].filter(Boolean).join('; ')}`,
+            `still to do: ${listed(left.map(batchLine)).join(', ')}`,
+          ]
+        : [
+            `rolling back failed too: ${messageOf(told.failure?.error ?? told.failure?.stderr ?? unsteady())}`,
+            `still to do, unless it was done: ${listed(undo.map(batchLine)).join(', ')}`,
+          ]
     } catch (another) {
-      told = [
+      says = [
         `rolling back failed too: ${messageOf(another)}`,
-        undo
-          ? `still to do, unless it was done: ${listed(undo.map(batchLine)).join(', ')}`
-          : `may have been done: ${listed(ops.map(batchLine)).join(', ')}`,
+        `may have been done: ${listed(done.map(batchLine)).join(', ')}`,
       ]
     }
-    if (attempt === ROLLBACK_ATTEMPTS) return tell(Code.rollbackFailed, ...told)
+    if (attempt === ROLLBACK_ATTEMPTS) return tell(Code.rollbackFailed, ...says)
   }
 }
 

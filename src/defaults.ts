@@ -58,6 +58,7 @@ export function planDefaults(config: Config, ifname: string, snapshot: Snapshot,
   const all = snapshot.routes.filter(isMainDefault)
   const plan = { ops: [] as RouteOp[], gateways: [] as Route[], problems: [] as Problem[], warnings: [] as string[] }
   if (all.length === 0 && !config.gateway) return plan
+  if (snapshot.tooManyDefaults) return { ...plan, problems: [TOO_MANY] }
   for (const family of FAMILIES) {
     const defaults = all.filter((route) => route.family === family)
     const { ops, gateways, problems, warnings } = planFamily(
@@ -73,6 +74,11 @@ export function planDefaults(config: Config, ifname: string, snapshot: Snapshot,
   if (config.gateway?.either && plan.gateways.length === 0 && plan.problems.length === 0)
     plan.problems.push(noGateway(ifname, config.gateway))
   return plan
+}
+
+const TOO_MANY: Problem = {
+  at: 'defaultRoute',
+  says: 'the pod has too many default routes; whoever has CAP_NET_ADMIN in it made them, and must remove them',
 }
 
 /** The pod's default routes of one family, and the NIC that is worked on. */
@@ -296,6 +302,7 @@ function keepAdvice({ family }: Route): string {
  * had restored on another NIC is demoted again, as ADD found it: the pod keeps its default, and Calico can come back.
  */
 export function planDefaultsDel(gateway: Gateway | undefined, ifname: string, snapshot: Snapshot): RouteOp[] {
+  if (snapshot.tooManyDefaults) return []
   const all = snapshot.routes.filter(isMainDefault)
   return FAMILIES.flatMap((family) => {
     const defaults = all.filter((route) => route.family === family)

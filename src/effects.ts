@@ -1,8 +1,10 @@
+import { listed } from './errors.ts'
 import { routeText } from './iproute2.ts'
 import {
   byDestination,
   byPlace,
   devicesOf,
+  placeOf,
   placesOf,
   type Route,
   type RouteOp,
@@ -55,19 +57,29 @@ export function planRestore(before: Snapshot, now: Snapshot, ops: readonly Route
   // ADD would look for. Where one of ours has taken the place, they are exchanged; where there are several, ours go first.
   const [surplusIn, lostIn] = [placesOf(surplus), placesOf(lost)]
   const exchanged = (route: Route) => [surplusIn, lostIn, nowIn].every((inPlace) => inPlace(route).length === 1)
-  const restore = (op: 'append' | 'replace', route: Route): RouteOp => ({ op, route, origin: ROLLBACK })
-  // In the order of the kernel's dump reversed, since there a gateway route comes before the link route it resolves
-  // through; appended, since there may have been several in one place.
-  const back = lost.toReversed()
-  const blocked = (route: Route) => !exchanged(route) && surplusIn(route).length > 0
+  const restore = (route: Route): RouteOp => {
+    const stand = beforeIn(route)
+    const stays = (other: Route) => isAmong(nowIn(route), other)
+    const isFirst = route.family === 4 && !stand.slice(0, stand.indexOf(route)).some(stays) && stand.some(stays)
+    return { op: exchanged(route) ? 'replace' : isFirst ? 'prepend' : 'append', route, origin: ROLLBACK }
+  }
+  // In the order of the kernel's dump reversed, since there a gateway route comes before the link route it resolves through;
+  // of several in one place, in the order they had.
+  const back = [...Map.groupBy(lost.toReversed(), placeOf).values()].flatMap((inPlace) => {
+    const [first, last] = [true, false].map((isFirst) =>
+      inPlace.map(restore).filter(({ op }) => isFirst === (op === 'prepend')),
+    )
+    return [...(first ?? []), ...(last ?? []).toReversed()]
+  })
+  const blocked = ({ route }: RouteOp) => !exchanged(route) && surplusIn(route).length > 0
   return [
-    ...back.filter((route) => !blocked(route)).map((route) => restore(exchanged(route) ? 'replace' : 'append', route)),
+    ...back.filter((op) => !blocked(op)),
     ...surplus
       .filter((route) => !exchanged(route))
       .map(
         (route): RouteOp => ({ op: 'del', route: nowIn(route).length > 1 ? byHop(route) : route, origin: ROLLBACK }),
       ),
-    ...back.filter(blocked).map((route) => restore('append', route)),
+    ...back.filter(blocked),
   ]
 }
 
@@ -75,6 +87,22 @@ export function planRestore(before: Snapshot, now: Snapshot, ops: readonly Route
 function byHop(route: Route): Route {
   return route.family === 6 ? { ...route, protocol: UNKNOWN_PROTOCOL } : route
 }
+
+/** What is to be said where several IPv4 routes in one place have another order than before: the kernel uses the first. */
+export function swappedText(before: Snapshot, now: Snapshot, ops: readonly RouteOp[]): string | undefined {
+  const [beforeIn, nowIn] = [placesOf(before.routes), placesOf(now.routes)]
+  for (const { route } of ops) {
+    const [was, is] = [beforeIn(route), nowIn(route)]
+    if (route.family === 6 || was.length < 2) continue
+    const order = is.map((one) => was.findIndex((other) => sameRoute(one, other))).filter((at) => at >= 0)
+    if (order.every((at, i) => i === 0 || at > (order[i - 1] ?? 0))) continue
+    const texts = (routes: readonly Route[]) => listed(routes.map(routeText), MOST_SWAPPED).join(', ')
+    return `all routes are there again, those to ${route.dst} in another order: before ${texts(was)}; now ${texts(is)}`
+  }
+  return undefined
+}
+
+const MOST_SWAPPED = 5
 
 const ROLLBACK = { key: 'rollback', path: 'rollback' } as const
 

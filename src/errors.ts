@@ -40,6 +40,13 @@ export class CniError extends Error {
   }
 }
 
+/** A pod holds more than can be read, or something that cannot: what is ours in it must be told from the rest otherwise. */
+export class TooMuch extends CniError {
+  constructor(message: string, details?: string) {
+    super(Code.commandFailed, message, details)
+  }
+}
+
 /** Nobody reads more of them: a configuration with a thousand mistakes is known by its first. */
 const MOST_PROBLEMS = 20
 

@@ -1,28 +1,64 @@
-import { CniError, Code, messageOf } from './errors.ts'
+import { CniError, Code, messageOf, TooMuch } from './errors.ts'
 import { parseLinks, parseRoutes, SHOW_LINKS, SHOW_ROUTES, showRoutesTo } from './iproute2.ts'
-import { DEFAULT_DST, type RouteOp, type Snapshot } from './route.ts'
+import { DEFAULT_DST, isMainDefault, type Link, type Route, type RouteOp, type Snapshot } from './route.ts'
 
-/** What is asked of ip(8), and the snapshot that its answers make. */
-export interface Look {
+/** What is asked of ip(8), and what the answers make. */
+export interface Look<T> {
   /** Batch lines that answer with a line of JSON each. */
   readonly questions: readonly string[]
-  /** @throws CniError 103 if an answer is no JSON */
-  readonly snapshotOf: (answers: readonly string[]) => Snapshot
+  readonly listen: () => Listener<T>
 }
 
-/** At everything. */
-export const LOOK: Look = {
-  questions: [SHOW_ROUTES, SHOW_LINKS],
-  snapshotOf: (answers) => ({
-    routes: parseAnswer(parseRoutes, answers[0]),
-    links: parseAnswer(parseLinks, answers[1]),
-  }),
+/** Hears the answers to the questions of one look. */
+export interface Listener<T> {
+  /**
+   * @param question which one it answers, from 0
+   * @param json an array of objects: the whole answer, or as many of a long one as have come
+   * @throws CniError 103 if it is no JSON, TooMuch if it is more than can be kept
+   */
+  readonly take: (question: number, json: string, whole: boolean) => void
+  /** Once all is answered. */
+  readonly heard: () => T
 }
+
+/**
+ * Tells of each route whether a decision can need it. Asked once of each, in the kernel's order, and only where there are
+ * many: whoever is root in a pod decides how many.
+ */
+export type Lens = (route: Route) => boolean
+
+/** What is kept of a pod that holds more than an ordinary one. */
+export interface Bounds {
+  readonly lens: () => Lens
+  /** How many routes can be kept, a next hop of several counting as one. */
+  readonly most: number
+}
+
+/** Nobody has so many but who wants to see what becomes of us. */
+const MOST_DEFAULTS = 1000
+const MOST_LINKS = 5000
+
+/** At the routes and, if `links`, the interfaces; at what `bounds` leave of a long answer. */
+export function lookAt(bounds: Bounds, { links }: { readonly links: boolean }): Look<Snapshot> {
+  return {
+    questions: links ? [SHOW_ROUTES, SHOW_LINKS] : [SHOW_ROUTES],
+    listen: () => {
+      const [routes, nics] = [routeListener(bounds), linkListener()]
+      return {
+        take: (question, json, whole) => (question === 0 ? routes : nics).take(question, json, whole),
+        heard: () => ({ ...routes.heard(), links: nics.heard() }),
+      }
+    },
+  }
+}
+
+/** For who needs all there is, as far as that can be held. */
+export const EVERYTHING: Bounds = { lens: () => () => true, most: 100_000 }
 
 /** At next to nothing: only to see whether ip(8) answers as it should. */
-export const GLANCE: Look = {
+export const GLANCE: Look<Snapshot> = {
   questions: [showRoutesTo(DEFAULT_DST[4])],
-  snapshotOf: ([routes]) => ({ routes: parseAnswer(parseRoutes, routes), links: [] }),
+  listen: () => withLinks(routeListener({ lens: () => () => false, most: 1000 }), []),
 }
 
 /** Above so many routes ip(8) takes longer to print them all than to look for those to a few destinations. */
@@ -34,35 +70,91 @@ const FEW_DESTINATIONS = 8
  * them. In a pod with many routes only at the default routes, which every copy of the plugin writes to, and at those
  * to the destinations of `ops`.
  */
-export function lookAgain(seen: Snapshot, ops: readonly RouteOp[]): Look {
-  const everywhere: Look = {
+export function lookAgain(seen: Snapshot, ops: readonly RouteOp[], bounds: Bounds): Look<Snapshot> {
+  const everywhere: Look<Snapshot> = {
     questions: [SHOW_ROUTES],
-    snapshotOf: ([routes]) => ({ links: seen.links, routes: parseAnswer(parseRoutes, routes) }),
+    listen: () => withLinks(routeListener(bounds), seen.links),
   }
-  if (seen.routes.length <= MANY_ROUTES) return everywhere
+  if (seen.routes.length + (seen.leftOut ?? 0) <= MANY_ROUTES) return everywhere
   const touched = new Set([...Object.values(DEFAULT_DST), ...ops.map(({ route }) => route.dst)])
   if (touched.size > FEW_DESTINATIONS) return everywhere
   return {
     questions: [...touched].map(showRoutesTo),
-    snapshotOf: (answers) => ({
-      links: seen.links,
-      routes: [
-        ...seen.routes.filter(({ dst }) => !touched.has(dst)),
-        ...[...touched].flatMap((_, i) => parseAnswer(parseRoutes, answers[i])),
-      ],
+    listen: () => {
+      const { take, heard } = withLinks(routeListener(bounds), seen.links)
+      const untouched = seen.routes.filter(({ dst }) => !touched.has(dst))
+      const together = (now: Snapshot) => ({ ...now, leftOut: seen.leftOut, routes: [...untouched, ...now.routes] })
+      return { take, heard: () => together(heard()) }
+    },
+  }
+}
+
+function withLinks(routes: Listener<Omit<Snapshot, 'links'>>, links: readonly Link[]): Listener<Snapshot> {
+  return { take: routes.take, heard: () => ({ ...routes.heard(), links }) }
+}
+
+/** Hears of routes; of several answers all together. */
+function routeListener({ lens, most }: Bounds): Listener<Omit<Snapshot, 'links'>> {
+  const routes: Route[] = []
+  let isNeeded: Lens | undefined
+  let [leftOut, weight, defaults] = [0, 0, 0]
+  /** Of a long answer. */
+  const keep = (route: Route) => {
+    isNeeded ??= lens()
+    const isDefault = isMainDefault(route)
+    if (isDefault) defaults += weightOf(route)
+    if ((isDefault && defaults > MOST_DEFAULTS) || !isNeeded(route)) {
+      leftOut += 1
+      return
+    }
+    weight += weightOf(route)
+    if (weight > most) throw tooMany(`more than ${most} routes that it would have to look at`)
+    routes.push(route)
+  }
+  return {
+    take: (_, json, whole) => {
+      const heard = parsed(parseRoutes, json)
+      if (whole) routes.push(...heard)
+      else heard.forEach(keep)
+    },
+    heard: () => ({
+      routes,
+      ...(leftOut > 0 ? { leftOut } : {}),
+      ...(defaults > MOST_DEFAULTS ? { tooManyDefaults: true } : {}),
     }),
   }
 }
 
+const weightOf = ({ nexthops }: Route) => nexthops?.length ?? 1
+
+function linkListener(): Listener<readonly Link[]> {
+  const links: Link[] = []
+  let weight = 0
+  return {
+    take: (_, json, whole) => {
+      for (const link of parsed(parseLinks, json)) {
+        weight += 1 + link.addresses.length
+        if (!whole && weight > MOST_LINKS) throw tooMany(`more than ${MOST_LINKS} interfaces and addresses`)
+        links.push(link)
+      }
+    },
+    heard: () => links,
+  }
+}
+
+function tooMany(what: string): TooMuch {
+  return new TooMuch(`ip: the pod has ${what}; whoever has CAP_NET_ADMIN in it made them, and must remove them`)
+}
+
 /** What `parse` makes of an answer. @throws CniError 103 if it is no JSON */
-export function parseAnswer<T>(parse: (answer: string) => T, answer: string | undefined): T {
+export function parsed<T>(parse: (answer: string) => T, answer: string): T {
   try {
-    return parse(answer ?? '')
+    return parse(answer)
   } catch (error) {
     throw new CniError(
       Code.toolMissing,
       'ip: answered something else than JSON; iproute2 5.3 or newer is needed',
-      `${messageOf(error)}: ${(answer ?? '').slice(0, 200)}`,
+      `${messageOf(error)}: ${answer.slice(0, 200)}`,
       error,
     )
   }

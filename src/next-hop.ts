@@ -1,4 +1,4 @@
-import { isLinkLocal } from './address.ts'
+import { type Family, isLinkLocal } from './address.ts'
 import type { Config, ConfiguredRoute } from './config.ts'
 import type { Problem } from './problem.ts'
 import {
@@ -44,17 +44,15 @@ export function nextHops(
   gateways: readonly Route[],
 ): (configured: ConfiguredRoute, dev: string) => Hop | undefined {
   const unicast = snapshot.routes.filter((route) => route.type === UNICAST)
-  const defaults = defaultsOf(unicast)
+  const defaultOf = bestDefaults(unicast)
   let memory: Memory | undefined
 
   return (configured, dev) => {
     const { family, dst, table } = configured
-    const onNic = (route: Route) => route.family === family && devicesOf(route).includes(dev)
-    const standing =
-      (table === MAIN_TABLE ? undefined : defaults.find((route) => route.table === table && onNic(route))) ??
-      defaults.find((route) => route.table === MAIN_TABLE && onNic(route))
+    const standing = defaultOf(family, table, dev) ?? defaultOf(family, MAIN_TABLE, dev)
     if (standing) return hopOf(standing, dev)
 
+    const onNic = (route: Route) => route.family === family && devicesOf(route).includes(dev)
     memory ??= memoryOf(config, unicast)
     const { ours, inPlace, entryOf } = memory
     /** How one of our routes leads, as far as its entry does not say so itself; or another plugin's. */
@@ -62,9 +60,8 @@ export function nextHops(
       route.protocol === PROTOCOL ? learntBy(route, entryOf(route)) : hopOf(route, dev)
     const present = inPlace.get(`${dev} ${placeOf(configured)}`)
     // A table that has a default of its own may have another next hop.
-    const isOwnTable = (route: Route) => defaults.some((one) => one.table === route.table && onNic(one))
     const isOfUse = (route: Route) =>
-      isLearnt(entryOf(route)) && onNic(route) && (route.table === table || !isOwnTable(route))
+      isLearnt(entryOf(route)) && onNic(route) && (route.table === table || !defaultOf(family, route.table, dev))
     const own = present?.protocol === PROTOCOL ? present : ours.find(isOfUse)
     const hint = hints.get(dst)
     const seen = present ?? own
@@ -117,18 +114,20 @@ function isLearnt(entry: ConfiguredRoute | undefined): boolean {
   return entry !== undefined && !isExplicit(entry)
 }
 
-/** The default routes for all packets that we did not make, of all tables, the best first. */
-function defaultsOf(unicast: readonly Route[]): readonly Route[] {
-  return unicast
-    .filter(
-      ({ family, dst, tos, from, protocol }) =>
-        dst === DEFAULT_DST[family] &&
-        tos === undefined &&
-        from === undefined &&
-        protocol !== GATEWAY_PROTOCOL &&
-        protocol !== PROTOCOL,
-    )
-    .sort((a, b) => a.priority - b.priority)
+/** Tells the default route for all packets that we did not make, the best of a table by a NIC. */
+function bestDefaults(unicast: readonly Route[]): (family: Family, table: number, dev: string) => Route | undefined {
+  const best = new Map<string, Route>()
+  for (const route of unicast) {
+    const { family, dst, tos, from, protocol, table, priority } = route
+    if (dst !== DEFAULT_DST[family] || tos !== undefined || from !== undefined) continue
+    if (protocol === GATEWAY_PROTOCOL || protocol === PROTOCOL) continue
+    for (const dev of devicesOf(route)) {
+      const key = `${family} ${table} ${dev}`
+      const known = best.get(key)
+      if (!known || priority < known.priority) best.set(key, route)
+    }
+  }
+  return (family, table, dev) => best.get(`${family} ${table} ${dev}`)
 }
 
 /** The way a route leads, by the NIC `dev`. */
@@ -171,7 +170,7 @@ export function noHop({ key, dst, family, table }: ConfiguredRoute, dev: string,
 const MOST_TABLES = 5
 
 /** @see https://docs.tigera.io/calico/latest/reference/faq#why-cant-i-see-the-16925411-address-mentioned-above-on-my-host */
-const CALICO_GATEWAY = '169.254.1.1'
+export const CALICO_GATEWAY = '169.254.1.1'
 
 /** True if the entry itself says where its route leads. */
 export function isExplicit({ gw, scope }: Pick<ConfiguredRoute, 'gw' | 'scope'>): boolean {

@@ -36,7 +36,7 @@ const LINK = {
 /** What ip(8) answers, one line for each question. */
 const ANSWERS = {
   ADD: [[DEFAULT], [LINK], ADDED],
-  DEL: [ADDED, [LINK], [DEFAULT]],
+  DEL: [ADDED, [DEFAULT]],
 }
 
 /** Plays ip(8) for the rehearsal: an answer for each question. */
@@ -58,8 +58,8 @@ export async function rehearse(node: string): Promise<void> {
     const program = `const answers = ${JSON.stringify(ANSWERS[verb])}\n${STAND_IN}`
     const { stdout, exitCode } = await dispatch(env, {
       readStdin: () => new TextEncoder().encode(JSON.stringify(CONF)),
-      withNetns: (path, use) =>
-        withNetns(path, (netns) => use({ ...netns, own: false, enter: [node, '-e', program, '--'] })),
+      withNetns: (path, limit, use) =>
+        withNetns(path, limit, (netns) => use({ ...netns, own: false, enter: [node, '-e', program, '--'] })),
     })
     if (exitCode !== 0) throw new Error(`rehearsal of ${verb}: ${stdout}`)
   }

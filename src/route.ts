@@ -151,7 +151,7 @@ export interface Origin {
 
 /** A change to the pod's routes. */
 export interface RouteOp {
-  readonly op: 'add' | 'append' | 'replace' | 'del'
+  readonly op: 'add' | 'append' | 'prepend' | 'replace' | 'del'
   readonly route: Route
   readonly origin: Origin
 }
@@ -169,6 +169,10 @@ export interface Link {
 export interface Snapshot {
   readonly routes: readonly Route[]
   readonly links: readonly Link[]
+  /** How many more routes there were, where there are so many that only those are kept that a decision can need. */
+  readonly leftOut?: number | undefined
+  /** Not all default routes of the main table are kept. */
+  readonly tooManyDefaults?: boolean
 }
 
 /**

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { parseConfig } from '../src/config.ts'
-import { LOOK } from '../src/look.ts'
+import { parseRoutes } from '../src/iproute2.ts'
+import { parsed } from '../src/look.ts'
 import { effectiveConfig } from '../src/overrides.ts'
 import { planAdd } from '../src/plan.ts'
 import { boundArgs } from '../src/pod-args.ts'
@@ -72,7 +73,7 @@ describe('in the event of a pod that does not start one sees', () => {
     ['stdin: not exactly one JSON document', () => parseDocument('{"a": }')],
     ['stdin: empty', () => parseDocument('')],
     ['CNI_NETNS: not set', () => checkEnv({ CNI_COMMAND: 'ADD', CNI_CONTAINERID: 'a', CNI_IFNAME: 'eth0' })],
-    ['ip: answered something else than JSON', () => LOOK.snapshotOf(['x', 'y'])],
+    ['ip: answered something else than JSON', () => parsed(parseRoutes, 'x')],
   ])('%s', (what, run) => {
     expect(event(refusal(run).message)).toContain(what)
   })
@@ -82,12 +83,12 @@ describe('in the event of a pod that does not start one sees', () => {
   it.each([
     ['netns.ts', 'CNI_NETNS: cannot open the network namespace'],
     ['netns.ts', 'CNI_NETNS: no network namespace is at'],
-    ['netns.ts', 'nsenter: may not enter'],
-    ['netns.ts', 'nsenter: could not be started'],
-    ['netns.ts', 'nsenter: not found on this node'],
-    ['netns.ts', 'ip: too old on this node; iproute2 5.3 or newer is needed'],
-    ['netns.ts', 'ip: gave no answer'],
-    ['netns.ts', 'ip: no end within'],
+    ['ip.ts', 'nsenter: may not enter'],
+    ['ip.ts', 'nsenter: could not be started'],
+    ['ip.ts', 'nsenter: not found on this node'],
+    ['ip.ts', 'ip: too old on this node; iproute2 5.3 or newer is needed'],
+    ['ip.ts', 'ip: gave no answer'],
+    ['ip.ts', 'ip: timed out after'],
     ['stdio.ts', 'stdin: cannot be read'],
   ])('of %s: %s', (file, what) => {
     expect(source(file)).toContain(what.replace(/^nsenter: not found/, '${tool}: not found'))

@@ -1,29 +1,40 @@
 import { isWithin } from '../address.ts'
 import { readRoutes } from '../change.ts'
 import { CniError } from '../errors.ts'
-import { parseRoutes } from '../iproute2.ts'
-import { LOOK, type Look, parseAnswer } from '../look.ts'
-import { converse, type Netns, withNetns } from '../netns.ts'
-import type { Route } from '../route.ts'
+import { converse } from '../ip.ts'
+import { parseRoutes, SHOW_LINKS } from '../iproute2.ts'
+import { type Look, parsed } from '../look.ts'
+import { type Netns, withNetns } from '../netns.ts'
+import type { Route, Snapshot } from '../route.ts'
 import { onThisSide } from './node-root.ts'
 import { type End, hostEndOf, type Nic, nicOf, noWayBack, parseEnds } from './way-back.ts'
 
 /** A look at a pod that leaves behind what the node must have a way back to. */
 export interface PodLook {
-  readonly look: Look
+  readonly overhear: (look: Look<Snapshot>) => Look<Snapshot>
   /** Once looked. @param result the Result that tells of the NIC */
   readonly nic: (result: unknown) => Nic | undefined
 }
 
 /** @param maker the type of the first plugin of the chain */
 export function podLook(ifname: string, maker: string | undefined): PodLook {
-  let ends: readonly End[] = []
-  const snapshotOf: Look['snapshotOf'] = (answers) => {
-    const seen = LOOK.snapshotOf(answers)
-    ends = parseAnswer(parseEnds, answers[1])
-    return seen
+  const ends: End[] = []
+  const overhear: PodLook['overhear'] = (look) => {
+    const asked = look.questions.indexOf(SHOW_LINKS)
+    const listen = () => {
+      ends.length = 0
+      const { take, heard } = look.listen()
+      return {
+        take: (question: number, json: string, whole: boolean) => {
+          take(question, json, whole)
+          if (question === asked) ends.push(...parsed(parseEnds, json))
+        },
+        heard,
+      }
+    }
+    return { ...look, listen }
   }
-  return { look: { ...LOOK, snapshotOf }, nic: (result) => nicOf(ends, { ifname, maker, result }) }
+  return { overhear, nic: (result) => nicOf(ends, { ifname, maker, result }) }
 }
 
 /**
@@ -36,9 +47,9 @@ export function podLook(ifname: string, maker: string | undefined): PodLook {
 export async function noWaysBack(nics: readonly Nic[], root: string): Promise<ReadonlyMap<Nic, readonly string[]>> {
   const said = new Map<Nic, readonly string[]>()
   if (nics.length === 0) return said
-  const left = await withNetns(OWN, (own) => ask(own, nics, said))
+  const left = await withNetns(OWN, LIMIT_MS, (own) => ask(own, nics, said))
   if (left.length > 0) {
-    await withNetns(onThisSide(root, FIRST), async (first) => {
+    await withNetns(onThisSide(root, FIRST), LIMIT_MS, async (first) => {
       if (!first.own) await ask(first, left, said)
     }).catch(unlessUnseen)
   }
@@ -46,6 +57,8 @@ export async function noWaysBack(nics: readonly Nic[], root: string): Promise<Re
 }
 
 const OWN = '/proc/self/ns/net'
+/** The node's own routes may be many. */
+const LIMIT_MS = 30_000
 const FIRST = '/proc/1/ns/net'
 
 function unlessUnseen(error: unknown): void {
@@ -55,21 +68,22 @@ function unlessUnseen(error: unknown): void {
 /** One ip(8) for all NICs. @returns those whose host end is not in the namespace */
 async function ask(netns: Netns, nics: readonly Nic[], said: Map<Nic, readonly string[]>): Promise<Nic[]> {
   const hosts = new Map<Nic, End>()
-  const { after } = await converse(
-    netns,
-    ['link show type veth'],
-    ([answer]) => {
-      const veths = parseAnswer(parseEnds, answer)
-      for (const nic of nics) {
-        const end = hostEndOf(nic, veths)
-        if (end) hosts.set(nic, end)
-      }
-      return unique(routed(hosts).flatMap(([nic]) => nic.addresses)).map((address) => `route get ${address}`)
-    },
-    // It answers with an error where there is no way, and goes on.
-    'go on',
-  )
-  const ways = new Map(after.flatMap((line) => parseAnswer(parseRoutes, line)).map((way) => [addressOf(way), way]))
+  const ways = new Map<string, Route>()
+  // It answers with an error where there is no way, and goes on.
+  await converse(netns, 'go on', async (ip) => {
+    const { heard: veths } = await ip.ask(listOf(parseEnds, ['link show type veth']))
+    for (const nic of nics) {
+      const end = hostEndOf(nic, veths)
+      if (end) hosts.set(nic, end)
+    }
+    const addresses = unique(routed(hosts).flatMap(([nic]) => nic.addresses))
+    const take = (_: number, json: string) => {
+      for (const way of parsed(parseRoutes, json)) ways.set(addressOf(way), way)
+    }
+    const questions = addresses.map((address) => `route get ${address}`)
+    const { failure } = await ip.tell([], { questions, listen: () => ({ take, heard: () => {} }) })
+    if (failure?.error !== undefined) throw failure.error
+  })
   const lost = unique(routed(hosts).flatMap(([nic]) => nic.addresses)).filter((address) => !ways.has(address))
   const around = lost.length > 0 ? await routesAround(netns, lost) : []
   for (const [nic, { ifname }] of routed(hosts)) {
@@ -92,12 +106,21 @@ const addressOf = ({ dst }: Route) => dst.replace(/\/.*$/, '')
 
 /** It reads every route of the node, a million perhaps: for words only, and without them the answer is the same. */
 async function routesAround(netns: Netns, addresses: readonly string[]): Promise<readonly Route[]> {
-  const at: Look = {
-    questions: addresses.map((address) => `route show table all match ${address}`),
-    snapshotOf: (answers) => ({ links: [], routes: answers.flatMap((one) => parseAnswer(parseRoutes, one)) }),
-  }
-  return readRoutes(netns, ({ routes }) => routes, at).catch((error) => {
+  const look = listOf(
+    parseRoutes,
+    addresses.map((address) => `route show table all match ${address}`),
+  )
+  return readRoutes(netns, look).catch((error) => {
     if (!(error instanceof CniError)) throw error
     return []
   })
+}
+
+/** A look for what stands in the answers. */
+function listOf<T>(parse: (json: string) => T[], questions: readonly string[]): Look<readonly T[]> {
+  const listen = () => {
+    const all: T[] = []
+    return { take: (_: number, json: string) => void all.push(...parsed(parse, json)), heard: () => all }
+  }
+  return { questions, listen }
 }

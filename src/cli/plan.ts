@@ -3,7 +3,7 @@ import { readRoutes } from '../change.ts'
 import { afterwards } from '../effects.ts'
 import { CniError, Code } from '../errors.ts'
 import { batchLine } from '../iproute2.ts'
-import type { Look } from '../look.ts'
+import { EVERYTHING, lookAt } from '../look.ts'
 import { withNetns } from '../netns.ts'
 import { effectiveConfig } from '../overrides.ts'
 import { isObject, type NetConf, parseRequest } from '../request.ts'
@@ -91,7 +91,7 @@ export const plan: Command = {
       refuseUnwritable(ifname)
       const pod = podLook(ifname, maker)
       const snapshot =
-        netns === undefined ? saved(routes ?? '', links, ifname, terminal) : await snapshotOf(netns, pod.look)
+        netns === undefined ? saved(routes ?? '', links, ifname, terminal) : await snapshotOf(netns, pod.overhear)
       const made =
         verb === 'ADD'
           ? await withWarnings(planAdd(asked, ifname, netns, snapshot, bridged), pod)
@@ -151,8 +151,11 @@ function shownOps(verb: 'ADD' | 'DEL', ifname: string, ops: readonly RouteOp[], 
   return { verb, ifname, ops, batch: ops.map(batchLine), diff: diffRoutes(snapshot, ops) }
 }
 
-function snapshotOf(netns: string, at: Look): Promise<Snapshot> {
-  return withNetns(netns, (open) => readRoutes(open, (snapshot) => snapshot, at))
+/** A person waits, and wants to see all of it. */
+const LIMIT_MS = 30_000
+
+function snapshotOf(netns: string, overhear: PodLook['overhear']): Promise<Snapshot> {
+  return withNetns(netns, LIMIT_MS, (open) => readRoutes(open, overhear(lookAt(EVERYTHING, { links: true }))))
 }
 
 /** ADD changes nothing about the node's way back to the pod: what is not there now will be missing then. */

@@ -105,7 +105,7 @@ async function verifyOne(
   const result = conf.prevResult ?? attachmentOf(known, ifname, root)?.confs[0]?.prevResult
   const pod = podLook(ifname, maker)
   const compare = async () => {
-    const found = await findDifferences({ conf: { ...conf, prevResult }, netns, ifname }, withNetns, pod.look)
+    const found = await findDifferences({ conf: { ...conf, prevResult }, netns, ifname }, withNetns, pod.overhear)
     const nic = pod.nic(result)
     return [...found, ...(nic ? ((await noWaysBack([nic], root)).get(nic) ?? []) : [])]
   }
@@ -170,7 +170,7 @@ async function verdictOn(attachment: Attachment, root: string): Promise<Verdict>
   try {
     const said: string[] = []
     const pod = podLook(ifname, maker)
-    for (const conf of confs) said.push(...(await findDifferences({ conf, netns, ifname }, withNetns, pod.look)))
+    for (const conf of confs) said.push(...(await findDifferences({ conf, netns, ifname }, withNetns, pod.overhear)))
     return { attachment, state: said.length > 0 ? 'differs' : 'ok', said, nic: pod.nic(confs[0]?.prevResult) }
   } catch (error) {
     if (!(error instanceof CniError)) throw error

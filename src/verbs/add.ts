@@ -2,6 +2,8 @@ import { changeRoutes, readRoutes } from '../change.ts'
 import type { Config } from '../config.ts'
 import { listed } from '../errors.ts'
 import { batchLine } from '../iproute2.ts'
+import { lookAt } from '../look.ts'
+import { neededToAdd } from '../needed.ts'
 import type { WithNetns } from '../netns.ts'
 import { planAdd } from '../plan.ts'
 import type { Request } from '../request.ts'
@@ -11,6 +13,9 @@ import { inputsOf } from './inputs.ts'
 import type { Outcome } from './outcome.ts'
 import { refuseOwn, refuseProblems, refuseUnwritable } from './refusals.ts'
 
+/** A runtime waits for minutes. What else takes time: stdin 10 s, the rollback 10 s; 60 s in all. */
+const LIMIT_MS = 40_000
+
 /**
  * Makes the routes of the pod's NIC those of the configuration. A second call finds nothing to do and prints the same.
  * @see https://github.com/containernetworking/cni/blob/main/SPEC.md#add-add-container-to-network-or-apply-modifications
@@ -18,18 +23,20 @@ import { refuseOwn, refuseProblems, refuseUnwritable } from './refusals.ts'
 export async function add(request: Request & { verb: 'ADD' }, withNetns: WithNetns): Promise<Outcome> {
   const { config, prev } = inputsOf(request.conf)
   refuseUnwritable(request.ifname)
-  return withNetns(request.netns, async (netns) => {
+  return withNetns(request.netns, LIMIT_MS, async (netns) => {
     refuseOwn(request, netns)
+    const bounds = neededToAdd(config, request.ifname, prev)
+    if (config.dryRun) {
+      const snapshot = await readRoutes(netns, lookAt(bounds, { links: true }))
+      const { ops, result } = decideAdd(request, config, prev, snapshot)
+      return { result, routes: ops.map(batchLine), warning: 'dryRun: nothing was changed' }
+    }
     let decision: Decision | undefined
     const decide = (snapshot: Snapshot): readonly RouteOp[] => {
       decision = decideAdd(request, config, prev, snapshot)
       return decision.ops
     }
-    if (config.dryRun) {
-      const ops = await readRoutes(netns, decide)
-      return { result: decision?.result, routes: ops.map(batchLine), warning: 'dryRun: nothing was changed' }
-    }
-    const ops = await changeRoutes(netns, decide)
+    const ops = await changeRoutes(netns, { decide, bounds, onFailure: 'restore' })
     const { result, warnings = [] } = decision ?? {}
     return {
       result,

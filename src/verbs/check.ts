@@ -2,14 +2,23 @@ import { readRoutes } from '../change.ts'
 import type { Config } from '../config.ts'
 import { CniError, Code, listed } from '../errors.ts'
 import { routeText } from '../iproute2.ts'
-import type { Look } from '../look.ts'
+import { type Look, lookAt } from '../look.ts'
+import { neededToAdd } from '../needed.ts'
 import type { WithNetns } from '../netns.ts'
 import type { Hop } from '../next-hop.ts'
 import { planAdd } from '../plan.ts'
 import { problemText } from '../problem.ts'
 import type { Request } from '../request.ts'
 import { gatewaysOf, type PrevResult } from '../result.ts'
-import { isDemoted, MAIN_TABLE, RESTORED_PROTOCOL, type RouteOp, type Snapshot, samePlace } from '../route.ts'
+import {
+  isDemoted,
+  MAIN_TABLE,
+  placesOf,
+  RESTORED_PROTOCOL,
+  type Route,
+  type RouteOp,
+  type Snapshot,
+} from '../route.ts'
 import { inputsOf } from './inputs.ts'
 import type { Outcome } from './outcome.ts'
 import { refuseUnwritable } from './refusals.ts'
@@ -30,19 +39,23 @@ export async function check(request: Request & { verb: 'CHECK' }, withNetns: Wit
   )
 }
 
-/** Every difference by itself; with dryRun there is none to find. @param at for who wants to see the answers, too */
+/** Every difference by itself; with dryRun there is none to find. @param overhear for who wants to hear the answers, too */
 export async function findDifferences(
   request: Pick<Request & { verb: 'CHECK' }, 'conf' | 'ifname' | 'netns'>,
   withNetns: WithNetns,
-  at?: Look,
+  overhear: (look: Look<Snapshot>) => Look<Snapshot> = (look) => look,
 ): Promise<readonly string[]> {
   const { config, prev } = inputsOf(request.conf)
-  refuseUnwritable(request.ifname)
-  return withNetns(request.netns, async (netns) => {
-    const found = await readRoutes(netns, (snapshot) => differences(config, request.ifname, prev, snapshot), at)
-    return config.dryRun ? [] : found
+  const { ifname } = request
+  refuseUnwritable(ifname)
+  const bounds = neededToAdd(config, ifname, prev)
+  return withNetns(request.netns, LIMIT_MS, async (netns) => {
+    const snapshot = await readRoutes(netns, overhear(lookAt(bounds, { links: true })))
+    return config.dryRun ? [] : differences(config, ifname, prev, snapshot)
   })
 }
+
+const LIMIT_MS = 20_000
 
 function differences(config: Config, ifname: string, prev: PrevResult, snapshot: Snapshot): string[] {
   const nic = snapshot.links.find((link) => link.ifname === ifname)
@@ -60,7 +73,8 @@ function differences(config: Config, ifname: string, prev: PrevResult, snapshot:
     config.defaultRoute[route.family] === 'demote' &&
     (isDemoted(route) || route.protocol === RESTORED_PROTOCOL)
   const left = ops.filter((op) => !either(op))
-  return [...problems.map(problemText), ...left.map((op) => difference(op, snapshot))]
+  const inPlace = placesOf(snapshot.routes)
+  return [...problems.map(problemText), ...left.map((op) => difference(op, inPlace))]
 }
 
 /**
@@ -87,14 +101,15 @@ function numberOr(value: unknown): number | undefined {
 /** Of what is in the place of a route the first counts. */
 const MOST_PRESENT = 5
 
-function difference({ op, route, origin: { path } }: RouteOp, snapshot: Snapshot): string {
+function difference({ op, route, origin: { path } }: RouteOp, inPlace: (route: Route) => readonly Route[]): string {
   switch (op) {
     case 'add':
     case 'append':
+    case 'prepend':
       return `${path}: missing: ${routeText(route)}`
     case 'replace': {
-      const present = snapshot.routes.filter((other) => samePlace(other, route))
-      return `${path}: expected ${routeText(route)}, found ${listed(present.map(routeText), MOST_PRESENT).join(', ')}`
+      const present = inPlace(route).map(routeText)
+      return `${path}: expected ${routeText(route)}, found ${listed(present, MOST_PRESENT).join(', ')}`
     }
     case 'del':
       return `${path}: not removed: ${routeText(route)}`

@@ -1,14 +1,20 @@
-import { changeRoutes } from '../change.ts'
+import { type Change, changeRoutes } from '../change.ts'
 import type { Config } from '../config.ts'
-import { CniError, Code, messageOf } from '../errors.ts'
-import { batchLine } from '../iproute2.ts'
-import type { WithNetns } from '../netns.ts'
+import { CniError, Code, messageOf, TooMuch } from '../errors.ts'
+import { runAlone } from '../ip.ts'
+import { batchLine, flushWords } from '../iproute2.ts'
+import { neededToDel } from '../needed.ts'
+import type { Netns, WithNetns } from '../netns.ts'
 import { effectiveConfig, isDry, onlyKnown } from '../overrides.ts'
 import { planDel } from '../plan.ts'
 import type { NetConf, Request } from '../request.ts'
-import type { RouteOp, Snapshot } from '../route.ts'
+import { GATEWAY_PROTOCOL, PROTOCOL, type RouteOp, type Snapshot } from '../route.ts'
 import type { Outcome } from './outcome.ts'
 import { refuseOwn } from './refusals.ts'
+
+/** For an ordinary pod; and for one that holds so much that ours must be found otherwise. With 10 s for stdin 30 in all. */
+const LIMIT_MS = 10_000
+const LONG_LIMIT_MS = 20_000
 
 /**
  * Takes our routes off the NIC, if there still is one. Everything else is success: a DEL that fails keeps the runtime
@@ -19,11 +25,9 @@ export async function del(request: Request & { verb: 'DEL' }, withNetns: WithNet
   // Where ADD was dry there is nothing of ours; and dry is dry.
   if (request.netns === '' || isDry(request.conf)) return {}
   try {
-    return await withNetns(request.netns, async (netns) => {
+    return await withNetns(request.netns, LONG_LIMIT_MS, async (netns) => {
       refuseOwn(request, netns)
-      const { ifname } = request
-      const ops = await changeRoutes(netns, (snapshot) => decideDel(request.conf, ifname, snapshot), 'leave')
-      return { routes: ops.map(batchLine) }
+      return removeRoutes(netns, request)
     })
   } catch (error) {
     if (error instanceof CniError && error.code === Code.ownNetns) throw error
@@ -31,6 +35,34 @@ export async function del(request: Request & { verb: 'DEL' }, withNetns: WithNet
     const gone = error instanceof CniError && error.code === Code.invalidEnvironment
     return gone ? {} : { warning: `routes not removed: ${messageOf(error)}` }
   }
+}
+
+async function removeRoutes(netns: Netns, { conf, ifname }: Request & { verb: 'DEL' }): Promise<Outcome> {
+  const warnings: string[] = []
+  const decide = (snapshot: Snapshot) => {
+    if (snapshot.tooManyDefaults && warnings.length === 0)
+      warnings.push('the default routes are left as they are: there are too many')
+    return decideDel(conf, ifname, snapshot)
+  }
+  const change: Change = { decide, bounds: neededToDel(() => configured(conf), ifname), onFailure: 'leave' }
+  const ordinary = { ...netns, until: netns.until - LONG_LIMIT_MS + LIMIT_MS }
+  const done: string[] = []
+  try {
+    done.push(...(await changeRoutes(ordinary, change)).map(batchLine))
+  } catch (error) {
+    if (!(error instanceof TooMuch)) throw error
+    warnings.unshift(`routes removed by protocol number only: ${error.message}`)
+    for (const words of [PROTOCOL, GATEWAY_PROTOCOL].map((protocol) => flushWords(protocol, ifname))) {
+      await runAlone(netns, words)
+      done.push(words.join(' '))
+    }
+    // What is left may be little enough.
+    await changeRoutes(netns, change).then(
+      (ops) => done.push(...ops.map(batchLine)),
+      () => {}, // for the same reason
+    )
+  }
+  return { routes: done, ...(warnings.length > 0 ? { warning: warnings.join('; ') } : {}) }
 }
 
 /** What DEL does where the kernel holds `snapshot`. */

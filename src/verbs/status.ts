@@ -6,6 +6,8 @@ import { missingCapabilities, withNetns } from '../netns.ts'
 import type { Request } from '../request.ts'
 import type { Outcome } from './outcome.ts'
 
+const LIMIT_MS = 10_000
+
 /**
  * Tells whether ADD could do its work on this node: does what ADD does first, asking ip(8) in a namespace, in our own. Only
  * for its default route: a node can have a million others.
@@ -15,7 +17,7 @@ import type { Outcome } from './outcome.ts'
 export async function status(request: Request & { verb: 'STATUS' }): Promise<Outcome> {
   parseConfig(request.conf)
   try {
-    await withNetns('/proc/self/ns/net', (netns) => readRoutes(netns, () => undefined, GLANCE))
+    await withNetns('/proc/self/ns/net', LIMIT_MS, (netns) => readRoutes(netns, GLANCE))
   } catch (error) {
     if (!(error instanceof CniError)) throw error
     throw new CniError(Code.notAvailable, error.message, error.details, error)

@@ -12,12 +12,12 @@ const CODES: Record<ChildFault, Record<Kind, number | undefined>> = {
   hangs: { question: 104, change: 104, look: 104, end: 104 },
   'is killed': { question: 100, change: 100, look: 100, end: 100 },
   'prints garbage': { question: 103, change: 103, look: 103, end: 0 },
-  'prints half a line and ends': { question: 100, change: 103, look: 103, end: 0 },
-  'closes stdout': { question: 104, change: 103, look: 103, end: 0 },
+  'prints half a line and ends': { question: 100, change: 100, look: 100, end: 0 },
+  'closes stdout': { question: 104, change: 100, look: 100, end: 0 },
 }
 
 const add = (scenario: Scenario): Table => {
-  const moments = new Moments(scenario.add)
+  const moments = new Moments('ADD', scenario.add)
   return {
     title: `ADD: ${scenario.title}`,
     scenario,
@@ -36,7 +36,7 @@ const add = (scenario: Scenario): Table => {
 }
 
 const check = (scenario: Scenario): Table => {
-  const moments = new Moments([])
+  const moments = new Moments('CHECK', [])
   return {
     title: `CHECK: ${scenario.title}`,
     scenario,
@@ -61,7 +61,7 @@ const check = (scenario: Scenario): Table => {
 
 /** DEL succeeds whatever happens; what it could not remove goes with the namespace. */
 const del = (scenario: Scenario): Table => {
-  const moments = new Moments(scenario.del)
+  const moments = new Moments('DEL', scenario.del)
   const count = scenario.del.length
   const done = (changes: number) =>
     changes === 0 ? 'as it was' : changes === count ? 'removed' : partly(changes, count)

@@ -67,12 +67,17 @@ async function killedAt(part: number, duration: number, verb: Verb, netns: strin
   return killed
 }
 
+/** The shortest of a few: what else runs on the machine makes a call longer, never shorter. */
 async function duration(verb: Verb): Promise<number> {
-  return inPod(scenario, verb === 'ADD' ? [] : scenario.add, async (netns) => {
-    const started = performance.now()
-    await calling(verb, netns)
-    return performance.now() - started
-  })
+  const durations: number[] = []
+  for (let i = 0; i < 5; i += 1) {
+    await inPod(scenario, verb === 'ADD' ? [] : scenario.add, async (netns) => {
+      const started = performance.now()
+      await calling(verb, netns)
+      durations.push(performance.now() - started)
+    })
+  }
+  return Math.min(...durations)
 }
 
 test.each(['ADD', 'DEL'] as const)(

@@ -33,7 +33,7 @@ function killed(
   const changes = verb === 'ADD' ? scenario.add : scenario.del
   const start = verb === 'ADD' ? [] : scenario.add
   const all = verb === 'ADD' ? 'as configured' : 'removed'
-  const moments = new Moments(changes)
+  const moments = new Moments(verb, changes)
   return {
     title: `${verb}: ${scenario.title}${silent ? ', then DEL' : ''}`,
     scenario,
@@ -60,7 +60,7 @@ function killed(
 /** ip(8) is killed at the last change, and in the rollback that follows plugin and ip(8) are. */
 function inRollback(scenario: Scenario): Table {
   const start = scenario.add.slice(0, -1)
-  const moments = new Moments(scenario.undo)
+  const moments = new Moments('ADD', scenario.undo)
   const count = scenario.undo.length
   return {
     title: `ADD, in its rollback: ${scenario.title}`,
@@ -102,7 +102,7 @@ test.each(SCENARIOS)('undisturbed, ADD and DEL take the batches these tests supp
     expect(first.lines.map((lines) => lines.slice(2, -1))).toEqual([scenario.add])
     expect(first.state).toBe(added.state)
     const second = await call(netns, 'DEL', scenario.config)
-    expect(second.lines.map((lines) => lines.slice(2, -1))).toEqual([scenario.del])
+    expect(second.lines.map((lines) => lines.slice(1, -1))).toEqual([scenario.del])
     expect(second.state).toBe(await inPod(scenario, scenario.afterDel(scenario.add.length), stateOf))
   })
 })

@@ -1,7 +1,15 @@
 /** The moments of a conversation with ip(8), as rows of a table. */
 import type { Moment } from './stand-in.ts'
 
-const QUESTIONS = ['route show table all', 'address show']
+/** What each verb asks first. */
+const QUESTIONS = {
+  ADD: ['route show table all', 'address show'],
+  CHECK: ['route show table all', 'address show'],
+  DEL: ['route show table all'],
+} as const
+
+/** Which line of its conversation is the first change of a verb, from 1. */
+export const firstChange = (verb: keyof typeof QUESTIONS): number => QUESTIONS[verb].length + 1
 
 export type Kind = 'question' | 'change' | 'look' | 'end'
 
@@ -9,11 +17,13 @@ export type Kind = 'question' | 'change' | 'look' | 'end'
 export class Moments {
   readonly rows: readonly string[]
   readonly #changes: number
+  readonly #questions: number
 
-  constructor(changes: readonly string[]) {
+  constructor(verb: keyof typeof QUESTIONS, changes: readonly string[]) {
     this.#changes = changes.length
+    this.#questions = QUESTIONS[verb].length
     const look = changes.length > 0 ? ['route show table all, again'] : []
-    this.rows = [...QUESTIONS, ...changes, ...look].map((line) => `\`${line}\``).concat('the end')
+    this.rows = [...QUESTIONS[verb], ...changes, ...look].map((line) => `\`${line}\``).concat('the end')
   }
 
   at(row: number, conversation = 1): Moment {
@@ -22,13 +32,13 @@ export class Moments {
 
   kind(row: number): Kind {
     if (row === this.rows.length - 1) return 'end'
-    if (row < QUESTIONS.length) return 'question'
-    return row < QUESTIONS.length + this.#changes ? 'change' : 'look'
+    if (row < this.#questions) return 'question'
+    return row < this.#questions + this.#changes ? 'change' : 'look'
   }
 
   /** How many changes were carried out when it comes to the row's turn. */
   before(row: number): number {
-    return Math.min(Math.max(row - QUESTIONS.length, 0), this.#changes)
+    return Math.min(Math.max(row - this.#questions, 0), this.#changes)
   }
 }
 

@@ -18,7 +18,7 @@ const stopped = ({ add }: Scenario): Injection => ({
 
 /** A rollback that fails is tried once more. */
 function once(scenario: Scenario): Table {
-  const moments = new Moments(scenario.undo)
+  const moments = new Moments('ADD', scenario.undo)
   return {
     title: `Rollback: ${scenario.title}`,
     scenario,

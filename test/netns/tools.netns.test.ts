@@ -77,7 +77,7 @@ describe.concurrent('an ip that', () => {
     const config = { routes: ROUTES, prevResult: calicoResult(pod) }
     expect(await fails('ADD', pod, config, host.via)).toMatchObject({
       code: 104,
-      msg: 'ip: no end within 10 s, and cannot be killed',
+      msg: 'ip: timed out after 10 s and cannot be killed',
     })
     const pid = Number(readFileSync(`${host.directory}/pid`, 'utf8'))
     expect(existsSync(`/proc/${pid}`)).toBe(true)
