@@ -34,7 +34,7 @@ function lensOfAdd(config: Config, ifname: string, prev: PrevResult): Lens {
     const { family, type, dst, gw, dev, table, protocol } = route
     const isOnDevice = devicesOf(route).some((one) => devices.has(one))
     if (isMainDefault(route) || destinations.has(dst)) return true
-    if (dst === DEFAULT_DST[family]) return isOnDevice
+    if (dst === DEFAULT_DST[family] && isOnDevice) return true
     // With `demote`: another NIC has routes of ours.
     if (protocol === PROTOCOL && dev !== undefined && isFirst(`ours ${dev}`)) return true
     if (kubevirt && table === MAIN_TABLE) {
