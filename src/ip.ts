@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import type { Readable, Writable } from 'node:stream'
+import { queryObjects } from 'node:v8'
 import { CniError, Code, listed, messageOf, oneLine, TooMuch } from './errors.ts'
 import { IP } from './iproute2.ts'
 import type { Listener, Look } from './look.ts'
@@ -17,6 +18,12 @@ const KILL_LIMIT_MS = 1000
 
 /** In this time ip(8) prints some fifty routes, a quarter of what the kernel keeps for us. */
 const PACE_MS = 0.1
+
+/**
+ * What is read of a long answer is garbage at once, some of it in V8's old generation, which is not collected before it has
+ * grown by more than all that an ordinary call needs.
+ */
+const COLLECT_AFTER = 1024 * 1024
 
 /** As much of stderr as is read. */
 const MOST_ERRORS = 4096
@@ -105,6 +112,8 @@ class Child {
   #sentBefore = 0
   readonly #startedAt = Date.now()
   #heardAt = this.#startedAt
+  /** How much of a long answer since garbage was collected. */
+  #taken = 0
   #timer: NodeJS.Timeout | undefined
   /** Why it was not let go on, and since when. */
   #broken: { readonly error: unknown; readonly at: number } | undefined
@@ -212,7 +221,12 @@ class Child {
       const end = rest.indexOf('\n')
       if (end < 0) {
         const piece = this.#pieces.add(rest)
-        if (piece !== undefined) listener.take(answered, piece, false)
+        if (piece === undefined) return
+        listener.take(answered, piece, false)
+        this.#taken += piece.length
+        if (this.#taken < COLLECT_AFTER) return
+        this.#taken = 0
+        collectGarbage()
         return
       }
       const whole = !this.#pieces.cut
@@ -290,6 +304,11 @@ class Child {
       stderr: said || `ended with ${ending(this.#status)}`,
     }
   }
+}
+
+/** Looks for objects of a class that nobody made, in a heap that V8 has collected first. */
+function collectGarbage(): void {
+  queryObjects(class Nothing {})
 }
 
 function batch(lines: readonly string[]): string {

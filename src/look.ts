@@ -108,7 +108,7 @@ function routeListener({ lens, most }: Bounds): Listener<Omit<Snapshot, 'links'>
       return
     }
     weight += weightOf(route)
-    if (weight > most) throw tooMany(`more than ${most} routes that it would have to look at`)
+    if (weight > most) throw tooMany(`more than ${most} routes that bear on this configuration`)
     routes.push(route)
   }
   return {
