@@ -2,9 +2,9 @@ import { planRestore, swappedText, unmet, unmetText } from './effects.ts'
 import { CniError, Code, listed, messageOf, TooMuch } from './errors.ts'
 import { converse, type Failure, type Told } from './ip.ts'
 import { batchLine } from './iproute2.ts'
-import { type Bounds, type Look, lookAgain, lookAt } from './look.ts'
+import { type Bounds, type Look, lookAgain, lookAt, waysInto } from './look.ts'
 import type { Netns } from './netns.ts'
-import { type RouteOp, type Snapshot, sameWay } from './route.ts'
+import { type Route, type RouteOp, type Snapshot, sameWay } from './route.ts'
 
 /** Others may change the pod's routes at the same time: how often we look and plan again before we call it a failure. */
 const ATTEMPTS = 5
@@ -125,13 +125,26 @@ const UNTOUCHED = "the pod's routes are as they were"
 
 /** What a look at a namespace sees; changes nothing. @throws CniError 100, 103, 104, and what the look throws */
 export async function readRoutes<T>(netns: Netns, look: Look<T>): Promise<T> {
+  return (await readRoutesAndWays(netns, look, [])).heard
+}
+
+/** The same, and the way that a packet to each of `addresses` takes; none where the kernel has no way for it. */
+export async function readRoutesAndWays<T>(
+  netns: Netns,
+  look: Look<T>,
+  addresses: readonly string[],
+): Promise<{ heard: T; ways: ReadonlyMap<string, Route> }> {
   for (let attempt = 1; ; attempt++) {
-    const { heard, told } = await converse(netns, 'stop', async ({ ask, tell }) => {
+    const ways = new Map<string, Route>()
+    // It answers with an error where there is no way, and goes on.
+    const { heard, told } = await converse(netns, 'go on', async ({ ask, tell }) => {
       const { heard } = await ask(look)
-      return { heard, told: await tell([], undefined) }
+      return { heard, told: await tell([], addresses.length > 0 ? waysInto(ways, addresses) : undefined) }
     })
-    if (told.failure) throw told.failure.error ?? failedBatch([], told.failure, true)
-    if (!told.blurred) return heard
+    const { failure, blurred } = told
+    if (failure?.error !== undefined) throw failure.error
+    if (failure && failure.carriedOut === undefined) throw failedBatch([], failure, true)
+    if (!blurred) return { heard, ways }
     if (attempt === ATTEMPTS) throw unsteady()
   }
 }

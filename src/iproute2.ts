@@ -28,6 +28,11 @@ export function showRoutesTo(dst: string): string {
   return `${SHOW_ROUTES} exact ${dst}`
 }
 
+/** Asks for the way that a packet takes. */
+export function getWay(address: string): string {
+  return `route get ${address}`
+}
+
 /**
  * What has the kernel itself find the routes of a protocol on an interface, and take them away, thousands in a second. Not for a
  * batch: in one, ip(8) does not ask the kernel to choose, and fails if any route cannot be shown.
@@ -202,6 +207,7 @@ function prefixOf(dst: string, family: Family): string {
 interface LinkJson {
   ifname?: string
   flags?: string[]
+  address?: string
   linkinfo?: { info_kind?: string }
   addr_info?: { local?: string }[]
 }
@@ -215,6 +221,7 @@ export function parseLinks(answer: string): Link[] {
       ifname: text(json.ifname),
       up: json.flags?.includes('UP') ?? false,
       ...(kind === undefined ? {} : { kind }),
+      ...(json.address === undefined ? {} : { mac: text(json.address) }),
       addresses: (json.addr_info ?? []).flatMap((info) => (info.local === undefined ? [] : text(info.local))),
     }
   })

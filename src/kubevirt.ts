@@ -19,6 +19,12 @@ export interface DhcpOffer {
 }
 
 /**
+ * What the bridge binding calls the NIC once it is in a bridge.
+ * @see https://github.com/kubevirt/kubevirt/blob/main/pkg/network/link/names.go GenerateNewBridgedVmiInterfaceName
+ */
+export const bridgedName = (ifname: string): string => `${ifname.replace(/^pod/, '')}-nic`
+
+/**
  * The offer to the VM behind `ifname`, from the routes in the order of the kernel's dump. Only IPv4, and only what
  * leaves by the NIC and the main table; sources, metrics and MTUs of routes do not reach the VM, nor does the route to
  * the NIC's own subnet.

@@ -1,5 +1,5 @@
 import { CniError, Code, messageOf, TooMuch } from './errors.ts'
-import { parseLinks, parseRoutes, SHOW_LINKS, SHOW_ROUTES, showRoutesTo } from './iproute2.ts'
+import { getWay, parseLinks, parseRoutes, SHOW_LINKS, SHOW_ROUTES, showRoutesTo } from './iproute2.ts'
 import { DEFAULT_DST, isMainDefault, type Link, type Route, type RouteOp, type Snapshot } from './route.ts'
 
 /** What is asked of ip(8), and what the answers make. */
@@ -87,6 +87,14 @@ export function lookAgain(seen: Snapshot, ops: readonly RouteOp[], bounds: Bound
       return { take, heard: () => together(heard()) }
     },
   }
+}
+
+/** At the ways that packets to `addresses` take, which come into `ways`: the kernel has no answer where it has no way. */
+export function waysInto(ways: Map<string, Route>, addresses: readonly string[]): Look<void> {
+  const take = (_: number, json: string) => {
+    for (const way of parsed(parseRoutes, json)) ways.set(way.dst.replace(/\/.*$/, ''), way)
+  }
+  return { questions: addresses.map(getWay), listen: () => ({ take, heard: () => {} }) }
 }
 
 function withLinks(routes: Listener<Omit<Snapshot, 'links'>>, links: readonly Link[]): Listener<Snapshot> {

@@ -161,6 +161,8 @@ export interface Link {
   readonly up: boolean
   /** rtnl kind (`veth`, `dummy`); absent for `lo` and physical interfaces. */
   readonly kind?: string
+  /** In lower case. */
+  readonly mac?: string
   /** Bare addresses as the kernel prints them. */
   readonly addresses: readonly string[]
 }

@@ -3,7 +3,7 @@ import { readRoutes } from '../change.ts'
 import { CniError } from '../errors.ts'
 import { converse } from '../ip.ts'
 import { parseRoutes, SHOW_LINKS } from '../iproute2.ts'
-import { type Look, parsed } from '../look.ts'
+import { type Look, parsed, waysInto } from '../look.ts'
 import { type Netns, withNetns } from '../netns.ts'
 import type { Route, Snapshot } from '../route.ts'
 import { onThisSide } from './node-root.ts'
@@ -77,11 +77,7 @@ async function ask(netns: Netns, nics: readonly Nic[], said: Map<Nic, readonly s
       if (end) hosts.set(nic, end)
     }
     const addresses = unique(routed(hosts).flatMap(([nic]) => nic.addresses))
-    const take = (_: number, json: string) => {
-      for (const way of parsed(parseRoutes, json)) ways.set(addressOf(way), way)
-    }
-    const questions = addresses.map((address) => `route get ${address}`)
-    const { failure } = await ip.tell([], { questions, listen: () => ({ take, heard: () => {} }) })
+    const { failure } = await ip.tell([], waysInto(ways, addresses))
     if (failure?.error !== undefined) throw failure.error
   })
   const lost = unique(routed(hosts).flatMap(([nic]) => nic.addresses)).filter((address) => !ways.has(address))
@@ -101,8 +97,6 @@ const unique = (addresses: readonly string[]) => [...new Set(addresses)]
 
 /** What is a port of a bridge or OVS, or in a VRF, is not found by the node's own routes. */
 const routed = (hosts: ReadonlyMap<Nic, End>) => [...hosts].filter(([, { master }]) => master === undefined)
-
-const addressOf = ({ dst }: Route) => dst.replace(/\/.*$/, '')
 
 /** It reads every route of the node, a million perhaps: for words only, and without them the answer is the same. */
 async function routesAround(netns: Netns, addresses: readonly string[]): Promise<readonly Route[]> {

@@ -1,5 +1,6 @@
 import { familyOf, isWithin, parsePrefix } from '../address.ts'
 import { parseAnswer, typeText } from '../iproute2.ts'
+import { bridgedName } from '../kubevirt.ts'
 import { isObject } from '../request.ts'
 import { MAIN_TABLE, type Route, UNICAST } from '../route.ts'
 
@@ -81,19 +82,13 @@ export interface Made {
 export function nicOf(ends: readonly End[], { ifname, maker, result }: Made): Nic | undefined {
   if (maker === undefined || !ROUTED_BY_NODE.includes(maker)) return undefined
   const named = ends.find((end) => end.ifname === ifname)
-  const veth = named?.kind === 'dummy' ? ends.find((end) => end.ifname === bridged(ifname)) : named
+  const veth = named?.kind === 'dummy' ? ends.find((end) => end.ifname === bridgedName(ifname)) : named
   if (!named || veth?.peer === undefined) return undefined
   const { addresses, hostNames } = toldBy(result, ifname)
   // What somebody added to the NIC by hand is not the node's to know; what a plugin reported is.
   const asked = addresses.length > 0 ? addresses : named.addresses
   return { index: veth.index, peer: veth.peer, hostNames, addresses: asked.filter((one) => !isLinkLocal(one)) }
 }
-
-/**
- * KubeVirt's bridge binding leaves a dummy by the name of the NIC, and puts the NIC itself into a bridge by another.
- * @see https://github.com/kubevirt/kubevirt/blob/main/pkg/network/link/names.go GenerateNewBridgedVmiInterfaceName
- */
-const bridged = (ifname: string) => `${ifname.replace(/^pod/, '')}-nic`
 
 const isLinkLocal = (address: string) => isWithin(address, familyOf(address) === 6 ? 'fe80::/10' : '169.254.0.0/16')
 

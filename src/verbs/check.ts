@@ -1,7 +1,8 @@
-import { readRoutes } from '../change.ts'
+import { readRoutesAndWays } from '../change.ts'
 import type { Config } from '../config.ts'
 import { CniError, Code, listed } from '../errors.ts'
 import { routeText } from '../iproute2.ts'
+import { bridgedName } from '../kubevirt.ts'
 import { type Look, lookAt } from '../look.ts'
 import { neededToAdd } from '../needed.ts'
 import type { WithNetns } from '../netns.ts'
@@ -9,7 +10,7 @@ import type { Hop } from '../next-hop.ts'
 import { planAdd } from '../plan.ts'
 import { problemText } from '../problem.ts'
 import type { Request } from '../request.ts'
-import { gatewaysOf, type PrevResult } from '../result.ts'
+import { gatewaysOf, macOf, type PrevResult } from '../result.ts'
 import {
   isDemoted,
   MAIN_TABLE,
@@ -19,6 +20,7 @@ import {
   type RouteOp,
   type Snapshot,
 } from '../route.ts'
+import { astray, probesOf } from '../way-out.ts'
 import { inputsOf } from './inputs.ts'
 import type { Outcome } from './outcome.ts'
 import { refuseUnwritable } from './refusals.ts'
@@ -50,8 +52,14 @@ export async function findDifferences(
   refuseUnwritable(ifname)
   const bounds = neededToAdd(config, ifname, prev)
   return withNetns(request.netns, LIMIT_MS, async (netns) => {
-    const snapshot = await readRoutes(netns, overhear(lookAt(bounds, { links: true })))
-    return config.dryRun ? [] : differences(config, ifname, prev, snapshot)
+    const look = overhear(lookAt(bounds, { links: true }))
+    const probes = probesOf(config)
+    const addresses = [...new Set(probes.map(({ address }) => address))]
+    const { heard: snapshot, ways } = await readRoutesAndWays(netns, look, addresses)
+    if (config.dryRun) return []
+    const found = differences(config, ifname, prev, snapshot)
+    // What is missing goes astray as well, and has been told.
+    return found.length > 0 || isBridged(snapshot, ifname) ? found : astray(probes, ways, ifname)
   })
 }
 
@@ -60,9 +68,10 @@ const LIMIT_MS = 20_000
 function differences(config: Config, ifname: string, prev: PrevResult, snapshot: Snapshot): string[] {
   const nic = snapshot.links.find((link) => link.ifname === ifname)
   if (!nic) return [`the pod has no interface ${ifname}`]
-  // KubeVirt's bridge binding moves the NIC into a bridge, and leaves a dummy of its name that has addresses and no
-  // routes.
-  if (nic.kind === 'dummy') return []
+  if (isBridged(snapshot, ifname)) return []
+  const mac = macOf(prev, ifname)
+  if (mac !== undefined && nic.mac !== undefined && mac.toLowerCase() !== nic.mac)
+    return [`${ifname}: is another interface than the one of the Result: its MAC address is ${nic.mac}, not ${mac}`]
   const { ops, problems } = planAdd(config, ifname, snapshot, {
     gateways: gatewaysOf(prev, ifname),
     hops: hopsOf(prev, config, prev.cniVersion === '1.1.0'),
@@ -75,6 +84,16 @@ function differences(config: Config, ifname: string, prev: PrevResult, snapshot:
   const left = ops.filter((op) => !either(op))
   const inPlace = placesOf(snapshot.routes)
   return [...problems.map(problemText), ...left.map((op) => difference(op, inPlace))]
+}
+
+/**
+ * KubeVirt's bridge binding moves the NIC into a bridge, by another name, and leaves a dummy of its own that has addresses and
+ * no routes.
+ */
+function isBridged({ links }: Snapshot, ifname: string): boolean {
+  const has = (name: string, kind?: string) =>
+    links.some((link) => link.ifname === name && (kind === undefined || link.kind === kind))
+  return has(ifname, 'dummy') && has(bridgedName(ifname))
 }
 
 /**
