@@ -293,7 +293,9 @@ class Child {
 
   /** Why there is no answer. */
   #reason(): unknown {
-    return this.#broken?.error ?? noAnswer(this.#netns, this.#status, this.#errors)
+    // Half an answer is no JSON, nor is what follows on its line: what ip(8) said of it says more.
+    if (this.#broken && !this.#errors.includes('Dump terminated')) return this.#broken.error
+    return noAnswer(this.#netns, this.#status, this.#errors)
   }
 
   #failure(): Failure {

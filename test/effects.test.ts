@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { parseConfig } from '../src/config.ts'
-import { planRestore, unmet, unmetText } from '../src/effects.ts'
+import { planRestore, swappedText, unmet, unmetText } from '../src/effects.ts'
 import { batchLine } from '../src/iproute2.ts'
 import { planAdd } from '../src/plan.ts'
 import type { Snapshot } from '../src/route.ts'
@@ -30,6 +30,33 @@ describe('a rollback', () => {
   it('does not ask for routes of an interface that is gone', () => {
     const now: Snapshot = { routes: [], links: [link('lo')] }
     expect(planRestore(before, now, ops)).toEqual([])
+  })
+})
+
+describe('of several IPv4 routes in one place, of which some are lost, a rollback', () => {
+  const twins = [1, 2, 3, 4].map((i) => route(4, '0.0.0.0/0', { gw: `10.199.9.${i}`, dev: 'eth0' }))
+  const pod: Snapshot = { ...calicoPod(), routes: twins }
+  const losing = (...which: number[]) =>
+    which.map((i) => {
+      const origin = { key: 'defaultRoute', path: 'defaultRoute' } as const
+      return { op: 'del', route: twins[i - 1] ?? DEFAULT4, origin } as const
+    })
+
+  it.each([[1], [1, 2], [4], [3, 4], [1, 2, 3, 4], [1, 4]])('keeps their order: %s %s %s %s', (...which) => {
+    const ops = losing(...which)
+    const now = carryOut(pod, ops)
+    const after = carryOut(now, planRestore(pod, now, ops))
+    expect(after.routes).toEqual(twins)
+    expect(swappedText(pod, after, ops)).toBeUndefined()
+  })
+
+  it('says so where it cannot: what is between others comes behind them', () => {
+    const ops = losing(2)
+    const now = carryOut(pod, ops)
+    const after = carryOut(now, planRestore(pod, now, ops))
+    expect(swappedText(pod, after, ops)).toMatch(
+      /^all routes are there again, those to 0\.0\.0\.0\/0 in another order: before .*9\.1 .*9\.2 .*; now .*9\.1 .*9\.3 /,
+    )
   })
 })
 

@@ -7,7 +7,7 @@ import { configure, netnsPath, removeNamespaces } from '../support/netns.ts'
 import { call, host } from '../support/packets.ts'
 import { type CalicoRelease, calicoResult } from '../support/results.ts'
 import { PLUGIN } from '../support/runtime.ts'
-import { hostWhereIpIs } from '../support/tools.ts'
+import { hostWhereIpIs, throughSed } from '../support/tools.ts'
 import { add } from '../support/verbs.ts'
 import { cacheEntry, LIST, OURS } from './result-cache.ts'
 import { scratch, tool } from './tool.ts'
@@ -279,7 +279,7 @@ describe('x-calico-route verify of a VM with KubeVirt’s bridge binding', () =>
     link set eth0-nic up
     link add eth0 type ifb
     addr add ${POD[4]}/32 dev eth0`
-  const IFB_FOR_DUMMY = `"$REAL_IP" "$@" | sed -u 's/"info_kind":"ifb"/"info_kind":"dummy"/g'`
+  const IFB_FOR_DUMMY = throughSed('s/"info_kind":"ifb"/"info_kind":"dummy"/g')
 
   test.each([
     ['finds the way back to its address, which is in the guest', '', 'ok'],

@@ -4,7 +4,7 @@ import { changes, configure, removeNamespace, removeNamespaces, routes } from '.
 import { ovnNic } from '../support/ovn.ts'
 import { calicoResult } from '../support/results.ts'
 import { type Config, environment, run } from '../support/runtime.ts'
-import { hostWhereIpIs } from '../support/tools.ts'
+import { hostWhereIpIs, throughSed } from '../support/tools.ts'
 import { add, check, fails } from '../support/verbs.ts'
 
 afterEach(removeNamespaces)
@@ -250,9 +250,17 @@ describe('CHECK of a NIC that KubeVirt made a dummy with addresses', () => {
     const { pod, config } = await addedPod()
     await configure(pod.netns, asKubeVirt(kernelHasDummy ? 'dummy' : 'veth'))
     expect((await routes(pod.netns)).filter((route) => route.includes('dev eth0 '))).toEqual([])
-    using host = hostWhereIpIs(`"$REAL_IP" "$@" | sed -u 's/"info_kind":"veth"/"info_kind":"dummy"/g'`)
+    using host = hostWhereIpIs(throughSed('s/"info_kind":"veth"/"info_kind":"dummy"/g'))
     const answer = await run(environment('CHECK', pod), config, kernelHasDummy ? [] : host.via)
     expect(answer).toEqual({ exitCode: 0, stdout: '', stderr: '' })
+  })
+
+  test('but only where the NIC itself is beside it: anybody can make a dummy', async () => {
+    const { pod, config } = await addedPod()
+    await configure(pod.netns, asKubeVirt(kernelHasDummy ? 'dummy' : 'veth').replace('eth0-nic', 'gone'))
+    using host = hostWhereIpIs(throughSed('s/"info_kind":"veth"/"info_kind":"dummy"/g'))
+    const answer = await run(environment('CHECK', pod), config, kernelHasDummy ? [] : host.via)
+    expect(JSON.parse(answer.stdout)).toMatchObject({ code: 110 })
   })
 
   test('but of any other kind it does', async () => {

@@ -11,8 +11,8 @@ import {
 
 /**
  * What the kernel does with a batch, as far as the planner relies on it: `add` wants a place free, `replace` takes the first
- * route in it, of IPv6 all that are next hops of one, `append` puts one behind what is there, unless that is the same next
- * hop, `del` wants exactly the route it names.
+ * route in it, of IPv6 all that are next hops of one, `append` puts one behind what is there, `prepend` before it, unless that is
+ * the same next hop, `del` wants exactly the route it names.
  * @throws Error where ip(8) would stop
  */
 export function carryOut(snapshot: Snapshot, ops: readonly Pick<RouteOp, 'op' | 'route'>[]): Snapshot {
@@ -22,13 +22,15 @@ export function carryOut(snapshot: Snapshot, ops: readonly Pick<RouteOp, 'op' | 
     const route = unnamed ? { ...written, protocol: BOOT_PROTOCOL } : written
     const at = routes.findIndex((other) => (op === 'del' ? sameRoute : samePlace)(other, route))
     const twin = routes.some((other) => route.family === 6 && samePlace(other, route) && sameHop(other, route))
-    if ((op === 'add' && at >= 0) || (op === 'append' && twin)) throw new Error(`File exists: ${JSON.stringify(route)}`)
+    if ((op === 'add' && at >= 0) || ((op === 'append' || op === 'prepend') && twin))
+      throw new Error(`File exists: ${JSON.stringify(route)}`)
     if (op === 'del' && at < 0) throw new Error(`No such process: ${JSON.stringify(route)}`)
     if (op === 'del') routes.splice(at, 1)
     else if (op === 'replace' && at >= 0) {
       routes[at] = route
       if (isHop(route)) routes = routes.filter((other) => other === route || !isHop(other) || !samePlace(other, route))
-    } else routes.push(route)
+    } else if (op === 'prepend' && at >= 0) routes.splice(at, 0, route)
+    else routes.push(route)
   }
   return { ...snapshot, routes }
 }

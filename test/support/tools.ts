@@ -25,6 +25,11 @@ export function hostWhereIpIs(script: string): Host {
   })
 }
 
+/** A script for `hostWhereIpIs`: the real one, whose answers this sed(1) script changes. */
+export function throughSed(script: string): string {
+  return `{ "$REAL_IP" "$@"; echo $? > $DIRECTORY/status; } | sed -u '${script}'; exit $(cat $DIRECTORY/status)`
+}
+
 /** A host whose directories of tools hold these and no others. */
 export function hostWithOnly(...tools: string[]): Host {
   const directories = [...new Set(TOOL_DIRECTORIES.map((directory) => realpathSync(directory)))]
