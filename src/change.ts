@@ -142,10 +142,13 @@ export async function readRoutesAndWays<T>(
       return { heard, told: await tell([], addresses.length > 0 ? waysInto(ways, addresses) : undefined) }
     })
     const { failure, blurred } = told
+    if (blurred) {
+      if (attempt === ATTEMPTS) throw unsteady()
+      continue
+    }
     if (failure?.error !== undefined) throw failure.error
     if (failure && failure.carriedOut === undefined) throw failedBatch([], failure, true)
-    if (!blurred) return { heard, ways }
-    if (attempt === ATTEMPTS) throw unsteady()
+    return { heard, ways }
   }
 }
 
