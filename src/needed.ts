@@ -12,7 +12,7 @@ import { DEFAULT_DST, devicesOf, isMainDefault, MAIN_TABLE, PROTOCOL, placeOf, t
  */
 
 /** Beside the routes that are configured; each takes some 0.5 kB. */
-const MOST_ROUTES = 5000
+const MOST_ROUTES = 4000
 
 /** What ADD and CHECK decide on. */
 export function neededToAdd(config: Config, ifname: string, prev: PrevResult): Bounds {

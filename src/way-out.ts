@@ -1,6 +1,6 @@
-import { isLinkLocal, specialKind } from './address.ts'
+import { isLinkLocal, isWithin, specialKind } from './address.ts'
 import type { Config } from './config.ts'
-import { DEFAULT_DST, LOCAL_TABLE, MAIN_TABLE, type Route } from './route.ts'
+import { DEFAULT_DST, LOCAL_TABLE, MAIN_TABLE, type Route, type Snapshot, UNICAST } from './route.ts'
 
 /**
  * What becomes of packets: a rule of the pod (ip-rule(8)) may lead them to another table before the main one, where the
@@ -43,13 +43,23 @@ const REMOVED = 'defaultRoute'
  * Where packets do something else than the routes say.
  * @param ways what the kernel told of each address; absent: it has no way for it
  */
-export function astray(probes: readonly Probe[], ways: ReadonlyMap<string, Route>, ifname: string): string[] {
+export function astray(
+  probes: readonly Probe[],
+  ways: ReadonlyMap<string, Route>,
+  snapshot: Snapshot,
+  ifname: string,
+): string[] {
+  // A route that others made, such as `unreachable`, is theirs to make. Where not all routes are known, nobody knows.
+  const { routes, leftOut } = snapshot
+  const refusing = routes.filter(({ table, type }) => table === MAIN_TABLE && type !== UNICAST)
+  const isRefused = (address: string) => leftOut !== undefined || refusing.some(({ dst }) => isWithin(address, dst))
   return probes.flatMap(({ address, path, dst }) => {
     const way = ways.get(address)
     if (path === REMOVED) {
       if (!way || way.dev !== ifname || !isElsewhere(way)) return []
       return `${path}: packets to anywhere, such as ${address}, leave by ${ifname}: ${byRule(way)}`
     }
+    if (!way && isRefused(address)) return []
     if (!way) return `${path}: packets to ${dst} go nowhere; see ip route get ${address}, and ip rule`
     return isElsewhere(way) ? `${path}: packets to ${dst} do not take this route: ${byRule(way)}` : []
   })

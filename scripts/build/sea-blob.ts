@@ -19,14 +19,7 @@ const EXEC_ARGV_EXTENSION_NONE = 0
  * tenant can have hashed.
  */
 // --no-sparkplug: V8's baseline compiler only begins to pay when a process lives longer than ours; 5 % of an ADD.
-// --max-semi-space-size: what is read of a long answer of ip(8) is garbage at once, and is collected after 1 MiB, not after 16.
-const SNAPSHOT_EXEC_ARGV = [
-  '--no-rehash-snapshot',
-  '--no-sparkplug',
-  '--max-semi-space-size=1',
-  '--disable-sigusr1',
-  '--openssl-config=/dev/null',
-]
+const SNAPSHOT_EXEC_ARGV = ['--no-rehash-snapshot', '--no-sparkplug', '--disable-sigusr1', '--openssl-config=/dev/null']
 
 /** The name by which src/main.ts asks for the tool for people. */
 const CLI_ASSET = 'cli.cjs'

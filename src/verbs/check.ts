@@ -59,7 +59,7 @@ export async function findDifferences(
     if (config.dryRun) return []
     const found = differences(config, ifname, prev, snapshot)
     // What is missing goes astray as well, and has been told.
-    return found.length > 0 || isBridged(snapshot, ifname) ? found : astray(probes, ways, ifname)
+    return found.length > 0 || isBridged(snapshot, ifname) ? found : astray(probes, ways, snapshot, ifname)
   })
 }
 

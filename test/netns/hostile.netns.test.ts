@@ -86,7 +86,7 @@ describe('where the pod holds', () => {
     const { exitCode, stderr } = await call('DEL', pod)
     expect({ exitCode, stderr }).toEqual({
       exitCode: 0,
-      stderr: expect.stringContaining('routes removed by protocol number only: ip: the pod has more than 5000 routes'),
+      stderr: expect.stringContaining('routes removed by protocol number only: ip: the pod has more than 4000 routes'),
     })
     expect(await ours(pod)).toEqual([])
   })
@@ -152,7 +152,7 @@ describe('where the pod holds', () => {
     expect({ exitCode, ...JSON.parse(stdout) }).toMatchObject({
       exitCode: 1,
       code: 100,
-      msg: expect.stringMatching(/^ip: the pod has more than 5004 routes that bear on this configuration; /),
+      msg: expect.stringMatching(/^ip: the pod has more than 4004 routes that bear on this configuration; /),
     })
     expect(await call('DEL', pod)).toEqual({ exitCode: 0, stdout: '', stderr: '' })
     expect(await ours(pod)).toEqual([])
