@@ -24,6 +24,8 @@ export type Identity =
   | { readonly is: 'ours'; readonly version: string }
   | { readonly is: 'broken'; readonly says: string }
   | { readonly is: 'foreign'; readonly says: string }
+  /** Who can change it chooses what is run: so it was not. */
+  | { readonly is: 'weak'; readonly says: string; readonly remedy: string }
 
 /** Asks the regular file for its version, unless the kernel would not start it. */
 export async function identify(asked: Asked, signal: AbortSignal): Promise<Identity> {

@@ -20,7 +20,8 @@ Copies this executable into DIR, under a hidden name, and makes DIR/x-calico-rou
 calls at once become the executable, since Node.js takes some 12 MiB for each, and many pods that start at once take more than
 the cgroup of their plugins has. The copy is compared with the original, and has to answer VERSION and STATUS on this node,
 through the gate; then the gate takes the place of what is there, in one step. A runtime that calls the plugin meanwhile runs the
-old one or the new one. If anything fails, the old one stays.
+old one or the new one. If anything fails, the old one stays. Nothing is run or written where anybody but root can change DIR, or
+a directory on the way to it.
 
 Options:
   --to DIR         the runtime's directory of plugins, as the node knows it (default: ${PLUGIN_DIRECTORY})
@@ -165,6 +166,13 @@ async function replaceable(place: Place, found: Installed, stat: Stats, { force,
   const identity = await identifyInstalled(place, found, signal)
   if (identity.is === 'ours') return `${NAME} ${identity.version}`
   if (identity.is === 'broken') return `a file that does not start: ${identity.says}`
+  if (identity.is === 'weak') {
+    if (force) return `a file that others can change (${identity.says})`
+    const { says, remedy } = identity
+    throw new Trouble(
+      `${file}: ${says}, so it was not run; ${remedy}, or give --force to replace it; nothing was changed`,
+    )
+  }
   const program = `another program, which answers --version with ${JSON.stringify(identity.says)}`
   if (force) return program
   throw new Trouble(`${file}: is ${program}; move it away, or give --force to replace it; nothing was changed`)

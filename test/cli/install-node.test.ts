@@ -52,7 +52,7 @@ const refused = (line: string | RegExp) => ({
 describe('the old version stays', () => {
   test('where the disk is too small for the new one, and its part of it is removed', async () => {
     const { bin, file } = pluginDirectory()
-    const shell = `mount -t tmpfs -o size=40m none ${bin}
+    const shell = `mount -t tmpfs -o size=40m,mode=755 none ${bin}
       printf '#!/bin/sh\\n${OLD}\\n' > ${file}; chmod 755 ${file}
       status=0; "$@" || status=$?
       ls -A ${bin}; cat ${file}
