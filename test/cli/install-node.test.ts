@@ -81,7 +81,7 @@ describe('the old version stays', () => {
     // Nor can the old one.
     expect(await tool(['install', '--to', bin], { shell })).toEqual(
       refused(
-        /^x-calico-route install: VERSION: the copy does not answer it on this node: spawn \S+ EACCES; .*noexec.*\n$/,
+        /^x-calico-route install: VERSION: x-calico-route does not answer it on this node: spawn \S+ EACCES; .*noexec.*\n$/,
       ),
     )
     expectOld()
