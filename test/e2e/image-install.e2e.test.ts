@@ -130,15 +130,9 @@ describe('the image', () => {
     // Whoever is root in a pod can do so.
     await containerd.node.inPod(pod.netns, ['ip', 'route', 'del', '198.51.100.0/24'])
     expect(await probe(containerd, 'stay')).toEqual(ready)
-    const { stdout } = await containerd.ctr(['tasks', 'exec', '--exec-id', 'look', 'stay', '/x-calico-route', 'verify'])
+    const look = ['tasks', 'exec', '--exec-id', 'look', 'stay', '/x-calico-route', 'verify']
+    const { stdout } = await containerd.ctr(look, { reject: false })
     expect(stdout).toMatch(/ k8s-pod-network +eth0 +differs +.*198\.51\.100\.0\/24/)
-
-    await containerd.node.run(['mount', '--bind', '/dev/null', '/usr/bin/ip'])
-    expect(await probe(containerd, 'stay')).toMatchObject({
-      exitCode: 2,
-      stderr: expect.stringContaining('STATUS: ADD could not work on this node: '),
-    })
-    await containerd.node.run(['umount', '/usr/bin/ip'])
 
     // The container has no shell to try a gate with.
     for (const remove of [removeGate, removePlugin]) {
