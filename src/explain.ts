@@ -63,7 +63,7 @@ export function explain(
 
 /** A configuration is not a place for any number of mistakes, nor of any length. */
 const MOST_KEYS = 20
-const LONGEST_KEY = 40
+export const LONGEST_KEY = 40
 
 /** A key as it was written, where that reads well in a path; it may hold line ends and terminal escapes, or megabytes. */
 export function keyText(key: string): string {

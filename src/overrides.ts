@@ -1,6 +1,6 @@
 import { isWithin } from './address.ts'
 import { type Config, parseConfig, type Read, readConfig, withoutNulls } from './config.ts'
-import { Code, refusal } from './errors.ts'
+import { Code, listed, refusal } from './errors.ts'
 import { isObject, type NetConf } from './request.ts'
 import { CONF, OVERRIDABLE, OVERRIDES, OVERRIDES_KEYS } from './schema.ts'
 import { isKnown } from './strange-keys.ts'
@@ -62,11 +62,14 @@ function readAsked(
   return { code, problems: [...forbidden, ...outside, ...wrong, ...otherCase], theirs }
 }
 
+/** There may be a thousand. */
+const MOST_LISTED = 10
+
 /** What of somebody's routes and gateway goes further than `overrides.within`. */
 function outsideOf(within: readonly string[], { routes, gateway }: Read): string[] {
   const problems: string[] = []
   const inside = (inner: string) => within.some((outer) => isWithin(inner, outer))
-  const outside = `outside of "overrides.within" (${within.join(', ') || 'none'})`
+  const outside = `outside of "overrides.within" (${listed(within, MOST_LISTED).join(', ') || 'none'})`
   for (const { key, dst, gw, dev, given } of routes) {
     if (dst !== undefined && !inside(dst)) problems.push(`${key}.dst: ${dst} is ${outside}`)
     if (gw !== undefined && !inside(gw)) problems.push(`${key}.gw: ${gw} is ${outside}`)

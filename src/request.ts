@@ -203,7 +203,7 @@ function checkVersion(verb: Exclude<Verb, 'DEL'>, written: unknown): CniVersion 
     throw new CniError(
       Code.incompatibleVersion,
       `cniVersion: ${quote(written)} is not supported`,
-      `the configuration asks for ${written}, ${SPEAKS}`,
+      `the configuration asks for ${written.length > 20 ? quote(written) : written}, ${SPEAKS}`,
     )
   }
   return supported

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { JsonProblem, parseJson, pathKey } from '../src/cli/json.ts'
+import { JsonProblem, parseJson } from '../src/cli/json.ts'
 import { positionsIn } from '../src/cli/position.ts'
 
 const problem = (text: string): string => {
@@ -44,15 +44,14 @@ describe('JSON with places', () => {
 
   it('knows where every key and value stands', () => {
     const text = '{ "a": [ 1, {"b.c": null} ] }'
-    const { value, places } = parseJson(text)
+    const { value, place } = parseJson(text)
     expect(value).toEqual({ a: [1, { 'b.c': null }] })
-    expect(Object.fromEntries(places)).toEqual({
-      [pathKey([])]: { value: 0 },
-      [pathKey(['a'])]: { key: 2, value: 7 },
-      [pathKey(['a', 0])]: { value: 9 },
-      [pathKey(['a', 1])]: { value: 12 },
-      [pathKey(['a', 1, 'b.c'])]: { key: 13, value: 20 },
-    })
+    const object = { value: 12, inside: new Map([['b.c', { key: 13, value: 20 }]]) }
+    const list = new Map<number, object>([
+      [0, { value: 9 }],
+      [1, object],
+    ])
+    expect(place).toEqual({ value: 0, inside: new Map([['a', { key: 2, value: 7, inside: list }]]) })
   })
 
   it('tells of a key that stands twice', () => {

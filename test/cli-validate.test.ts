@@ -698,7 +698,22 @@ describe('validate says of a file', () => {
     [
       'with an alias of nothing',
       'a: *b',
-      'stdin:1:1: error: not YAML: Unresolved alias (the anchor must be set before the alias): b',
+      'stdin:1:4: error: not YAML: *b stands for nothing, there is no &b before it',
+    ],
+    [
+      'with an alias inside of what it stands for',
+      'a: &a\n  b: [*a]',
+      'stdin:2:7: error: not YAML: *a stands in the place of a part of itself',
+    ],
+    [
+      'with an alias of a list in the place of a key',
+      'a: &a [1]\nb:\n  *a : 1',
+      'stdin:3:3: error: not YAML: a list or an object stands in the place of a key',
+    ],
+    [
+      'with aliases of aliases',
+      `a: &a [${'x, '.repeat(50)}]\n${'bcd'.replaceAll(/./g, (c) => `${c}: &${c} [${`*${String.fromCharCode(c.charCodeAt(0) - 1)}, `.repeat(50)}]\n`)}`,
+      'stdin:1:1: error: not YAML: aliases make it more than 100 times as long, which the API server refuses',
     ],
     ['that is no JSON', '{"a": }', 'stdin:1:7: error: not JSON: a value is expected, found "}"'],
     [
@@ -735,6 +750,32 @@ describe('validate says of a file', () => {
     expect((await validate(text)).lines[0]).toBe(expected)
   })
 
+  it('of more than a hundred findings the gravest, in the order of the file, and how many more there are', async () => {
+    const unknown = Array.from({ length: 101 }, (_, i) => [`unknown${i}`, true])
+    const text = list([CALICO, { ...OURS, ...Object.fromEntries(unknown), routes: [{ dst: 'x' }], capabilities: {} }])
+    const { lines } = await validate(text)
+    expect(lines).toHaveLength(102)
+    expect(lines.filter((line) => line.includes(': note: '))).toHaveLength(98)
+    expect(lines.filter((line) => /: (?:error: .*dst|warning: .*capabilities)/.test(line))).toHaveLength(2)
+    expect(lines.slice(100)).toEqual([
+      'stdin: and 3 notes more',
+      'stdin: 1 error, 1 warning (1 chain: calico, x-calico-route)',
+    ])
+    const [file] = JSON.parse((await validate(text, '-o', 'json')).lines.join('\n')).files
+    expect(file).toMatchObject({ ok: false, notShown: 3, problems: { length: 100 } })
+  })
+
+  it('what is of a file of one long key, or value, in short', async () => {
+    const { lines } = await validate(
+      list([CALICO, { ...OURS, ['k'.repeat(2_000)]: 1, logFile: '\\n'.repeat(8_000_000) }]),
+    )
+    expect(lines).toHaveLength(3)
+    expect(lines[0]).toMatch(/: note: plugins\[1\]\.k{77}\.\.\.: unknown key, ignored$/)
+    expect(lines[1]).toMatch(
+      /: error: plugins\[1\]\.logFile: must be the absolute path of a file, is "[\\n]{76}\.\.\.$/,
+    )
+  })
+
   it('which documents it passed over', async () => {
     const { status, lines } = await validate(`kind: Pod\n---\n${NAD}spec:\n  config: |\n    ${list([CALICO])}\n`)
     expect({ status, lines }).toEqual({
@@ -769,6 +810,7 @@ describe('validate says of a file', () => {
               message: 'must be remove, demote or keep, is "no"',
             },
           ],
+          notShown: 0,
         },
       ],
     })

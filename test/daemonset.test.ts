@@ -59,11 +59,25 @@ describe('the DaemonSet', () => {
       stay: {
         allowPrivilegeEscalation: false,
         readOnlyRootFilesystem: true,
-        capabilities: { drop: ['ALL'], add: ['SYS_ADMIN'] },
+        capabilities: { drop: ['ALL'], add: ['NET_ADMIN', 'SYS_ADMIN', 'SYS_CHROOT'] },
       },
     })
     expect(pod).toMatchObject({ securityContext: { seccompProfile: { type: 'RuntimeDefault' } } })
     for (const namespace of ['hostPID', 'hostIPC']) expect(pod).not.toHaveProperty(namespace)
+  })
+
+  it('is ready by what the plugin answers on the node, whatever tenants make of the routes in their pods', () => {
+    const [executable, ...words] = containerOf('stay').readinessProbe?.exec.command ?? []
+    expect([executable, ...words]).toEqual([
+      '/x-calico-route',
+      'install',
+      '--check',
+      ...containerOf('install').args.slice(1),
+    ])
+    // What the init container could ask, this one can.
+    const { mountPath: host, ...mount } = containerOf('install').volumeMounts[0] ?? {}
+    expect(words).toContain(`--host-root=${host}`)
+    expect(containerOf('stay').volumeMounts).toContainEqual({ ...mount, mountPath: host })
   })
 
   it('can write to the directory of plugins, and to nothing else of the node', () => {
@@ -72,7 +86,8 @@ describe('the DaemonSet', () => {
     expect(new Set(written)).toEqual(new Set(['/opt/cni/bin']))
     for (const { mountPath, name } of containerOf('install').volumeMounts)
       expect(`${mountPath}/`).toBe(`/host${hostPathOf(name)}/`.replace('//', '/'))
-    for (const { mountPath, name } of containerOf('stay').volumeMounts) expect(mountPath).toBe(hostPathOf(name))
+    for (const { mountPath, name } of containerOf('stay').volumeMounts)
+      expect(mountPath).toBe(name === 'root' ? '/host' : hostPathOf(name))
     for (const { name } of pod.volumes) expect(mounts.map((mount) => mount.name)).toContain(name)
   })
 })

@@ -38,16 +38,34 @@ export function replaceSnapshot(blob: Buffer, snapshot: Buffer, codePath: string
   old.expect('snapshot type', old.u8(), SNAPSHOT_CUSTOM)
   const tail = blob.subarray(fields.at)
 
-  fields.expect('number of assets', fields.u64(), 1)
-  fields.expect('asset', fields.text(), CLI_ASSET)
-  fields.sized()
-  fields.expect('number of execArgv', fields.u64(), SNAPSHOT_EXEC_ARGV.length)
-  for (const argument of SNAPSHOT_EXEC_ARGV) fields.expect('execArgv', fields.text(), argument)
-  fields.expect('trailing bytes', fields.rest().length, 0)
+  readTail(fields)
 
   const length = Buffer.alloc(8)
   length.writeBigUInt64LE(BigInt(snapshot.length))
   return Buffer.concat([head, length, snapshot, tail])
+}
+
+/** What is in the blob of an executable. @throws Error when it is not laid out, or does not start Node.js, as this build has it */
+export function partsOf(blob: Buffer): { readonly snapshot: Buffer; readonly asset: Buffer } {
+  const fields = new Fields('SEA blob', blob)
+  fields.expect('magic', fields.u32(), SEA_MAGIC)
+  fields.expect('flags', fields.u32(), FLAGS)
+  fields.expect('execArgvExtension', fields.u8(), EXEC_ARGV_EXTENSION_NONE)
+  fields.text()
+  const snapshot = fields.sized()
+  const asset = readTail(fields)
+  return { snapshot, asset }
+}
+
+/** @returns the asset */
+function readTail(fields: Fields): Buffer {
+  fields.expect('number of assets', fields.u64(), 1)
+  fields.expect('asset', fields.text(), CLI_ASSET)
+  const asset = fields.sized()
+  fields.expect('number of execArgv', fields.u64(), SNAPSHOT_EXEC_ARGV.length)
+  for (const argument of SNAPSHOT_EXEC_ARGV) fields.expect('execArgv', fields.text(), argument)
+  fields.expect('trailing bytes', fields.rest().length, 0)
+  return asset
 }
 
 /**

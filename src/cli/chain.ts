@@ -1,5 +1,5 @@
 import leven from 'leven'
-import { CniError, quote } from '../errors.ts'
+import { CniError, listed, quote } from '../errors.ts'
 import { readEffective } from '../overrides.ts'
 import { isObject, NEWEST_VERSION, type NetConf, parseRequest } from '../request.ts'
 import { parsePrevResult } from '../result.ts'
@@ -19,8 +19,11 @@ export function typesOf({ placed }: Configuration): string[] {
   return pluginsOf(placed).map(({ plugin }) => typeText(plugin.type))
 }
 
+/** Of a file: NAME_MAX of the kernel. No executable has a longer one. */
+const LONGEST_NAME = 255
+
 function typeText(type: unknown): string {
-  return typeof type === 'string' ? type : quote(type)
+  return typeof type === 'string' && type.length <= LONGEST_NAME ? type : quote(type)
 }
 
 export function networkOf(configuration: Configuration): string {
@@ -44,14 +47,16 @@ export function entriesOf(configuration: Configuration): Entry[] {
  */
 function headOf({ placed: { value }, definitionName }: Configuration): { name: unknown; cniVersion: unknown } {
   const { name, cniVersion, cniVersions } = isObject(value) ? value : {}
-  const listed = Array.isArray(cniVersions) ? cniVersions.filter(isKnownVersion) : []
+  const known: unknown[] = Array.isArray(cniVersions) ? cniVersions : []
   return {
     name: name === undefined || name === '' ? definitionName : name,
-    cniVersion: [cniVersion, ...listed].filter(isKnownVersion).sort(byNumber).at(-1) ?? cniVersion,
+    cniVersion: [...known, cniVersion].filter(isKnownVersion).reduce(newer, '') || cniVersion,
   }
 }
 
-const byNumber = (a: string, b: string) => a.localeCompare(b, 'en', { numeric: true })
+const { compare: byNumber } = new Intl.Collator('en', { numeric: true })
+
+const newer = (a: string, b: string) => (byNumber(a, b) > 0 ? a : b)
 
 function isKnownVersion(version: unknown): version is string {
   return typeof version === 'string' && /^\d+\.\d+\.\d+$/.test(version) && byNumber(version, NEWEST_VERSION) <= 0
@@ -128,7 +133,10 @@ function checkList(list: NetConf, say: Say): void {
   }
   const [first, ...others] = types.flatMap((type, index) => (type === OURS ? index : []))
   if (first !== undefined && types.slice(0, first).every((type) => CHAINED.includes(type))) {
-    const before = first === 0 ? 'comes first' : `comes after ${types.slice(0, first).join(', ')}, which make no NIC`
+    const before =
+      first === 0
+        ? 'comes first'
+        : `comes after ${listed(types.slice(0, first), MOST_TYPES).join(', ')}, which make no NIC`
     say(
       'error',
       ['plugins', first],
@@ -149,6 +157,9 @@ function checkList(list: NetConf, say: Say): void {
     }
   }
 }
+
+/** Nobody has a longer chain. */
+export const MOST_TYPES = 20
 
 /** Of the reference plugins those that change a NIC and make none. */
 const CHAINED = ['bandwidth', 'firewall', 'portmap', 'route-override', 'sbr', 'tuning', 'vrf']

@@ -1,10 +1,10 @@
-import { CniError } from '../errors.ts'
+import { CniError, listed } from '../errors.ts'
 import { entriesOf, networkOf, OURS, typesOf } from './chain.ts'
 import { type Terminal, Trouble } from './command.ts'
 import type { Entry } from './documents.ts'
 import { nameOf, readContents } from './files.ts'
 import { OUTPUT } from './output.ts'
-import { isBridged } from './virtual-machines.ts'
+import { bridgedAmong } from './virtual-machines.ts'
 
 /** The options of plan and verify that name a pod and its network, for parseArgs. */
 export const POD = {
@@ -22,6 +22,8 @@ export interface Chosen extends Entry {
   readonly bridged: boolean
 }
 
+const MOST_NAMES = 20
+
 /**
  * The one place in a file that names this plugin.
  * @param network which network it is of, where there are several
@@ -34,16 +36,17 @@ export function chooseEntry(file: string, network: string | undefined, terminal:
     const { position, message } = broken
     throw new Trouble(`${nameOf(file)}${position ? `:${position.line}:${position.column}` : ''}: ${message}`)
   }
+  const isBridged = bridgedAmong(bridged)
   const all = configurations.flatMap((one) =>
     entriesOf(one).map((entry) => ({
-      entry: { ...entry, maker: typesOf(one)[0], bridged: isBridged(one.attachmentDefinition, bridged) },
+      entry: { ...entry, maker: typesOf(one)[0], bridged: isBridged(one.attachmentDefinition) },
       network: networkOf(one),
       own: entry.conf.name,
     })),
   )
   const wanted = all.filter((one) => network === undefined || one.network === network || one.own === network)
   const [only, ...others] = wanted
-  const names = [...new Set(all.map((one) => one.network))].join(', ')
+  const names = listed([...new Set(all.map((one) => one.network))], MOST_NAMES).join(', ')
   if (!only) {
     throw new Trouble(
       all.length === 0

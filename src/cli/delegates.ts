@@ -13,16 +13,29 @@ export interface Delegate {
 }
 
 /** The configurations that a configuration of Multus has inside, and those that they have. */
-export function delegatesIn(placed: Placed, base: Path = []): Delegate[] {
-  const { value } = placed
+export function delegatesIn(placed: Placed): Delegate[] {
+  const found: Delegate[] = []
+  const search = (outer: Placed, base: Path) => {
+    for (const step of stepsIn(outer.value)) {
+      const one = { placed: below(outer, step), base: [...base, ...step] }
+      found.push(one)
+      search(one.placed, one.base)
+    }
+  }
+  search(placed, [])
+  return found
+}
+
+export function hasDelegates({ value }: Placed): boolean {
+  return stepsIn(value).length > 0
+}
+
+/** The way to each of its delegates. */
+function stepsIn(value: unknown): Path[] {
   const plugins: readonly unknown[] = isObject(value) && Array.isArray(value.plugins) ? value.plugins : [value]
   return plugins.flatMap((plugin, index) => {
     if (!isObject(plugin) || !MULTUS.includes(plugin.type) || !Array.isArray(plugin.delegates)) return []
     const inside = plugin === value ? ['delegates'] : ['plugins', index, 'delegates']
-    return [...plugin.delegates.keys()].flatMap((delegate): Delegate[] => {
-      const step = [...inside, delegate]
-      const one = { placed: below(placed, step), base: [...base, ...step] }
-      return [one, ...delegatesIn(one.placed, one.base)]
-    })
+    return [...plugin.delegates.keys()].map((delegate) => [...inside, delegate])
   })
 }

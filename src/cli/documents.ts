@@ -1,8 +1,8 @@
 import { isObject, type NetConf } from '../request.ts'
 import { delegatesIn } from './delegates.ts'
 import { type Finding, type Say, sayer } from './finding.ts'
-import { type JsonDocument, JsonProblem, type Path, parseJson, pathKey, stringAt } from './json.ts'
-import { below, type Placed, type Position, pathText, placedJson, positionsIn, valueAt } from './position.ts'
+import { type JsonDocument, JsonProblem, type Path, parseJson, stringAt } from './json.ts'
+import { below, type Placed, type Position, pathText, placeAt, placedJson, positionsIn, valueAt } from './position.ts'
 import { placesIn } from './scalar.ts'
 import { templateIn, withoutTemplate } from './template.ts'
 import { type BridgedNetwork, bridgedNetworks } from './virtual-machines.ts'
@@ -123,7 +123,7 @@ function readJson(text: string, contents: Collected): void {
   const read = readPlaced(text, positionOf, contents, 'not JSON: ')
   if (!read) return
   const within: Within = (path) => {
-    const { offset, source } = stringAt(text, read.places.get(pathKey(path))?.value ?? 0)
+    const { offset, source } = stringAt(text, placeAt(read.place, path).nearest.value)
     const place = placesIn(source, 'double', String(valueAt(read.placed.value, path)))
     return place ? (inner) => positionOf(offset + place(inner)) : () => read.placed.at(path)
   }
@@ -159,9 +159,9 @@ function readDocument(placed: Placed, within: Within, contents: Collected, langu
     readAttachmentDefinition(placed, within, say, contents)
   } else if (kind === undefined && ('plugins' in value || 'type' in value)) {
     if (language === 'yaml') say('error', [], 'a network configuration must be JSON; no runtime reads it as YAML')
-    else contents.configurations.push({ placed }, ...delegatesIn(placed))
+    else addConfiguration({ placed }, contents)
   } else {
-    contents.bridged.push(...bridgedNetworks(value))
+    for (const network of bridgedNetworks(value)) contents.bridged.push(network)
     contents.passedOver.push(typeof kind === 'string' ? kind : 'a document without "kind"')
     contents.others.push(placed)
   }
@@ -189,7 +189,13 @@ function readAttachmentDefinition(placed: Placed, within: Within, say: Say, cont
     attachmentDefinition: [namespace, name].filter((part) => typeof part === 'string' && part !== '').join('/'),
     ...(isNamed ? { definitionName: name } : {}),
   }
-  contents.configurations.push({ ...definition, placed: inner.placed }, ...delegatesIn(inner.placed))
+  addConfiguration({ ...definition, placed: inner.placed }, contents)
+}
+
+/** One by one: a call takes no more than some 100,000 arguments. */
+function addConfiguration(one: Configuration, { configurations }: Collected): void {
+  configurations.push(one)
+  for (const delegate of delegatesIn(one.placed)) configurations.push(delegate)
 }
 
 const TWICE = 'stands in this object twice; the last one counts'
@@ -199,13 +205,13 @@ function readPlaced(
   positionOf: (offset: number) => Position,
   { findings }: Collected,
   prefix: string,
-): (Pick<JsonDocument, 'places'> & { readonly placed: Placed }) | undefined {
+): (Pick<JsonDocument, 'place'> & { readonly placed: Placed }) | undefined {
   try {
     const document = parseJson(text)
     for (const { path, offset } of document.repeated) {
       findings.push({ severity: 'warning', position: positionOf(offset), path: pathText(path), message: TWICE })
     }
-    return { places: document.places, placed: placedJson(document, positionOf) }
+    return { place: document.place, placed: placedJson(document, positionOf) }
   } catch (error) {
     if (!(error instanceof JsonProblem)) throw error
     const position = positionOf(error.offset)

@@ -40,6 +40,20 @@ export function sayProblem(say: Say, problem: string, { value }: Placed, base: P
   )
 }
 
+/** Nobody reads more of them, of one file. */
+const MOST = 100
+
+/** The findings to print, in their order: errors before warnings before notes, if there are too many; and how many are left out. */
+export function telling(findings: readonly Finding[]): {
+  readonly told: readonly Finding[]
+  readonly left: readonly Finding[]
+} {
+  if (findings.length <= MOST) return { told: findings, left: [] }
+  const bySeverity = ORDER.flatMap((severity) => findings.filter((finding) => finding.severity === severity))
+  const told = new Set(bySeverity.slice(0, MOST))
+  return { told: findings.filter((one) => told.has(one)), left: findings.filter((one) => !told.has(one)) }
+}
+
 const ORDER: readonly Severity[] = ['error', 'warning', 'note']
 
 /** In the order of the file. */

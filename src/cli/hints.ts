@@ -1,5 +1,6 @@
 import { parsePrefix } from '../address.ts'
 import { readConfig } from '../config.ts'
+import { listed } from '../errors.ts'
 import { isExplicit } from '../next-hop.ts'
 import { isObject, type NetConf } from '../request.ts'
 import { MAIN_TABLE, Scope } from '../route.ts'
@@ -48,9 +49,11 @@ function scopes({ routes }: NetConf, say: Say): void {
   }
 }
 
+const MOST_NAMES = 10
+
 function capabilities({ capabilities: written }: NetConf, say: Say): void {
   if (!isObject(written)) return
-  const names = Object.keys(written).join(', ')
+  const names = listed(Object.keys(written), MOST_NAMES).join(', ')
   const owner = 'mac' in written ? 'tuning' : 'the plugin that has it'
   say('warning', ['capabilities'], `ignored; x-calico-route has no capability ${names}; it belongs to ${owner}`, 'key')
 }
@@ -58,7 +61,7 @@ function capabilities({ capabilities: written }: NetConf, say: Say): void {
 function overrides({ overrides: written, kubevirt: vm }: NetConf, say: Say, bridged: boolean): void {
   const { allow, within } = isObject(written) ? written : {}
   if (!Array.isArray(allow) || allow.length === 0) return
-  const places = allow.filter((key) => key === 'routes' || key === 'ovnGateway')
+  const places = [...new Set(allow)].filter((key) => key === 'routes' || key === 'ovnGateway')
   if (places.length > 0 && !(Array.isArray(within) && within.length > 0)) {
     say(
       'warning',

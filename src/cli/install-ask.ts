@@ -24,6 +24,8 @@ export type Identity =
   | { readonly is: 'ours'; readonly version: string }
   | { readonly is: 'broken'; readonly says: string }
   | { readonly is: 'foreign'; readonly says: string }
+  /** Who can change it chooses what is run: so it was not. */
+  | { readonly is: 'weak'; readonly says: string; readonly remedy: string }
 
 /** Asks the regular file for its version, unless the kernel would not start it. */
 export async function identify(asked: Asked, signal: AbortSignal): Promise<Identity> {
@@ -63,15 +65,15 @@ export async function runsScripts({ hostRoot }: Pick<Place, 'hostRoot'>, signal:
 }
 
 /**
- * Has the new file answer VERSION.
+ * Has a file answer VERSION.
  * @throws Trouble
  */
 export async function askVersion(asked: Asked, signal: AbortSignal): Promise<void> {
   const { status, stdout, said } = await start(asked, [], { CNI_COMMAND: 'VERSION' }, '{"cniVersion":"1.1.0"}', signal)
   if (status === 0 && supports(stdout, '1.1.0')) return
   throw new Trouble(
-    `VERSION: the copy does not answer it on this node: ${said || oneLine(stdout)}; it needs glibc 2.28 or newer, libstdc++ ` +
-      'and libgcc_s, the executable made for this machine, and a directory that is not mounted noexec; nothing was changed',
+    `VERSION: ${NAME} does not answer it on this node: ${said || oneLine(stdout)}; it needs glibc 2.28 or newer, libstdc++ ` +
+      'and libgcc_s, the executable made for this machine, and a directory that is not mounted noexec',
   )
 }
 
@@ -84,17 +86,14 @@ function supports(stdout: string, cniVersion: string): boolean {
 }
 
 /**
- * Has the new file answer STATUS.
+ * Has a file answer STATUS.
  * @throws Trouble if ADD could not work on this node
  */
 export async function askStatus(asked: Asked, signal: AbortSignal): Promise<void> {
   const conf = JSON.stringify({ cniVersion: '1.1.0', name: 'install', type: NAME })
   const { status, stdout, said } = await start(asked, [], { CNI_COMMAND: 'STATUS' }, conf, signal)
   if (status === 0) return
-  throw new Trouble(
-    `STATUS: ADD could not work on this node: ${refusalIn(stdout) || said}; ` +
-      'mend that, or install all the same with --no-status; nothing was changed',
-  )
+  throw new Trouble(`STATUS: ADD could not work on this node: ${refusalIn(stdout) || said}`)
 }
 
 function refusalIn(stdout: string): string {

@@ -1,9 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { constants, type Stats } from 'node:fs'
-import { type FileHandle, lstat, open, readlink, realpath, stat } from 'node:fs/promises'
+import { type FileHandle, lstat, open, readlink, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { messageOf } from '../errors.ts'
 import { Trouble } from './command.ts'
+import { trustedPath, weaknessOf } from './trusted-path.ts'
 
 /** The name under which a network configuration asks for the plugin: its "type". */
 export const NAME = 'x-calico-route'
@@ -26,9 +27,9 @@ export interface Place {
 }
 
 /**
- * The place that `directory` names on the node.
+ * The place that `directory` names on the node, where nobody but root can put anything.
  * @param option which option names it, for the message
- * @throws Trouble if there is no such directory
+ * @throws Trouble if there is no such directory, or others can write there
  */
 export async function placeOf(option: string, directory: string, hostRoot: string | undefined): Promise<Place> {
   const root =
@@ -46,7 +47,7 @@ export async function placeOf(option: string, directory: string, hostRoot: strin
 
 async function existing(option: string, directory: string, advice: string): Promise<string> {
   try {
-    const real = await realpath(directory)
+    const real = await trustedPath(option, directory)
     if ((await lstat(real)).isDirectory()) return real
   } catch (error) {
     if (codeOf(error) !== 'ENOENT' && codeOf(error) !== 'ENOTDIR') throw fileTrouble(directory, error)
@@ -103,7 +104,7 @@ export function headOf(file: string, length: number): Promise<Buffer> {
 
 /** Whether a file is what install makes: a regular one that everybody may start, and nobody but its owner write. */
 export function isInstalledFile(stat: Stats | undefined): stat is Stats {
-  return stat?.isFile() === true && (stat.mode & 0o7777) === 0o755
+  return stat?.isFile() === true && (stat.mode & 0o7777) === 0o755 && weaknessOf('', stat) === undefined
 }
 
 /**

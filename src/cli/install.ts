@@ -5,6 +5,7 @@ import { type Command, Exit, type Terminal, Trouble } from './command.ts'
 import { AT_ONCE, MOST_AT_ONCE } from './gate.ts'
 import { version } from './help.ts'
 import { askStatus, askVersion, runsScripts } from './install-ask.ts'
+import { checkInstalled } from './install-check.ts'
 import { fileTrouble, kindOf, NAME, OWN, PLUGIN_DIRECTORY, type Place, placeOf, statOf } from './install-file.ts'
 import { executablesIn, type Installed, identifyInstalled, lookAt } from './installed.ts'
 import { type Ask, isLaidOut, type Layout, layOut } from './layout.ts'
@@ -15,12 +16,14 @@ export const install: Command = {
   summary: 'puts this executable where the container runtime takes plugins from',
   help: `Usage: x-calico-route install [--to DIR] [--host-root DIR] [--at-once N | --no-gate]
                               [--no-status] [--force] [--stay [--every SECONDS]]
+       x-calico-route install --check [--to DIR] [--host-root DIR] [--no-status]
 
 Copies this executable into DIR, under a hidden name, and makes DIR/x-calico-route its gate: a shell script that lets only so many
 calls at once become the executable, since Node.js takes some 12 MiB for each, and many pods that start at once take more than
 the cgroup of their plugins has. The copy is compared with the original, and has to answer VERSION and STATUS on this node,
 through the gate; then the gate takes the place of what is there, in one step. A runtime that calls the plugin meanwhile runs the
-old one or the new one. If anything fails, the old one stays.
+old one or the new one. If anything fails, the old one stays. Nothing is run or written where anybody but root can change DIR, or
+a directory on the way to it.
 
 Options:
   --to DIR         the runtime's directory of plugins, as the node knows it (default: ${PLUGIN_DIRECTORY})
@@ -30,6 +33,8 @@ Options:
                    The others wait, a call for some 60 s at most, with half a megabyte each. VERSION and STATUS never wait
   --no-gate        make DIR/x-calico-route the executable itself; where a gate is, one that stands open: nobody waits
   --no-status      do not ask STATUS, which fails while the node lacks a tool or we lack a capability that ADD needs
+  --check          change nothing: tell whether the plugin in DIR, of whatever version, answers VERSION and STATUS as a runtime
+                   has them answered
   --force          replace x-calico-route in DIR even if it is another program
   --stay           install, then stay until SIGTERM or SIGINT, and install again whenever the plugin is gone or does not
                    work. Another version that works is left alone. Meanwhile have the page cache hold the executables in DIR
@@ -40,7 +45,7 @@ Options:
 An install that is killed leaves a file .x-calico-route.*.tmp in DIR; the next one removes it when it is 10 minutes old. So it
 does with the executable of the version before (.x-calico-route-*), until then calls may wait at its gate.
 
-Exit status: 0 it is installed, 2 nothing was changed.
+Exit status: 0 it is installed, 2 nothing was changed; with --check 2 where it does not answer.
 
 Example: x-calico-route install --to ${PLUGIN_DIRECTORY}
 `,
@@ -53,6 +58,7 @@ Example: x-calico-route install --to ${PLUGIN_DIRECTORY}
         'at-once': { type: 'string' },
         'no-gate': { type: 'boolean', default: false },
         'no-status': { type: 'boolean', default: false },
+        check: { type: 'boolean', default: false },
         force: { type: 'boolean', default: false },
         ...STAY,
       },
@@ -62,8 +68,15 @@ Example: x-calico-route install --to ${PLUGIN_DIRECTORY}
     const layout = { atOnce: atOnceOf(values['at-once']), gate: !values['no-gate'] }
     if (layout.atOnce !== undefined && !layout.gate) throw new Trouble('--at-once: there is none with --no-gate')
     const options = { ...layout, status: !values['no-status'], force: values.force, signal }
-    if (!options.status) terminal.err('STATUS is not asked: whether ADD can work on this node is not known\n')
     const where = () => placeOf('--to', values.to, values['host-root'])
+    if (values.check) {
+      const other = (['stay', 'force', 'at-once', 'no-gate'] as const).find((name) => values[name])
+      if (other !== undefined) throw new Trouble(`--check: installs nothing; leave out --${other}`)
+      const place = await where()
+      terminal.out(`${place.file}: ${await checkInstalled(place, options.status, signal)} answers\n`)
+      return Exit.ok
+    }
+    if (!options.status) terminal.err('STATUS is not asked: whether ADD can work on this node is not known\n')
     let known: Layout
     try {
       known = await installInto(await where(), options, terminal)
@@ -138,8 +151,12 @@ async function choose(
 ): Promise<{ layout: Layout; ask: Ask }> {
   const { hostRoot } = place
   const ask: Ask = async (file) => {
-    await askVersion({ file, hostRoot }, options.signal)
-    if (options.status) await askStatus({ file, hostRoot }, options.signal)
+    await asking('', askVersion({ file, hostRoot }, options.signal))
+    if (options.status)
+      await asking(
+        'mend that, or install all the same with --no-status; ',
+        askStatus({ file, hostRoot }, options.signal),
+      )
   }
   // A shell may have begun to read the gate that is there: then it must not find an executable in its place.
   if (!options.gate) return { layout: found.gate ? OPEN : 'no gate', ask }
@@ -155,6 +172,18 @@ async function choose(
   return { layout: 'no gate', ask }
 }
 
+/** @param advice what else than mending it there is to do */
+async function asking(advice: string, answer: Promise<void>): Promise<void> {
+  try {
+    await answer
+  } catch (error) {
+    if (!(error instanceof Trouble) || error.message.endsWith(UNCHANGED)) throw error
+    throw new Trouble(`${error.message}; ${advice}${UNCHANGED}`)
+  }
+}
+
+const UNCHANGED = 'nothing was changed'
+
 /** What is there, for a message. @throws Trouble if it must stay */
 async function replaceable(place: Place, found: Installed, stat: Stats, { force, signal }: Options): Promise<string> {
   const { file } = place
@@ -165,6 +194,13 @@ async function replaceable(place: Place, found: Installed, stat: Stats, { force,
   const identity = await identifyInstalled(place, found, signal)
   if (identity.is === 'ours') return `${NAME} ${identity.version}`
   if (identity.is === 'broken') return `a file that does not start: ${identity.says}`
+  if (identity.is === 'weak') {
+    if (force) return `a file that others can change (${identity.says})`
+    const { says, remedy } = identity
+    throw new Trouble(
+      `${file}: ${says}, so it was not run; ${remedy}, or give --force to replace it; nothing was changed`,
+    )
+  }
   const program = `another program, which answers --version with ${JSON.stringify(identity.says)}`
   if (force) return program
   throw new Trouble(`${file}: is ${program}; move it away, or give --force to replace it; nothing was changed`)

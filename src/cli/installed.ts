@@ -4,6 +4,7 @@ import path from 'node:path'
 import { EXECUTABLE, GATE_BYTES, type Gate, readGate } from './gate.ts'
 import { type Identity, identify } from './install-ask.ts'
 import { headOf, type Place, statOf } from './install-file.ts'
+import { weaknessOf } from './trusted-path.ts'
 
 /** What stands under the plugin's name in a directory of plugins. */
 export interface Installed {
@@ -23,13 +24,20 @@ export async function lookAt({ directory, file }: Place): Promise<Installed> {
 
 /** Asks the executable who it is, never the gate: that is a text, which anybody may have written. */
 export async function identifyInstalled(
-  { hostRoot }: Place,
-  { gate, executable }: Installed,
+  { hostRoot, file }: Place,
+  { stat, gate, executable }: Installed,
   signal: AbortSignal,
 ): Promise<Identity> {
+  const weakness = stat && weaknessOf(file, stat)
+  if (weakness) return { is: 'weak', says: weakness.fault, remedy: weakness.remedy }
   if (gate && !gate.intact) return { is: 'broken', says: 'its gate is not as it was written' }
-  if (gate && !(await statOf(executable))?.isFile())
-    return { is: 'broken', says: `its gate leads to ${gate.executable}, which is not there` }
+  if (gate) {
+    const behind = await statOf(executable)
+    const says = `its gate leads to ${gate.executable}, which`
+    if (!behind?.isFile()) return { is: 'broken', says: `${says} is not there` }
+    const weak = weaknessOf(executable, behind)
+    if (weak) return { is: 'weak', says: `${says} ${weak.fault}`, remedy: weak.remedy }
+  }
   return identify({ file: executable, hostRoot }, signal)
 }
 

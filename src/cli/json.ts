@@ -10,29 +10,26 @@ export class JsonProblem extends Error {
   }
 }
 
-/** Offsets of a value, and of the key that names it. */
+/** Offsets of a value, and of the key that names it; and the places of what is in it. */
 export interface Place {
   readonly key?: number
   readonly value: number
+  readonly inside?: ReadonlyMap<string | number, Place>
 }
 
 export interface JsonDocument {
   readonly value: unknown
-  /** By `pathKey`. */
-  readonly places: ReadonlyMap<string, Place>
+  readonly place: Place
   /** Keys that stand a second time in one object, where the last one counts. */
   readonly repeated: readonly { readonly path: Path; readonly offset: number }[]
 }
 
 export type Path = readonly (string | number)[]
 
-export function pathKey(path: Path): string {
-  return JSON.stringify(path)
-}
-
 const MAX_DEPTH = 500
+/** A part of a string. Of all of it in one pattern, with megabytes in it, the engine would remember every step. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these JSON does not allow
-const STRING = /"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/y
+const PART = /[^"\\\x00-\x1f]+|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y
 const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y
 const WORD = /true|false|null/y
 const SPACE = /[ \t\n\r]*/y
@@ -40,17 +37,25 @@ const LITERAL = /[\w.+-]+/y
 
 /** What is between the quotes of the string at an offset, and where that begins; nothing, if there is none. */
 export function stringAt(text: string, offset: number): { readonly offset: number; readonly source: string } {
-  STRING.lastIndex = offset
-  const [found = '""'] = STRING.exec(text) ?? []
-  return { offset: offset + 1, source: found.slice(1, -1) }
+  return { offset: offset + 1, source: text.slice(offset + 1, endOfString(text, offset) ?? offset + 1) }
+}
+
+/** Where the quote stands that ends the string at an offset. */
+function endOfString(text: string, offset: number): number | undefined {
+  if (text[offset] !== '"') return undefined
+  PART.lastIndex = offset + 1
+  let end = PART.lastIndex
+  while (PART.test(text)) end = PART.lastIndex
+  return text[end] === '"' ? end : undefined
 }
 
 /**
  * @throws JsonProblem where JSON.parse would throw, too, but with the offset and what to do
  */
 export function parseJson(text: string): JsonDocument {
-  const places = new Map<string, Place>()
   const repeated: { path: Path; offset: number }[] = []
+  /** Of what is being read. A copy for each value would make a deep document a long one. */
+  const path: (string | number)[] = []
   let at = 0
 
   const fail = (message: string): never => {
@@ -65,13 +70,14 @@ export function parseJson(text: string): JsonDocument {
   const space = () => void match(SPACE)
   const here = () => text[at] ?? ''
 
-  const value = (path: Path, key?: number): void => {
+  const value = (): Place => {
     if (path.length > MAX_DEPTH) fail('nested too deeply')
-    places.set(pathKey(path), { value: at, ...(key === undefined ? {} : { key }) })
-    if (here() === '{') members('}', path)
-    else if (here() === '[') members(']', path)
-    else if (here() === '"') string()
+    const start = at
+    if (here() === '{') return { value: start, inside: members('}') }
+    if (here() === '[') return { value: start, inside: members(']') }
+    if (here() === '"') string()
     else literal()
+    return { value: start }
   }
 
   const literal = (): void => {
@@ -82,34 +88,40 @@ export function parseJson(text: string): JsonDocument {
     fail(`a value is expected, ${found()}`)
   }
 
-  const members = (end: '}' | ']', path: Path): void => {
+  const inner = (step: string | number): Place => {
+    path.push(step)
+    const place = value()
+    path.pop()
+    return place
+  }
+
+  const members = (end: '}' | ']'): Map<string | number, Place> => {
     const start = at
-    const keys = new Set<string>()
+    const places = new Map<string | number, Place>()
     at += 1
     space()
     if (here() === end) {
       at += 1
-      return
+      return places
     }
     for (let index = 0; ; index += 1) {
       if (end === ']') {
-        value([...path, index])
+        places.set(index, inner(index))
       } else {
         const offset = at
         const key =
           here() === '"' ? (JSON.parse(string()) as string) : fail(`a key in double quotes is expected, ${found()}`)
-        if (keys.has(key)) repeated.push({ path: [...path, key], offset })
-        keys.add(key)
+        if (places.has(key)) repeated.push({ path: [...path, key], offset })
         space()
         if (here() !== ':') fail(`":" is expected after the key ${JSON.stringify(key)}, ${found()}`)
         at += 1
         space()
-        value([...path, key], offset)
+        places.set(key, { key: offset, ...inner(key) })
       }
       space()
       if (here() === end) {
         at += 1
-        return
+        return places
       }
       if (at >= text.length) {
         at = start
@@ -127,9 +139,14 @@ export function parseJson(text: string): JsonDocument {
     }
   }
 
-  const string = (): string =>
-    match(STRING) ??
-    fail('a string with a line break, a control character or an unknown escape in it, or without an end')
+  const string = (): string => {
+    const start = at
+    const end = endOfString(text, start)
+    if (end === undefined)
+      return fail('a string with a line break, a control character or an unknown escape in it, or without an end')
+    at = end + 1
+    return text.slice(start, at)
+  }
 
   const found = (): string => {
     if (at >= text.length) return 'found the end'
@@ -142,8 +159,8 @@ export function parseJson(text: string): JsonDocument {
   }
 
   space()
-  value([])
+  const place = value()
   space()
   if (at < text.length) fail(`the document has ended, ${found()}`)
-  return { value: JSON.parse(text), places, repeated }
+  return { value: JSON.parse(text), place, repeated }
 }

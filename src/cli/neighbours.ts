@@ -4,6 +4,7 @@ import { entriesOf, networkOf, pluginsOf } from './chain.ts'
 import type { Configuration, Contents } from './documents.ts'
 import { type Finding, type Say, sayer } from './finding.ts'
 import type { Path } from './json.ts'
+import { byName } from './names.ts'
 import { type Asked, type Workload, workloadsIn } from './workloads.ts'
 
 /** What a file holds, and what is said of it. */
@@ -20,6 +21,18 @@ interface Network {
   readonly say: Say
 }
 
+/** What all networks together are, looked up once. */
+interface Together {
+  /** The network that somebody means. */
+  readonly named: (asked: Asked) => Network | undefined
+  /** A network of Calico's on Kubernetes that would attach after what was demoted for it. */
+  readonly second: Network | undefined
+  /** Calico's network of the cluster, which is no definition. */
+  readonly cluster: Network | undefined
+  /** A network of Calico's has its default route removed. */
+  readonly removing: boolean
+}
+
 /**
  * Says what networks make of each other, and pods of them: that one pod has them together is known of pods and VMs among the
  * files, and supposed of networks that are made for it.
@@ -31,10 +44,29 @@ export function checkTogether(files: readonly File[]): void {
   const workloads = files.flatMap(({ others, findings }) =>
     others.flatMap(workloadsIn).map((workload) => ({ workload, say: sayer(workload.placed, findings) })),
   )
-  for (const { workload, say } of workloads) checkWorkload(workload, networks, say)
+  const all = together(networks)
+  for (const { workload, say } of workloads) checkWorkload(workload, all, say)
+  const asked = workloads.flatMap(({ workload }) => workload.networks.flatMap(({ names }) => names))
+  const wanted = byName(asked.map((name) => [name, 0]))
   for (const one of networks) {
-    demotedBeforeCalico(one, networks)
-    if (!workloads.some(({ workload }) => asksFor(workload, one))) gatewayByAnnotation(one, networks)
+    demotedBeforeCalico(one, all)
+    if (!one.isDefinition || wanted.first(one.name) === undefined) gatewayByAnnotation(one, all)
+  }
+}
+
+function together(networks: readonly Network[]): Together {
+  const calicos = networks.filter(isCalico)
+  const definitions = byName(networks.flatMap((one, i) => (one.isDefinition ? [[one.name, i] as const] : [])))
+  // Where one of Calico's networks restores what was demoted, it is that one that is meant.
+  const restoring = calicos.filter(({ entries }) => entries.some(({ conf }) => isAuto(conf.ovnGateway)))
+  return {
+    named: ({ names }) => {
+      const found = names.map(definitions.first).filter((index) => index !== undefined)
+      return networks[Math.min(...found)]
+    },
+    second: (restoring.length > 0 ? restoring : calicos).find(isOnKubernetes),
+    cluster: calicos.find((one) => !one.isDefinition),
+    removing: calicos.some(isRemoving),
   }
 }
 
@@ -55,16 +87,9 @@ const NO_ANSWER =
   "with Calico's Kubernetes datastore no answer comes back: " +
   "Felix gives the node routes to the addresses of the pod's first network only"
 
-/**
- * `demote` is for Calico to attach second, where Calico's own datastore decides whether that is any use. Where one of Calico's
- * networks restores what was demoted, it is that one that is meant.
- */
-function demotedBeforeCalico(one: Network, networks: readonly Network[]): void {
-  if (one.plugins[0]?.plugin.type === 'calico') return
-  const calicos = networks.filter(isCalico)
-  const restoring = calicos.filter(({ entries }) => entries.some(({ conf }) => isAuto(conf.ovnGateway)))
-  const [second] = (restoring.length > 0 ? restoring : calicos).filter(isOnKubernetes)
-  if (!second) return
+/** `demote` is for Calico to attach second, where Calico's own datastore decides whether that is any use. */
+function demotedBeforeCalico(one: Network, { second }: Together): void {
+  if (one.plugins[0]?.plugin.type === 'calico' || !second) return
   for (const { path, conf } of one.entries) {
     if (!isDemoting(conf.defaultRoute)) continue
     one.say(
@@ -93,7 +118,7 @@ interface ByAnnotation {
 }
 
 /** @see https://github.com/kubeovn/kube-ovn/blob/master/pkg/daemon/handler.go handleAdd, isDefaultRoute */
-function dependence(one: Network, networks: readonly Network[]): ByAnnotation | undefined {
+function dependence(one: Network, { removing }: Together): ByAnnotation | undefined {
   const [first] = one.plugins
   if (!first) return undefined
   const { plugin, path } = first
@@ -105,8 +130,7 @@ function dependence(one: Network, networks: readonly Network[]): ByAnnotation | 
   const auto = one.entries.find(({ conf }) => isAuto(conf.ovnGateway))
   if (auto) return { annotation, path: [...auto.path, 'ovnGateway'], own }
   // Without x-calico-route, the NIC's default route is the pod's where Calico's was taken away.
-  const needed = one.entries.length === 0 && ipam && networks.some((other) => isCalico(other) && isRemoving(other))
-  return needed ? { annotation, path: [...path, 'ipam'], own } : undefined
+  return one.entries.length === 0 && ipam && removing ? { annotation, path: [...path, 'ipam'], own } : undefined
 }
 
 function isRemoving({ entries }: Network): boolean {
@@ -116,8 +140,8 @@ function isRemoving({ entries }: Network): boolean {
   })
 }
 
-function gatewayByAnnotation(one: Network, networks: readonly Network[]): void {
-  const depends = dependence(one, networks)
+function gatewayByAnnotation(one: Network, all: Together): void {
+  const depends = dependence(one, all)
   if (!depends) return
   const { annotation, path, own } = depends
   const others = own ? ', or whose first network this is' : ''
@@ -125,27 +149,16 @@ function gatewayByAnnotation(one: Network, networks: readonly Network[]): void {
   one.say('note', path, said)
 }
 
-const asksFor = ({ networks }: Workload, one: Network) => networks.some((asked) => isNamed(asked, one))
-
-/** Without a namespace on either side the names decide: it is kubectl's to choose. */
-function isNamed({ names }: Asked, { name, isDefinition }: Network): boolean {
-  const bare = (text: string) => text.replace(/^.*\//, '')
-  return (
-    isDefinition &&
-    names.some((asked) => (asked.includes('/') && name.includes('/') ? asked === name : bare(asked) === bare(name)))
-  )
-}
-
-function checkWorkload(workload: Workload, networks: readonly Network[], say: Say): void {
+function checkWorkload(workload: Workload, all: Together, say: Say): void {
   for (const path of workload.unreadable)
     say('error', path, 'neither a list in JSON nor names with commas between them; Multus refuses the pod')
   const found = workload.networks.flatMap((asked) => {
-    const network = networks.find((one) => isNamed(asked, one))
+    const network = all.named(asked)
     return network ? [{ asked, network }] : []
   })
-  oneCalico(workload, found, networks, say)
+  oneCalico(workload, found, all, say)
   calicoFirst(found, say)
-  for (const { asked, network } of found) annotated(workload, asked, dependence(network, networks), say)
+  for (const { asked, network } of found) annotated(workload, asked, dependence(network, all), say)
 }
 
 type Found = readonly { readonly asked: Asked; readonly network: Network }[]
@@ -154,7 +167,7 @@ type Found = readonly { readonly asked: Asked; readonly network: Network }[]
  * The name of Calico's host veth is made of namespace and pod: a second ADD deletes the veth of that name, the first NIC's.
  * @see https://github.com/projectcalico/calico/blob/master/cni-plugin/pkg/k8s/k8s.go CmdAddK8s
  */
-function oneCalico({ networks: asked }: Workload, found: Found, all: readonly Network[], say: Say): void {
+function oneCalico({ networks: asked }: Workload, found: Found, { cluster }: Together, say: Say): void {
   const [first, ...others] = found.filter(({ network }) => isCalico(network))
   if (!first) return
   for (const { asked, network } of others) {
@@ -162,7 +175,6 @@ function oneCalico({ networks: asked }: Workload, found: Found, all: readonly Ne
     say('error', asked.path, `${said}; leave one of them out`)
   }
   if (asked.some(({ first }) => first)) return
-  const cluster = all.find((one) => !one.isDefinition && isCalico(one))
   say(
     cluster ? 'warning' : 'note',
     first.asked.path,

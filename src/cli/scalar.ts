@@ -1,3 +1,5 @@
+import { countBelow } from './position.ts'
+
 /** How a string is written in a YAML file. */
 export type Style = 'plain' | 'single' | 'double' | 'block'
 
@@ -51,15 +53,4 @@ function isBlank(char: string): boolean {
 function character(source: string, at: number, length: number): string {
   const code = Number.parseInt(source.slice(at, at + length), 16)
   return code <= 0x10ffff ? String.fromCodePoint(code) : 'x'
-}
-
-/** How many of the ascending numbers are below `limit`. */
-function countBelow(numbers: readonly number[], limit: number): number {
-  let [low, high] = [0, numbers.length]
-  while (low < high) {
-    const middle = (low + high) >> 1
-    if ((numbers[middle] ?? 0) < limit) low = middle + 1
-    else high = middle
-  }
-  return low
 }

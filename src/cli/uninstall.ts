@@ -13,7 +13,7 @@ export const uninstall: Command = {
   help: `Usage: x-calico-route uninstall [--from DIR] [--host-root DIR] [--force] [--stay [--every SECONDS]]
 
 Removes DIR/x-calico-route if it is this plugin, of whatever version, then the executables behind its gate. If there is none, that
-is no error.
+is no error. Nothing is run or removed where anybody but root can change DIR, or a directory on the way to it.
 
 It refuses as long as a configuration in ${CONFIGURATIONS.join(' or ')} names the plugin, or a pod of this node has it by
 libcni's result cache: without the plugin such pods can neither start nor end. NetworkAttachmentDefinitions it does not see.
@@ -91,6 +91,7 @@ async function versionOf(place: Place, installed: Installed, stat: Stats, signal
   if (!stat.isFile()) throw new Trouble(`${file}: is ${await kindOf(file, stat)}, which install never makes; ${byHand}`)
   const found = await identifyInstalled(place, installed, signal)
   if (found.is === 'ours') return found.version
+  if (found.is === 'weak') throw new Trouble(`${file}: ${found.says}, so it was not run; ${found.remedy}, or ${byHand}`)
   // Nobody else makes gates.
   if (installed.gate?.intact) return 'of unknown version'
   if (found.is === 'broken')

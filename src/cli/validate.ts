@@ -1,16 +1,17 @@
 import { isatty } from 'node:tty'
 import { parseArgs } from 'node:util'
-import { checkConfiguration, entriesOf, networkOf, typesOf } from './chain.ts'
+import { listed } from '../errors.ts'
+import { checkConfiguration, entriesOf, MOST_TYPES, networkOf, typesOf } from './chain.ts'
 import { type Command, Exit, type Terminal, Trouble } from './command.ts'
-import { delegatesIn } from './delegates.ts'
+import { hasDelegates } from './delegates.ts'
 import type { Contents } from './documents.ts'
 import { type Asked, filesOf, nameOf, onceFromStdin, readContents, STDIN } from './files.ts'
-import { type Finding, inFileOrder, type Severity, sayer } from './finding.ts'
+import { type Finding, inFileOrder, type Severity, sayer, telling } from './finding.ts'
 import { checkTogether } from './neighbours.ts'
 import { jsonText, OUTPUT, outputOf } from './output.ts'
 import { count, type Paint, painter, printable } from './paint.ts'
 import { withoutTemplate } from './template.ts'
-import { type BridgedNetwork, isBridged } from './virtual-machines.ts'
+import { bridgedAmong } from './virtual-machines.ts'
 import { workloadsIn } from './workloads.ts'
 
 const HELP = `Usage: x-calico-route validate [--strict] [-o json] [FILE…]
@@ -26,6 +27,8 @@ when there is no FILE and no terminal.
   error     a runtime or the plugin refuses it
   warning   it is taken, but does not do what it looks like
   note      worth knowing
+
+Of one file it shows 100 of them, errors before warnings before notes, and says how many more there are.
 
 Options:
   --strict        a warning fails the command, too
@@ -84,8 +87,8 @@ function examine(words: readonly string[], terminal: Terminal): { reports: Repor
       troubles.push(new Trouble(`${word}: no file in this directory has a network configuration`).message)
   }
   // A virtual machine in one of them says of a network in another what it is for.
-  const bridged = files.flatMap(({ contents }) => contents.bridged)
-  return { reports: together(files.map((one) => report(one, bridged))), troubles }
+  const isBridged = bridgedAmong(files.flatMap(({ contents }) => contents.bridged))
+  return { reports: together(files.map((one) => report(one, isBridged))), troubles }
 }
 
 /** With what the files make of each other. */
@@ -119,44 +122,61 @@ function readAll(word: string, terminal: Terminal, troubles: string[]): Read[] {
     .flatMap((asked) => trying(() => ({ ...asked, contents: readContents(asked.file, terminal) })))
 }
 
-function report({ file, inDirectory, contents }: Read, bridged: readonly BridgedNetwork[]): Report {
+function report({ file, inDirectory, contents }: Read, isBridged: (definition?: string) => boolean): Report {
   // What lies beside configurations in a directory is no mistake.
   if (inDirectory && contents.foreign) return { file, contents, findings: [] }
   const findings = [...contents.findings]
   for (const one of contents.configurations) {
     const say = sayer(one.placed, findings, one.base)
-    checkConfiguration(one, say, isBridged(one.attachmentDefinition, bridged))
+    checkConfiguration(one, say, isBridged(one.attachmentDefinition))
   }
   return { file, contents, findings: inFileOrder(withoutTemplate(findings, contents.template)) }
 }
 
 function reportText({ file, contents, findings }: Report, paint: Paint): string {
   const name = printable(nameOf(file))
-  const lines = findings.map(({ severity, position, path, message }) => {
+  const { told, left } = telling(findings)
+  const lines = told.map(({ severity, position, path, message }) => {
     const where = position ? `${name}:${position.line}:${position.column}` : name
-    const said = printable(path === '' ? message : `${path}: ${message}`)
+    const said = printable(path === '' ? short(message) : `${short(path)}: ${short(message)}`)
     return `${paint('bold', where)}: ${paint(COLORS[severity], `${severity}:`)} ${said}`
   })
+  if (left.length > 0) lines.push(`${name}: and ${numbersOf(left, ['error', 'warning', 'note']).join(', ')} more`)
   if (contents.foreign) {
     const looked = asksForNetworks(contents) ? ' but pods that ask for networks' : ''
     if (findings.length === 0) lines.push(`${name}: passed over, no network configuration in it${looked}`)
     return `${lines.join('\n')}\n`
   }
-  const numbers = (['error', 'warning'] as const).flatMap((severity) => {
-    const number = findings.filter((finding) => finding.severity === severity).length
-    return number > 0 ? count(number, severity) : []
-  })
+  const numbers = numbersOf(findings, ['error', 'warning'])
   const verdict = numbers.length > 0 ? numbers.join(', ') : paint('green', 'ok')
   return `${[...lines, `${name}: ${verdict}${summary(contents)}`].join('\n')}\n`
 }
 
+/** `2 errors`, `1 warning` */
+function numbersOf(findings: readonly Finding[], severities: readonly Severity[]): string[] {
+  return severities.flatMap((severity) => {
+    const number = findings.filter((finding) => finding.severity === severity).length
+    return number > 0 ? count(number, severity) : []
+  })
+}
+
+/** What quotes a file may be as long as the file. */
+function short(message: string): string {
+  return message.length > LONGEST ? `${message.slice(0, LONGEST - 3)}...` : message
+}
+
+const LONGEST = 1_000
+
+/** In the last line of a file. */
+const MOST_CHAINS = 20
+
 /** ` (1 chain: calico, x-calico-route, tuning)` */
 function summary({ configurations, passedOver }: Contents): string {
   const chains = configurations.map((one) => {
-    const none = entriesOf(one).length === 0 && delegatesIn(one.placed).length === 0 ? ' without x-calico-route' : ''
-    return `${printable(typesOf(one).join(', '))}${none}`
+    const none = entriesOf(one).length === 0 && !hasDelegates(one.placed) ? ' without x-calico-route' : ''
+    return `${printable(listed(typesOf(one), MOST_TYPES).join(', '))}${none}`
   })
-  const parts = chains.length > 0 ? [`${count(chains.length, 'chain')}: ${chains.join('; ')}`] : []
+  const parts = chains.length > 0 ? [`${count(chains.length, 'chain')}: ${listed(chains, MOST_CHAINS).join('; ')}`] : []
   if (passedOver.length > 0) parts.push(`${count(passedOver.length, 'other document')} passed over`)
   return parts.length > 0 ? ` (${parts.join('; ')})` : ''
 }
@@ -165,11 +185,15 @@ const COLORS = { error: 'red', warning: 'yellow', note: 'cyan' } as const
 
 function reportJson({ file, contents, findings }: Report): object {
   const { configurations, passedOver } = contents
+  const { told, left } = telling(findings)
   return {
     file: nameOf(file),
     ok: !findings.some(({ severity }) => severity === 'error'),
     chains: configurations.map((one) => ({ network: networkOf(one), plugins: typesOf(one) })),
     passedOver,
-    problems: findings.map(({ severity, position, path, message }) => ({ severity, ...position, path, message })),
+    problems: told.map(({ severity, position, path, message }) => {
+      return { severity, ...position, path: short(path), message: short(message) }
+    }),
+    notShown: left.length,
   }
 }

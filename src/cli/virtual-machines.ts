@@ -1,4 +1,5 @@
 import { isObject } from '../request.ts'
+import { byName } from './names.ts'
 
 /** A network that a virtual machine has by KubeVirt's bridge binding: that one hands the pod's routes on, by DHCP. */
 export interface BridgedNetwork {
@@ -28,7 +29,8 @@ export function bridgedNetworks(document: Readonly<Record<string, unknown>>): Br
   const namespace = child(metadata).namespace
   const networks = listOf(child(spec).networks)
   const interfaces = listOf(child(spec, ['domain', 'devices']).interfaces)
-  const bridged = networks.filter(({ name }) => interfaces.some((one) => one.name === name && isObject(one.bridge)))
+  const byBridge = new Set(interfaces.filter(({ bridge }) => isObject(bridge)).map(({ name }) => name))
+  const bridged = networks.filter(({ name }) => byBridge.has(name))
   const names = [
     ...bridged.map(({ multus }) => child(multus).networkName),
     ...(bridged.some(({ pod }) => isObject(pod)) ? [child(child(inner).annotations)[DEFAULT_NETWORK]] : []),
@@ -36,23 +38,19 @@ export function bridgedNetworks(document: Readonly<Record<string, unknown>>): Br
   return names.flatMap((name) => (typeof name === 'string' ? networkOf(name, namespace) : []))
 }
 
-/** True if one of the networks is the definition of that name, `NAMESPACE/NAME`. */
-export function isBridged(definition: string | undefined, networks: readonly BridgedNetwork[]): boolean {
-  if (definition === undefined) return false
-  const own = networkOf(definition)
-  return networks.some((network) => isSame(network, own))
+/** Says of a definition, `NAMESPACE/NAME`, whether it may be one of the networks: who applies a manifest may give the namespace. */
+export function bridgedAmong(networks: readonly BridgedNetwork[]): (definition: string | undefined) => boolean {
+  const known = byName(networks.map((network) => [nameOf(network), 0]))
+  return (definition) => definition !== undefined && known.first(nameOf(networkOf(definition))) !== undefined
 }
+
+const nameOf = ({ namespace, name }: BridgedNetwork) => (namespace === undefined ? name : `${namespace}/${name}`)
 
 /** `NAME`, `NAMESPACE/NAME` or `NAMESPACE/NAME@IFNAME`, of a definition or of who refers to it. */
 function networkOf(written: string, namespace?: unknown): BridgedNetwork {
   const [, before, name = ''] = /^(?:([^/]*)\/)?([^@]*)/.exec(written) ?? []
   if (before !== undefined) return { namespace: before, name }
   return { name, ...(typeof namespace === 'string' ? { namespace } : {}) }
-}
-
-/** True if they may be the same: who applies a manifest may give the namespace. */
-function isSame(a: BridgedNetwork, b: BridgedNetwork): boolean {
-  return a.name === b.name && (a.namespace === undefined || b.namespace === undefined || a.namespace === b.namespace)
 }
 
 function child(value: unknown, steps: readonly string[] = []): Readonly<Record<string, unknown>> {

@@ -1,8 +1,9 @@
-import { Composer, type Document, isAlias, isMap, isNode, isScalar, isSeq, type Node, Scalar, visit } from 'yaml'
+import { Composer, type Document, isMap, isNode, isScalar, isSeq, type Node, Scalar, type YAMLMap } from 'yaml'
 import type { Path } from './json.ts'
 import { type Placed, type Position, positionsIn } from './position.ts'
 import { placesIn, type Style } from './scalar.ts'
 import { tokensOf } from './yaml-tokens.ts'
+import { plainValue, type Walked, walk } from './yaml-walk.ts'
 
 export interface YamlProblem {
   readonly position: Position
@@ -18,8 +19,11 @@ export interface YamlDocument extends Placed {
   readonly within: (path: Path) => (offset: number) => Position
 }
 
-/** `merge`: the API server's decoder is one of YAML 1.1. `logLevel`: nobody gets warnings of Node.js. */
-const OPTIONS = { prettyErrors: false, merge: true, logLevel: 'error' } as const
+/**
+ * `merge`: the API server's decoder is one of YAML 1.1. `logLevel`: nobody gets warnings of Node.js. `uniqueKeys`: compares each
+ * key with each; yaml-walk.ts finds them.
+ */
+const OPTIONS = { prettyErrors: false, merge: true, logLevel: 'error', uniqueKeys: false } as const
 
 /** The documents of a file that have something in them. */
 export function parseYaml(text: string): YamlDocument[] {
@@ -37,14 +41,12 @@ export function parseYaml(text: string): YamlDocument[] {
 /** As strictly as possible, for the sake of what is then said, and as leniently as necessary. */
 function compose(text: string): Document[] {
   const by = (lenient: boolean) => [...new Composer(OPTIONS).compose(tokensOf(text, lenient))]
-  const isBroken = ({ errors }: Document) => errors.some((error) => !isRepeated(error))
+  const isBroken = ({ errors }: Document) => errors.length > 0
   const strict = by(false)
   if (!strict.some(isBroken)) return strict
   const lenient = by(true)
   return lenient.some(isBroken) ? strict : lenient
 }
-
-const isRepeated = ({ code }: { readonly code: string }) => code === 'DUPLICATE_KEY'
 
 function unreadable(message: string): YamlDocument {
   const start = { line: 1, column: 1 }
@@ -57,51 +59,40 @@ function isEmpty({ contents }: Document): boolean {
 }
 
 function read(document: Document, text: string, positionOf: (offset: number) => Position): YamlDocument {
-  const place = ({ message, pos: [offset] }: { message: string; pos: [number, number] }): YamlProblem => ({
+  const walked = walk(document)
+  const child = childrenIn(walked)
+  const at = placesOf(document, child, positionOf)
+  const broken = document.errors.map(({ message, pos: [offset] }) => ({ message, offset }))
+  const errors = (broken.length > 0 ? broken : walked.problems).map(({ message, offset }) => ({
     message,
     position: positionOf(offset),
-  })
-  const at = placesOf(document, positionOf)
-  const errors = document.errors.filter((error) => !isRepeated(error)).map(place)
-  if (errors.length === 0) errors.push(...keysThatAreNone(document, positionOf))
+  }))
   return {
-    value: errors.length > 0 ? undefined : toValue(document, errors, at),
+    value: errors.length > 0 ? undefined : toValue(document, walked, errors, at),
     at,
     errors,
-    repeated: document.errors.filter(isRepeated).map(({ pos: [offset] }) => positionOf(offset)),
-    within: within(document, text, positionOf, at),
+    repeated: walked.repeated.map(positionOf),
+    within: within(document, walked, child, text, positionOf, at),
   }
 }
 
-/** A list or an object can be a key in YAML, and in nothing else. */
-function keysThatAreNone(document: Document, positionOf: (offset: number) => Position): YamlProblem[] {
-  const problems: YamlProblem[] = []
-  visit(document, {
-    Pair: (_, { key }) => {
-      if (!isMap(key) && !isSeq(key)) return
-      const message = 'a list or an object stands in the place of a key'
-      problems.push({ position: positionOf(key.range?.[0] ?? 0), message })
-    },
-  })
-  return problems
-}
-
-function toValue(document: Document, errors: YamlProblem[], at: Placed['at']): unknown {
+function toValue(document: Document, walked: Walked, errors: YamlProblem[], at: Placed['at']): unknown {
   try {
-    return document.toJS()
+    return plainValue(document, walked)
   } catch (error) {
-    // An alias of something that is not there, or so many that they would fill the memory.
+    // Such as a merge of what is no object.
+    if (error instanceof RangeError) throw error
     errors.push({ position: at([]), message: (error as Error).message })
     return undefined
   }
 }
 
-function placesOf(document: Document, positionOf: (offset: number) => Position): Placed['at'] {
+function placesOf(document: Document, child: ChildOf, positionOf: (offset: number) => Position): Placed['at'] {
   return (path, what = 'value') => {
     let node = document.contents as Node | null
     let offset = node?.range?.[0] ?? 0
     for (const [depth, step] of path.entries()) {
-      const { key, value } = childOf(document, node, step)
+      const { key, value } = child(node, step)
       if (!value) return positionOf(key?.range?.[0] ?? offset)
       const named = what === 'key' && depth === path.length - 1 ? key : undefined
       offset = (named ?? value).range?.[0] ?? offset
@@ -111,21 +102,37 @@ function placesOf(document: Document, positionOf: (offset: number) => Position):
   }
 }
 
-function childOf(document: Document, parent: Node | null, step: string | number): { key?: Node; value?: Node } {
-  const node = resolved(document, parent)
-  if (isSeq(node)) {
-    const value = node.items[Number(step)]
-    return isNode(value) ? { value } : {}
-  }
-  if (!isMap(node)) return {}
-  // Of two the last one counts.
-  const pair = node.items.findLast(({ key }) => isScalar(key) && String(key.value) === String(step))
-  return { ...(isNode(pair?.key) ? { key: pair.key } : {}), ...(isNode(pair?.value) ? { value: pair.value } : {}) }
+interface Child {
+  readonly key?: Node
+  readonly value?: Node
 }
 
-/** What an alias stands for. */
-function resolved(document: Document, node: Node | null): Node | null {
-  return isAlias(node) ? (node.resolve(document) ?? null) : node
+type ChildOf = (parent: Node | null, step: string | number) => Child
+
+/** Looks into objects and lists, also those that an alias stands for. */
+function childrenIn({ meant }: Walked): ChildOf {
+  const members = new Map<Node, ReadonlyMap<string, Child>>()
+  return (parent, step) => {
+    const node = meant.get(parent) ?? parent
+    if (isSeq(node)) {
+      const value = node.items[Number(step)]
+      return isNode(value) ? { value } : {}
+    }
+    if (!isMap(node)) return {}
+    const known = members.get(node) ?? membersOf(node)
+    members.set(node, known)
+    return known.get(String(step)) ?? {}
+  }
+}
+
+/** Of two the last one counts. */
+function membersOf({ items }: YAMLMap): ReadonlyMap<string, Child> {
+  return new Map(
+    items.flatMap(({ key, value }) => {
+      if (!isScalar(key)) return []
+      return [[String(key.value), { key, ...(isNode(value) ? { value } : {}) }] as const]
+    }),
+  )
 }
 
 const STYLES: Readonly<Record<string, Style>> = {
@@ -138,14 +145,16 @@ const STYLES: Readonly<Record<string, Style>> = {
 
 function within(
   document: Document,
+  { meant }: Walked,
+  child: ChildOf,
   text: string,
   positionOf: (offset: number) => Position,
   at: Placed['at'],
 ): YamlDocument['within'] {
   return (path) => {
     let node = document.contents as Node | null
-    for (const step of path) node = childOf(document, node, step).value ?? null
-    node = resolved(document, node)
+    for (const step of path) node = child(node, step).value ?? null
+    node = meant.get(node) ?? node
     const style = isScalar(node) ? STYLES[node.type ?? ''] : undefined
     if (!isScalar(node) || !node.range || style === undefined) return () => at(path)
     const [start, end] = bounds(text, node.range, style)

@@ -52,7 +52,7 @@ const refused = (line: string | RegExp) => ({
 describe('the old version stays', () => {
   test('where the disk is too small for the new one, and its part of it is removed', async () => {
     const { bin, file } = pluginDirectory()
-    const shell = `mount -t tmpfs -o size=40m none ${bin}
+    const shell = `mount -t tmpfs -o size=40m,mode=755 none ${bin}
       printf '#!/bin/sh\\n${OLD}\\n' > ${file}; chmod 755 ${file}
       status=0; "$@" || status=$?
       ls -A ${bin}; cat ${file}
@@ -81,7 +81,7 @@ describe('the old version stays', () => {
     // Nor can the old one.
     expect(await tool(['install', '--to', bin], { shell })).toEqual(
       refused(
-        /^x-calico-route install: VERSION: the copy does not answer it on this node: spawn \S+ EACCES; .*noexec.*\n$/,
+        /^x-calico-route install: VERSION: x-calico-route does not answer it on this node: spawn \S+ EACCES; .*noexec.*\n$/,
       ),
     )
     expectOld()

@@ -337,9 +337,20 @@ describe('the workflow', () => {
     })
   })
 
+  test('attests what it publishes, before anybody can have it', () => {
+    const steps = workflow.jobs.publish.steps as { uses?: string; run?: string; with?: object }[]
+    const attests = steps.findIndex(({ uses }) => uses?.startsWith('actions/attest@'))
+    expect(steps[attests]).toMatchObject({ with: { 'subject-checksums': 'release/SHA256SUMS' } })
+    expect(steps.findIndex(({ run }) => run?.includes('gh release create'))).toBe(attests + 1)
+  })
+
   test('lets only the job that uploads write', () => {
     expect(workflow.permissions).toEqual({ contents: 'read' })
     expect(workflow.jobs.build.permissions).toBeUndefined()
-    expect(workflow.jobs.publish.permissions).toEqual({ contents: 'write' })
+    expect(workflow.jobs.publish.permissions).toEqual({
+      contents: 'write',
+      'id-token': 'write',
+      attestations: 'write',
+    })
   })
 })

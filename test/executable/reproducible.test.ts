@@ -1,8 +1,9 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { PLUGIN } from '../support/runtime.ts'
 
 const ROOT = path.resolve(import.meta.dirname, '../..')
 
@@ -41,4 +42,45 @@ describe('two builds of one source, in another directory, home, time zone, local
       expect(a?.equals(b ?? Buffer.alloc(0))).toBe(true)
     },
   )
+})
+
+describe('an executable, held against this source by scripts/compare.ts,', () => {
+  const directory = mkdtempSync(path.join(tmpdir(), 'xcr-compare-'))
+  afterAll(() => rmSync(directory, { recursive: true, force: true }))
+  const node = `node_modules/node-linux-${process.arch}/bin/node`
+
+  /** A copy of the product in which a text has another letter, the last time that it occurs. */
+  async function compare(text?: string | Buffer): Promise<string[]> {
+    const copy = path.join(directory, 'x-calico-route')
+    const bytes = readFileSync(PLUGIN)
+    if (text !== undefined) {
+      const at = bytes.lastIndexOf(text)
+      expect(at).toBeGreaterThan(0)
+      bytes[at] = (bytes[at] ?? 0) ^ 1
+    }
+    writeFileSync(copy, bytes)
+    const { stdout, stderr, exitCode } = await execa(node, ['scripts/compare.ts', copy], { cwd: ROOT, reject: false })
+    expect(exitCode).toBe(text === undefined ? 0 : 1)
+    return `${stdout}\n${stderr}`.split('\n').filter((line) => /^(DIFFERENT|compare): /.test(line))
+  }
+
+  test('has the code and the data of Node.js, its options, and both bundles', async () => {
+    expect(await compare()).toEqual([])
+  })
+
+  /** Some instructions of Node.js. */
+  const code = () => readFileSync(path.join(ROOT, node)).subarray(0x1000000, 0x1000040)
+
+  test.each([
+    ['its machine code', code, 'DIFFERENT: the machine code of Node.js'],
+    ['an option', () => '--disable-sigusr1', 'compare: SEA blob: execArgv is '],
+    ['the plugin', () => '//# sourceURL=x-calico-route.cjs', "DIFFERENT: the plugin's bundle"],
+    [
+      'the tool for people',
+      () => 'tells what is wrong with a network configuration',
+      'DIFFERENT: the bundle of the tool',
+    ],
+  ])('is found out where a byte of %s is another', async (_, text, says) => {
+    expect(await compare(text())).toEqual([expect.stringContaining(says)])
+  })
 })

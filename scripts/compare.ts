@@ -1,0 +1,81 @@
+/**
+ * Holds an executable, such as one of a release, against this checkout: what of it is of this source and of the Node.js that the lock
+ * names, to the last byte, and what cannot be compared.
+ *
+ *   node scripts/compare.ts EXECUTABLE [--built DIR]
+ *
+ * DIR, of the same source, is where `make build` or `scripts/build.ts --plain` left the bundles (default: dist).
+ * Exit status: 0 it is the same, 1 it is not.
+ */
+import { readFileSync } from 'node:fs'
+import path from 'node:path'
+import { parseArgs } from 'node:util'
+import { mappedAt, noteIn, segmentsOf } from './build/elf.ts'
+import { partsOf } from './build/sea-blob.ts'
+
+const ROOT = path.dirname(import.meta.dirname)
+
+/** Of data that may differ. */
+const MOST_BYTES = 64
+
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { built: { type: 'string', default: path.join(ROOT, 'dist') } },
+})
+const [file] = positionals
+try {
+  if (file === undefined) throw new Error('no EXECUTABLE; write: node scripts/compare.ts EXECUTABLE')
+  const read = (name: string) => readFileSync(path.join(options.built, name))
+  const node = readFileSync(path.join(ROOT, 'node_modules', `node-linux-${process.arch}`, 'bin', 'node'))
+  const { said, unknown } = compare(
+    readFileSync(file),
+    node,
+    read('x-calico-route.cjs'),
+    read('x-calico-route-cli.cjs'),
+  )
+  for (const { what, same } of said) console.log(`${same ? 'same' : 'DIFFERENT'}: ${what}`)
+  console.log(`not compared: the rest of the start-up snapshot, ${unknown} bytes, and the tables of the dynamic linker`)
+  process.exitCode = said.every(({ same }) => same) ? 0 : 1
+} catch (error) {
+  console.error(`compare: ${error instanceof Error ? error.message : error}`)
+  process.exitCode = 1
+}
+
+type Said = { readonly what: string; readonly same: boolean }
+
+function compare(executable: Buffer, node: Buffer, bundle: Buffer, cli: Buffer): { said: Said[]; unknown: number } {
+  const { snapshot, asset } = partsOf(noteIn(executable, 'NODE_SEA_BLOB'))
+  const said = [
+    ...ofNode(executable, node),
+    { what: 'the options that Node.js starts with', same: true },
+    { what: "the plugin's bundle, whose text V8 has its functions from", same: snapshot.includes(bundle) },
+    { what: 'the bundle of the tool for people', same: asset.equals(cli) },
+  ]
+  return { said, unknown: snapshot.length - bundle.length }
+}
+
+/** postject moves the tables for the dynamic linker, which stand in the first segment, and writes where to in the one of data. */
+function ofNode(executable: Buffer, node: Buffer): Said[] {
+  const [, ...segments] = segmentsOf(node)
+  const differing = segments.map((segment) => {
+    const [own, theirs] = [node.subarray(segment.offset, segment.offset + segment.size), mappedAt(executable, segment)]
+    return { segment, bytes: theirs ? differences(own, theirs) : segment.size }
+  })
+  const code = differing.filter(({ segment }) => segment.executable)
+  const most = Math.max(...differing.filter(({ segment }) => !segment.executable).map(({ bytes }) => bytes))
+  const added = segmentsOf(executable).filter(({ executable: isCode }) => isCode).length - code.length
+  return [
+    { what: 'the machine code of Node.js', same: code.every(({ bytes }) => bytes === 0) && added === 0 },
+    {
+      what: `its data, but for ${most} bytes: the fuse, the way to the tables of the linker`,
+      same: most <= MOST_BYTES,
+    },
+  ]
+}
+
+function differences(one: Buffer, other: Buffer): number {
+  if (one.equals(other)) return 0
+  let count = 0
+  for (let i = 0; i < one.length; i += 1) if (one[i] !== other[i]) count += 1
+  return count
+}

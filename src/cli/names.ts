@@ -1,0 +1,24 @@
+/** Finds what is known by a name, without looking at everything that has one. */
+export interface ByName {
+  /** Of those that somebody means by the name, the first. Without a namespace on either side the names decide: it is kubectl's to choose. */
+  readonly first: (name: string) => number | undefined
+}
+
+/** @param named names, `NAMESPACE/NAME` or `NAME`, and numbers of what they name, ascending */
+export function byName(named: Iterable<readonly [name: string, number: number]>): ByName {
+  const [full, bare, alone] = [new Map<string, number>(), new Map<string, number>(), new Map<string, number>()]
+  for (const [name, number] of named) {
+    const isFull = name.includes('/')
+    for (const [map, key] of [[isFull ? full : alone, name] as const, [bare, bareName(name)] as const])
+      if (!map.has(key)) map.set(key, number)
+  }
+  return {
+    first: (name) => {
+      if (!name.includes('/')) return bare.get(name)
+      const found = [full.get(name), alone.get(bareName(name))].filter((number) => number !== undefined)
+      return found.length > 0 ? Math.min(...found) : undefined
+    },
+  }
+}
+
+const bareName = (name: string) => name.slice(name.lastIndexOf('/') + 1)
