@@ -6,6 +6,7 @@ import { LOOK, type Look, parseAnswer } from '../look.ts'
 import { converse, type Netns, withNetns } from '../netns.ts'
 import type { Route } from '../route.ts'
 import { onThisSide } from './node-root.ts'
+import { FIRST, OWN } from './pod-netns.ts'
 import { type End, hostEndOf, type Nic, nicOf, noWayBack, parseEnds } from './way-back.ts'
 
 /** A look at a pod that leaves behind what the node must have a way back to. */
@@ -45,15 +46,36 @@ export async function noWaysBack(nics: readonly Nic[], root: string): Promise<Re
   return said
 }
 
-const OWN = '/proc/self/ns/net'
-const FIRST = '/proc/1/ns/net'
-
 function unlessUnseen(error: unknown): void {
   if (!(error instanceof CniError)) throw error
 }
 
-/** One ip(8) for all NICs. @returns those whose host end is not in the namespace */
+/** An answer is a line, and of a conversation with ip(8) no more than 1000 are read. */
+const MOST_ASKED = 500
+
+/** One ip(8) for hundreds of NICs. @returns those whose host end is not in the namespace */
 async function ask(netns: Netns, nics: readonly Nic[], said: Map<Nic, readonly string[]>): Promise<Nic[]> {
+  const left: Nic[] = []
+  for (const some of inParts(nics, MOST_ASKED)) left.push(...(await askOfSome(netns, some, said)))
+  return left
+}
+
+/** Of a NIC more addresses are never asked for than a part may have, see nicOf. */
+function inParts(nics: readonly Nic[], most: number): Nic[][] {
+  const parts: Nic[][] = [[]]
+  let size = 0
+  for (const nic of nics) {
+    size += nic.addresses.length
+    if (size > most) {
+      parts.push([])
+      size = nic.addresses.length
+    }
+    parts.at(-1)?.push(nic)
+  }
+  return parts
+}
+
+async function askOfSome(netns: Netns, nics: readonly Nic[], said: Map<Nic, readonly string[]>): Promise<Nic[]> {
   const hosts = new Map<Nic, End>()
   const { after } = await converse(
     netns,

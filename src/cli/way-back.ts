@@ -83,11 +83,15 @@ export function nicOf(ends: readonly End[], { ifname, maker, result }: Made): Ni
   const named = ends.find((end) => end.ifname === ifname)
   const veth = named?.kind === 'dummy' ? ends.find((end) => end.ifname === bridged(ifname)) : named
   if (!named || veth?.peer === undefined) return undefined
-  const { addresses, hostNames } = toldBy(result, ifname)
+  const { addresses: told, hostNames } = toldBy(result, ifname)
   // What somebody added to the NIC by hand is not the node's to know; what a plugin reported is.
-  const asked = addresses.length > 0 ? addresses : named.addresses
-  return { index: veth.index, peer: veth.peer, hostNames, addresses: asked.filter((one) => !isLinkLocal(one)) }
+  const asked = told.length > 0 ? told : named.addresses
+  const addresses = asked.filter((one) => !isLinkLocal(one)).slice(0, MOST_ADDRESSES)
+  return { index: veth.index, peer: veth.peer, hostNames, addresses }
 }
+
+/** Whoever is root in the pod may give its NIC thousands. */
+const MOST_ADDRESSES = 16
 
 /**
  * KubeVirt's bridge binding leaves a dummy by the name of the NIC, and puts the NIC itself into a bridge by another.
