@@ -3,6 +3,7 @@ import { createInterface } from 'node:readline'
 import { nameProcess } from '../stdio.ts'
 import type { Terminal } from './command.ts'
 import { lookAtPod } from './look-at-pod.ts'
+import { jsonLine } from './output.ts'
 import { type Attachment, readEntry } from './result-cache.ts'
 
 /** What this executable is called with by itself, to look at what tenants have made. Nobody else needs it: it is in no help. */
@@ -17,7 +18,7 @@ export async function answerQuestions({ out }: Pick<Terminal, 'out'>): Promise<n
   giveWay()
   const lines = createInterface({ input: process.stdin })
   lines.on('close', () => process.exit(0))
-  for await (const line of lines) out(`${JSON.stringify(await answerTo(JSON.parse(line)))}\n`)
+  for await (const line of lines) out(jsonLine(await answerTo(JSON.parse(line))))
   return 0
 }
 

@@ -179,8 +179,8 @@ function killAll({ pid }: ChildProcess): void {
 const SUBJECT = 'the process that looked at it'
 
 function wordsForEnd(status: number | null, signal: NodeJS.Signals | null, stderr: string): string {
-  // V8's words, Node's and the kernel's.
-  if (/out of memory|allocation failed|cannot allocate memory|ENOMEM/i.test(stderr))
+  // V8's words, Node's, C++'s and the C library's.
+  if (/out of memory|allocation failed|bad_alloc|cannot allocate memory|ENOMEM/i.test(stderr))
     return `looking at it takes more than ${MEMORY_MIB} MiB of memory`
   if (signal === 'SIGKILL') return `${SUBJECT} was killed, perhaps for lack of memory: see dmesg`
   return [`${SUBJECT} ended (${signal ?? `exit status ${status}`})`, oneLine(stderr)].filter(Boolean).join(': ')

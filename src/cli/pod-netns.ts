@@ -15,30 +15,32 @@ const IP_BYTES = 64 * 1024 * 1024
  * How the namespace of a pod is opened: none that the node itself has, whose routes are nobody's to compare with a pod's
  * configuration; and with a limit to the memory of what is run in it.
  * @param root where the node's root directory is
+ * @param advice what to do where it is the node's
  * @returns what throws CniError 8
  */
-export function podNetns(root: string): WithNetns {
+export function podNetns(root: string, advice = 'look who wrote that path'): WithNetns {
   const limits = limitedBy({ data: IP_BYTES })
   return (path, use) =>
     withNetns(path, (netns) => {
-      refuseNodes(netns, root)
+      refuseNodes(netns, root, advice)
       return use({ ...netns, enter: [...limits, ...netns.enter] })
     })
 }
 
 /** As a runtime may for ADD, a person may ask for it all the same. @see https://github.com/containernetworking/cni/blob/main/pkg/ns/ns_linux.go CheckNetNS */
 export function netnsOfPerson(root: string, override = process.env.CNI_NETNS_OVERRIDE): WithNetns {
-  return /^(?:1|true)$/i.test(override ?? '') ? withNetns : podNetns(root)
+  return /^(?:1|true)$/i.test(override ?? '') ? withNetns : podNetns(root, 'CNI_NETNS_OVERRIDE=1 allows it')
 }
 
-function refuseNodes(netns: Netns, root: string): void {
+function refuseNodes(netns: Netns, root: string, advice: string): void {
   const whose = netns.own
     ? 'this process itself'
     : [FIRST, onThisSide(root, FIRST)].some((file) => isSame(netns.fd, file)) && "the node's first process"
   if (!whose) return
   throw new CniError(
     Code.ownNetns,
-    `CNI_NETNS: ${netns.path} is the network namespace of ${whose}, not a pod's; look who wrote that path`,
+    `CNI_NETNS: ${netns.path} is the network namespace of ${whose}, not a pod's`,
+    advice,
   )
 }
 
