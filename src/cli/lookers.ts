@@ -33,7 +33,7 @@ const AT_ONCE = 4
  * More than a process needs that does nothing. A look at an ordinary pod takes 5 of them, at one with 10,000 routes and as many
  * configured 55.
  */
-const MEMORY_MIB = 96
+const MEMORY_MIB = 80
 
 /** ip(8) has 10, and one to be killed in; who has waited for that says so. */
 const LIMIT_S = 15
