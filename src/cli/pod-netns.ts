@@ -28,8 +28,9 @@ export function podNetns(root: string, advice = 'look who wrote that path'): Wit
 }
 
 /** As a runtime may for ADD, a person may ask for it all the same. @see https://github.com/containernetworking/cni/blob/main/pkg/ns/ns_linux.go CheckNetNS */
-export function netnsOfPerson(root: string, override = process.env.CNI_NETNS_OVERRIDE): WithNetns {
-  return /^(?:1|true)$/i.test(override ?? '') ? withNetns : podNetns(root, 'CNI_NETNS_OVERRIDE=1 allows it')
+export function netnsOfPerson(root: string): WithNetns {
+  const { CNI_NETNS_OVERRIDE = '' } = process.env
+  return /^(?:1|true)$/i.test(CNI_NETNS_OVERRIDE) ? withNetns : podNetns(root, 'CNI_NETNS_OVERRIDE=1 allows it')
 }
 
 function refuseNodes(netns: Netns, root: string, advice: string): void {

@@ -26,7 +26,7 @@ to each address of the NIC by the pod's own host end, or no answer comes back to
   differs     they are not, or there is no way back; each difference is told
   gone        the pod's network namespace is no more; its cache entry is left over
   unknown     the cache does not tell the network namespace (libcni before 1.2)
-  error       the pod could not be looked at
+  error       the pod could not be looked at, or not within 15 s and 80 MiB of memory
 
 Options:
   --cache DIR     a result cache; may be given several times

@@ -84,6 +84,8 @@ describe('verify of a node, whose cache has', () => {
     const more = { config, networkName: odd, cniArgs: [[odd, odd], odd, ['K8S_POD_NAME', odd]] }
     using cache = await besideGoodPod({ odd: cacheEntry('odd', '/run/netns/nowhere', odd, more) })
     expect(await verify(cache.directory)).toEqual({ exitCode: 0, of: { good: 'ok', odd: 'gone' }, unreadable: [] })
+    const { stdout } = await tool(['verify', '--cache', cache.directory])
+    expect(stdout).toMatch(/^odd +- +- +eth0 +gone$/m)
   })
 
   test('20,000 broken entries: some are told, and how many more there are', async () => {
