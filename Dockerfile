@@ -3,7 +3,7 @@
 #   docker build -t x-calico-route .                            builds everything, inside
 #   docker build -t x-calico-route --build-arg PLUGIN=dist .    takes the dist/x-calico-route that `make build` made
 #
-# BASE: another Debian of the same or a newer release, such as a mirror's. One that has ip and nsenter needs no network.
+# BASE: another Debian of the same or a newer release, such as a mirror's. One that has ip, nsenter and prlimit needs no network.
 ARG BASE=debian:12-slim
 ARG PLUGIN=build
 
@@ -23,13 +23,13 @@ COPY dist/x-calico-route dist/LICENSES.txt /
 FROM ${PLUGIN} AS plugin
 
 FROM ${BASE} AS root
-RUN (command -v ip && command -v nsenter) || \
+RUN (command -v ip && command -v nsenter && command -v prlimit) || \
   { apt-get update && apt-get install -y --no-install-recommends iproute2 libgcc-s1 libstdc++6 util-linux; }
 COPY --from=plugin /x-calico-route /LICENSES.txt /
-# The three programs, what they are linked with, and the way that containerd and CRI-O write /run/netns. Of the plugin and of
+# The four programs, what they are linked with, and the way that containerd and CRI-O write /run/netns. Of the plugin and of
 # each Debian package that a file is from: the licence, where its source is, and the licences that Debian's texts refer to.
 RUN set -e; \
-  tools="$(readlink -f "$(command -v ip)" "$(command -v nsenter)")"; \
+  tools="$(readlink -f "$(command -v ip)" "$(command -v nsenter)" "$(command -v prlimit)")"; \
   libraries="$(ldd /x-calico-route $tools)"; \
   case "$libraries" in *'not found'*) echo "$libraries" >&2; exit 1 ;; esac; \
   libraries="$(echo "$libraries" | grep -o '/lib[^ ]*' | sort -u)"; \

@@ -9,7 +9,7 @@ import { Pieces } from './pieces.ts'
 import { sleep } from './sleep.ts'
 
 /** What the child may see of the world: the runtime's own environment is none of its business. */
-const CHILD_ENV = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' }
+export const CHILD_ENV = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' }
 
 /** How long ip(8) may be silent. */
 const SILENCE_MS = 10_000

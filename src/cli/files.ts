@@ -1,8 +1,9 @@
-import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { readdirSync, statSync } from 'node:fs'
 import path from 'node:path'
 import { messageOf } from '../errors.ts'
 import { type Terminal, Trouble } from './command.ts'
 import { type Contents, contentsOf } from './documents.ts'
+import { readFound, readNamed } from './found-file.ts'
 
 export const STDIN = '-'
 
@@ -29,19 +30,22 @@ export function filesOf(words: readonly string[]): Asked[] {
   })
 }
 
-/** @throws Trouble if the file cannot be read */
-export function readContents(file: string, terminal: Pick<Terminal, 'input'>): Contents {
+/**
+ * @param inDirectory a directory was asked for, not this file
+ * @throws Trouble if the file cannot be read
+ */
+export function readContents(file: string, terminal: Pick<Terminal, 'input'>, inDirectory = false): Contents {
   if (file === STDIN) return contentsOf(Buffer.from(terminal.input()), false)
   const yaml = /\.ya?ml$/.test(file)
   return contentsOf(
-    reading(file, () => readFileSync(file)),
+    reading(file, () => (inDirectory ? readFound(file, 'follow') : readNamed(file))),
     yaml,
   )
 }
 
 /** The text of a file. @throws Trouble if it cannot be read */
 export function readText(file: string, terminal: Pick<Terminal, 'input'>): string {
-  return file === STDIN ? terminal.input() : reading(file, () => readFileSync(file, 'utf8'))
+  return file === STDIN ? terminal.input() : reading(file, () => readNamed(file).toString())
 }
 
 /**

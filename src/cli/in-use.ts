@@ -1,7 +1,8 @@
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, statSync } from 'node:fs'
 import path from 'node:path'
 import { OURS } from './chain.ts'
 import { reading } from './files.ts'
+import { readFound } from './found-file.ts'
 import { netnsState } from './node-root.ts'
 import { type Attachment, CACHES, readCaches } from './result-cache.ts'
 
@@ -43,7 +44,8 @@ function configurationsIn(directory: string): string[] {
 
 function namesUs(file: string): boolean {
   // Neither a directory nor a link to nothing.
-  return statSync(file, { throwIfNoEntry: false })?.isFile() === true && NAMES_US.test(readFileSync(file, 'utf8'))
+  const isFile = statSync(file, { throwIfNoEntry: false })?.isFile() === true
+  return isFile && NAMES_US.test(readFound(file, 'follow').toString())
 }
 
 /** A pod that is gone needs no plugin to be deleted; of one whose namespace nobody tells, nobody knows. */

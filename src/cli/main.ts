@@ -5,6 +5,7 @@ import { readStdin, writeAll } from '../stdio.ts'
 import { type Command, Exit, type Terminal, Trouble } from './command.ts'
 import { help, version } from './help.ts'
 import { install } from './install.ts'
+import { answerQuestions, LOOKER } from './looker.ts'
 import { obeyingNobody } from './paint.ts'
 import { plan } from './plan.ts'
 import { schema } from './schema.ts'
@@ -47,6 +48,7 @@ function answer(name: string, rest: readonly string[], terminal: Terminal): Prom
     terminal.out(command.help)
     return Exit.ok
   }
+  if (name === LOOKER) return answerQuestions(terminal)
   if (['--help', '-h', 'help'].includes(name)) {
     const [topic] = rest
     terminal.out(topic !== undefined && Object.hasOwn(COMMANDS, topic) ? (COMMANDS[topic]?.help ?? '') : help(COMMANDS))

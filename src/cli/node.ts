@@ -7,6 +7,7 @@ import { type Look, parsed, waysInto } from '../look.ts'
 import { type Netns, withNetns } from '../netns.ts'
 import type { Route, Snapshot } from '../route.ts'
 import { onThisSide } from './node-root.ts'
+import { FIRST, OWN } from './pod-netns.ts'
 import { type End, hostEndOf, type Nic, nicOf, noWayBack, parseEnds } from './way-back.ts'
 
 /** A look at a pod that leaves behind what the node must have a way back to. */
@@ -56,10 +57,8 @@ export async function noWaysBack(nics: readonly Nic[], root: string): Promise<Re
   return said
 }
 
-const OWN = '/proc/self/ns/net'
 /** The node's own routes may be many. */
 const LIMIT_MS = 30_000
-const FIRST = '/proc/1/ns/net'
 
 function unlessUnseen(error: unknown): void {
   if (!(error instanceof CniError)) throw error

@@ -10,6 +10,15 @@ export function outputOf(word: string): 'json' | 'text' {
 
 /** A value as one JSON document, of which a terminal obeys nothing: JSON escapes less than terminals know. */
 export function jsonText(value: unknown): string {
+  return `${harmless(JSON.stringify(value, null, 2))}\n`
+}
+
+/** The same on one line, for a reader of lines. */
+export function jsonLine(value: unknown): string {
+  return `${harmless(JSON.stringify(value))}\n`
+}
+
+function harmless(json: string): string {
   const escaped = (char: string) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`
-  return `${JSON.stringify(value, null, 2).replace(/[\x7f-\x9f\u2028\u2029]/g, escaped)}\n`
+  return json.replace(/[\x7f-\x9f\u2028\u2029]/g, escaped)
 }

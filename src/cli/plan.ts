@@ -19,7 +19,7 @@ import { nameOf, onceFromStdin, readText } from './files.ts'
 import { noWaysBack, type PodLook, podLook } from './node.ts'
 import { jsonText, outputOf } from './output.ts'
 import { type Plan, planText, refusalText } from './plan-text.ts'
-import { attachmentOf } from './result-cache.ts'
+import { resultOf } from './result-cache.ts'
 import { diffRoutes } from './route-diff.ts'
 import { savedSnapshot } from './saved-routes.ts'
 
@@ -183,7 +183,7 @@ function withCniArgs(conf: NetConf, text: string): NetConf {
 
 function prevResultOf(conf: NetConf, ifname: string, netns: string | undefined, { links }: Snapshot) {
   if (conf.prevResult !== undefined) return { prevResult: conf.prevResult, from: 'FILE' }
-  const known = netns === undefined ? undefined : attachmentOf(netns, ifname)?.confs[0]?.prevResult
+  const known = netns === undefined ? undefined : resultOf(netns, ifname)
   if (known !== undefined) return { prevResult: known, from: "libcni's result cache" }
   const addresses = links.find((link) => link.ifname === ifname)?.addresses ?? []
   const ips = addresses

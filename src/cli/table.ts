@@ -6,7 +6,9 @@ export function table(
   paint: (text: string, row: number, column: number) => string,
 ): string {
   const shown = rows.map((row) => row.map(printable))
-  const widths = (shown[0] ?? []).map((_, column) => Math.max(...shown.map((row) => row[column]?.length ?? 0)))
+  const widths = (shown[0] ?? []).map((_, column) =>
+    shown.reduce((most, row) => Math.max(most, row[column]?.length ?? 0), 0),
+  )
   return shown
     .map((row, i) => {
       const cells = row.map((cell, column) => {

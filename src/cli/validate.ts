@@ -119,7 +119,7 @@ function readAll(word: string, terminal: Terminal, troubles: string[]): Read[] {
   }
   return trying(() => filesOf([word]))
     .flat()
-    .flatMap((asked) => trying(() => ({ ...asked, contents: readContents(asked.file, terminal) })))
+    .flatMap((asked) => trying(() => ({ ...asked, contents: readContents(asked.file, terminal, asked.inDirectory) })))
 }
 
 function report({ file, inDirectory, contents }: Read, isBridged: (definition?: string) => boolean): Report {

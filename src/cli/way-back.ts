@@ -84,11 +84,15 @@ export function nicOf(ends: readonly End[], { ifname, maker, result }: Made): Ni
   const named = ends.find((end) => end.ifname === ifname)
   const veth = named?.kind === 'dummy' ? ends.find((end) => end.ifname === bridgedName(ifname)) : named
   if (!named || veth?.peer === undefined) return undefined
-  const { addresses, hostNames } = toldBy(result, ifname)
+  const { addresses: told, hostNames } = toldBy(result, ifname)
   // What somebody added to the NIC by hand is not the node's to know; what a plugin reported is.
-  const asked = addresses.length > 0 ? addresses : named.addresses
-  return { index: veth.index, peer: veth.peer, hostNames, addresses: asked.filter((one) => !isLinkLocal(one)) }
+  const asked = told.length > 0 ? told : named.addresses
+  const addresses = asked.filter((one) => !isLinkLocal(one)).slice(0, MOST_ADDRESSES)
+  return { index: veth.index, peer: veth.peer, hostNames, addresses }
 }
+
+/** Whoever is root in the pod may give its NIC thousands. */
+const MOST_ADDRESSES = 16
 
 const isLinkLocal = (address: string) => isWithin(address, familyOf(address) === 6 ? 'fe80::/10' : '169.254.0.0/16')
 

@@ -3,7 +3,8 @@ import { calicoPod } from '../support/calico.ts'
 import { directory } from '../support/examples.ts'
 import { removeNamespaces } from '../support/netns.ts'
 import { PLUGIN } from '../support/runtime.ts'
-import { tool } from './tool.ts'
+import { cacheEntry } from './result-cache.ts'
+import { scratch, tool } from './tool.ts'
 
 afterEach(removeNamespaces)
 
@@ -27,5 +28,16 @@ test.each([
     exitCode: 2,
     stdout: '',
     stderr: expect.stringMatching(`^x-calico-route ${command}: .*CAP_SYS_ADMIN.*\n$`),
+  })
+})
+
+test('verify takes a namespace that it may not look at for no pod that is gone', async () => {
+  // Of a process with more capabilities.
+  const file = `/proc/${process.pid}/ns/net`
+  using cache = scratch({ one: cacheEntry('abc', file, {}) })
+  const { stdout, exitCode } = await onlyWith('sys_admin', ['verify', '--cache', cache.directory])
+  expect({ stdout, exitCode }).toEqual({
+    stdout: expect.stringMatching(/\nabc .* error .*permission denied.*\n$/),
+    exitCode: 2,
   })
 })

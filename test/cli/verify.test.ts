@@ -5,6 +5,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { type CalicoPod, calicoPod } from '../support/calico.ts'
 import { changes, configure, removeNamespace, removeNamespaces } from '../support/netns.ts'
 import { calicoResult } from '../support/results.ts'
+import { PLUGIN } from '../support/runtime.ts'
 import { add } from '../support/verbs.ts'
 import { cacheEntry, LIST, OURS } from './result-cache.ts'
 import { scratch, tool } from './tool.ts'
@@ -214,6 +215,20 @@ describe('x-calico-route verify of one pod', () => {
         `x-calico-route verify: --netns: cannot open the network namespace ${pod.path}; there is none: the pod is gone`,
       ),
     })
+  })
+
+  test('does not take its own namespace for a pod’s, unless CNI_NETNS_OVERRIDE says so, as with ADD', async () => {
+    const { pod } = await addedPod()
+    using files = scratch({ 'net.conflist': JSON.stringify(LIST) })
+    const words = ['verify', '--netns', pod.path, '--ifname', 'eth0', files.file('net.conflist')]
+    const inside = (...env: string[]) =>
+      tool([`--net=${pod.path}`, 'env', ...env, PLUGIN, ...words], { executable: 'nsenter' })
+    expect(await inside()).toEqual({
+      exitCode: 2,
+      stdout: '',
+      stderr: `x-calico-route verify: --netns: ${pod.path} is the network namespace of this process itself, not a pod's; CNI_NETNS_OVERRIDE=1 allows it\n`,
+    })
+    expect(await inside('CNI_NETNS_OVERRIDE=1')).toEqual({ exitCode: 0, stdout: 'eth0: ok\n', stderr: '' })
   })
 
   test.each([

@@ -53,10 +53,10 @@ describe('the image', () => {
   const LIBRARY = /^lib(64)?\/.*\.so(\.\d+)*$/
   const LICENCE = /^usr\/share\/(doc|common-licenses)\//
 
-  it('holds the plugin, ip and nsenter, their libraries and licences, and nothing else', async () => {
+  it('holds the plugin, ip, nsenter and prlimit, their libraries and licences, and nothing else', async () => {
     const files = await filesOf(containerd.node)
     const others = files.filter((file) => !LIBRARY.test(file) && !LICENCE.test(file))
-    expect(others.map((file) => basename(file)).sort()).toEqual(['ip', 'nsenter', 'run', 'x-calico-route'])
+    expect(others.map((file) => basename(file)).sort()).toEqual(['ip', 'nsenter', 'prlimit', 'run', 'x-calico-route'])
   })
 
   it('tells of everything in it under which licence it is, and where its source is', async () => {
@@ -65,7 +65,9 @@ describe('the image', () => {
     expect(read('doc/x-calico-route/LICENSES.txt')).toBe(readFileSync(join(dirname(PLUGIN), 'LICENSES.txt'), 'utf8'))
 
     const packages = readdirSync(`${share}/doc`).filter((name) => name !== 'x-calico-route')
-    const files = (await filesOf(containerd.node)).filter((file) => LIBRARY.test(file) || /\/(ip|nsenter)$/.test(file))
+    const files = (await filesOf(containerd.node)).filter(
+      (file) => LIBRARY.test(file) || /\/(ip|nsenter|prlimit)$/.test(file),
+    )
     for (const file of files) {
       // of this machine, whose files they are
       const { stdout } = await execa('dpkg-query', ['-S', `*/${basename(file)}`])

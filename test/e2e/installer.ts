@@ -15,7 +15,7 @@ const ARCHIVE = '/run/installer.tar'
 // what that says of its packages.
 const BASE = `
 cd /run
-tools=$(command -v sh bash cp dpkg-query grep ip ln mkdir nsenter readlink sort)
+tools=$(command -v sh bash cp dpkg-query grep ip ln mkdir nsenter prlimit readlink sort)
 libraries=$(ldd "$PLUGIN" $tools | grep -o '/lib[^ ]*' | sort -u | sed 's#^#/usr#')
 tar -cf base.tar -C / bin lib lib64 sbin
 tar -rhf base.tar -C / --hard-dereference $(printf '.%s ' $tools $libraries $(command -v ldd) /usr/share/doc/*/copyright)

@@ -1,0 +1,15 @@
+import { existsSync } from 'node:fs'
+import path from 'node:path'
+import { CHILD_ENV } from '../ip.ts'
+
+/**
+ * The words before a command that limit it and its children: to so many bytes of memory of its own, and to no core file, which would
+ * be as large. None where there is no prlimit(1).
+ * @see getrlimit(2) RLIMIT_DATA
+ */
+export function limitedBy({ data }: { readonly data: number }): [] | [string, ...string[]] {
+  const tool = CHILD_ENV.PATH.split(':')
+    .map((directory) => path.join(directory, 'prlimit'))
+    .find((file) => existsSync(file))
+  return tool === undefined ? [] : [tool, `--data=${data}`, '--core=0']
+}

@@ -1,0 +1,94 @@
+import path from 'node:path'
+import { parseAddress } from '../address.ts'
+import { CniError, Code, messageOf } from '../errors.ts'
+import { isObject } from '../request.ts'
+import { findDifferences } from '../verbs/check.ts'
+import { podLook } from './node.ts'
+import { netnsState, onThisSide } from './node-root.ts'
+import { podNetns } from './pod-netns.ts'
+import { type Attachment, confsIn } from './result-cache.ts'
+import type { Nic } from './way-back.ts'
+
+export const STATES = ['ok', 'differs', 'gone', 'unknown', 'error'] as const
+export type State = (typeof STATES)[number]
+
+/** What was seen of one attachment. */
+export interface Seen {
+  readonly state: State
+  /** Of `differs` the first differences, of `error` what failed. */
+  readonly said: readonly string[]
+  /** How many differences there are beyond those. */
+  readonly more: number
+  /** What the node must have a way back to. */
+  readonly nic?: Nic | undefined
+}
+
+/** Who is root in a pod decides how many differences there are, and how long each is. */
+export const MOST_DIFFERENCES = 100
+const MOST_CHARACTERS = 1000
+
+export function seenAs(state: State, said: readonly string[] = [], nic?: Nic): Seen {
+  return {
+    state,
+    said: said.slice(0, MOST_DIFFERENCES).map(cut),
+    more: Math.max(0, said.length - MOST_DIFFERENCES),
+    ...(nic ? { nic } : {}),
+  }
+}
+
+function cut(text: string): string {
+  return text.length > MOST_CHARACTERS ? `${text.slice(0, MOST_CHARACTERS)}...` : text
+}
+
+/** Compares the pod of an attachment with its configuration. @param root where the node's root directory is */
+export async function lookAtPod({ file, netns: known, ifname, maker }: Attachment, root: string): Promise<Seen> {
+  if (known === undefined) return seenAs('unknown', ['netns unknown'])
+  const netns = onThisSide(root, known)
+  const there = netnsState(root, known)
+  if (there === 'gone') return seenAs('gone')
+  if (there === 'hidden')
+    return seenAs('error', [`no directory ${path.dirname(netns)} here; mount the node's, or give --root`])
+  try {
+    const confs = confsIn(file)
+    const said: string[] = []
+    const pod = podLook(ifname, maker)
+    for (const conf of confs)
+      said.push(...(await findDifferences({ conf, netns, ifname }, podNetns(root), pod.overhear)))
+    return seenAs(said.length > 0 ? 'differs' : 'ok', said, pod.nic(confs[0]?.prevResult))
+  } catch (error) {
+    // It ended meanwhile: between the two looks, or before the entry was read again.
+    const { code } = error as { code?: unknown }
+    if (code === 'ENOENT' || (code === Code.invalidEnvironment && netnsState(root, known) === 'gone'))
+      return seenAs('gone')
+    return seenAs('error', [error instanceof CniError ? inWords(error) : messageOf(error)])
+  }
+}
+
+export function inWords({ message, details }: CniError): string {
+  return [message.replace(/^CNI_[A-Z]+: /, ''), details].filter(Boolean).join('; ')
+}
+
+/** Whether what another process says it has seen is that. */
+export function isSeen(value: unknown): value is Seen {
+  if (!isObject(value)) return false
+  const { state, said, more, nic } = value
+  return STATES.some((one) => one === state) && isTexts(said) && isCount(more) && (nic === undefined || isNic(nic))
+}
+
+function isNic(value: unknown): boolean {
+  if (!isObject(value)) return false
+  const { index, peer, hostNames, addresses } = value
+  return (
+    isCount(index) &&
+    isCount(peer) &&
+    isTexts(hostNames) &&
+    isTexts(addresses) &&
+    addresses.every((one) => parseAddress(one) !== undefined)
+  )
+}
+
+const isCount = (value: unknown) => Number.isSafeInteger(value) && Number(value) >= 0
+
+function isTexts(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((one) => typeof one === 'string')
+}
