@@ -191,18 +191,14 @@ describe('verify of a node, of whose pods one', () => {
     await expect.poll(() => pids.filter((pid) => existsSync(`/proc/${pid}/exe`))).toEqual([])
   })
 
-  test('has more routes than there is memory to look at them: it gets an error, and the node keeps its memory', async () => {
+  test('has hundreds of thousands of next hops: it is looked at in the memory that any other takes', async () => {
     const { pod, cache: made } = await besideBadPod()
     using cache = made
-    // 400,000 next hops, since as many routes take a quarter of a minute to make.
+    // 400,000, since as many routes take a quarter of a minute to make.
     const hops = ' nexthop via 169.254.1.1 dev eth0'.repeat(80)
     const routes = Array.from({ length: 5000 }, (_, i) => `route add 20.${i >> 8}.${i & 255}.0/24${hops}`)
     await execa('ip', ['-n', pod.netns, '-batch', '-'], { input: `${routes.join('\n')}\n` })
-    expect(await verify(cache.directory)).toEqual({
-      exitCode: 2,
-      of: { good: 'ok', bad: `looking at it takes more than 80 MiB of memory${yourself(pod)}` },
-      unreadable: [],
-    })
+    expect(await verify(cache.directory)).toEqual({ exitCode: 0, of: { good: 'ok', bad: 'ok' }, unreadable: [] })
   })
 
   test('has the look at it killed: it gets an error', async () => {
