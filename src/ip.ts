@@ -251,7 +251,9 @@ class Child {
     this.#child.kill('SIGKILL')
     clearTimeout(this.#timer)
     this.#timer = setTimeout(() => {
-      this.#broken = { error: this.#timeout('and cannot be killed'), at: Date.now() }
+      const { error, at } = this.#broken ?? { at: Date.now() }
+      const isLate = error instanceof CniError && error.code === Code.timeout
+      if (isLate) this.#broken = { error: this.#timeout('and cannot be killed'), at }
       this.#close(null)
     }, KILL_LIMIT_MS)
   }

@@ -9,6 +9,7 @@ import { CALICO, type CalicoPod, calicoPod } from '../support/calico.ts'
 import { removeNamespaces, routes } from '../support/netns.ts'
 import { calicoResult } from '../support/results.ts'
 import { type Answer, environment, run, type Verb } from '../support/runtime.ts'
+import { hostWhereIpIs } from '../support/tools.ts'
 
 afterEach(removeNamespaces)
 
@@ -157,6 +158,23 @@ describe('where the pod holds', () => {
     expect(await call('DEL', pod)).toEqual({ exitCode: 0, stdout: '', stderr: '' })
     expect(await ours(pod)).toEqual([])
   })
+})
+
+test('where ip(8) talks without end, ADD and DEL end in time', { timeout: 120_000 }, async () => {
+  const pod = await calicoPod()
+  const route =
+    '{"type":"1","dst":"172.16.0.1","gateway":"169.254.1.1","dev":"eth0","protocol":"3","scope":"0","flags":[]}'
+  using host = hostWhereIpIs(`printf '[${route}'; exec yes ',${route}' | tr -d '\\n'`)
+  const config = { routes: ROUTES, prevResult: calicoResult(pod) }
+  const [added, deleted] = await Promise.all([
+    run(environment('ADD', pod), config, [...inGroup, ...host.via]),
+    run(environment('DEL', pod), config, [...inGroup, ...host.via]),
+  ])
+  expect(JSON.parse(added.stdout)).toMatchObject({
+    code: 100,
+    msg: expect.stringMatching(/^ip: the pod holds more than can be read in time; /),
+  })
+  expect(deleted).toMatchObject({ exitCode: 0, stderr: expect.stringContaining('by protocol number only') })
 })
 
 test('none of these calls was killed for want of memory', () => {
