@@ -1,10 +1,11 @@
 /**
  * Compares the executable with bare Node, with the shell script it replaces, with a Go plugin and with another commit.
  *
- *   make bench [QUICK=1] [ONLY=storms|slots] [BASE=REF] [SVG=FILE] [STORM_SVG=FILE] [PEER=FILE]
+ *   make bench [QUICK=1] [ONLY=storms|slots|hostile] [BASE=REF] [SVG=FILE] [STORM_SVG=FILE] [PEER=FILE]
  *
  * QUICK  a third of the rounds, about three minutes
- * ONLY   storms: what becomes of many calls at once in small control groups, and nothing else; slots: of 30, by the slots of the gate
+ * ONLY   storms: what becomes of many calls at once in small control groups, and nothing else; slots: of 30, by the slots of the gate;
+ *        hostile: what one call costs in a pod that a tenant has filled
  * BASE   a commit to compare with, built from what git has of it
  * SVG    where to draw the main results; STORM_SVG those of the storms
  * PEER   an executable of the Go plugin route-override; without it one is built, if there is Go and the module can be had
@@ -56,8 +57,8 @@ async function bench(): Promise<void> {
 
 function only(): Pick<Job, 'only'> {
   if (ONLY === undefined || ONLY === '') return {}
-  if (ONLY === 'storms' || ONLY === 'slots') return { only: ONLY }
-  throw new Error(`ONLY: ${ONLY} is neither storms nor slots`)
+  if (ONLY === 'storms' || ONLY === 'slots' || ONLY === 'hostile') return { only: ONLY }
+  throw new Error(`ONLY: ${ONLY} is none of storms, slots, hostile`)
 }
 
 async function measure(job: Job): Promise<Measured> {

@@ -103,10 +103,10 @@ function found(gateway: Gateway, place: Place): Asked {
   // What is parked to let Calico attach is parked, whatever else is asked.
   const parked = byMetric.filter((route) => isDemoted(route) && !(own === 'are parked' && soleDevice(route) === ifname))
 
-  // Restored before, and nobody is demoting it again.
-  const back = byMetric.find(
-    (route) => route.protocol === RESTORED_PROTOCOL && fits(route) && !parked.some((other) => sameHop(other, route)),
-  )
+  // Restored before, and nobody is demoting it again. The NIC may have others that are parked, by the same next hop even.
+  const isParkedAgain = (route: Route) =>
+    parked.some((copy) => sameHop(copy, route) && samePlace(restored(copy), route))
+  const back = byMetric.find((route) => route.protocol === RESTORED_PROTOCOL && fits(route) && !isParkedAgain(route))
   if (back) return { routes: together(back) }
   const stale = staleCopies(byMetric)
   const copy = parked.find((route) => fits(route) && !stale.has(route))

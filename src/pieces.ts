@@ -28,9 +28,11 @@ export class Pieces {
 
   /** @returns a piece, if there is one @throws TooMuch if an object is longer than any route */
   add(text: string): string | undefined {
+    const isNext = this.#at === this.#text.length
     this.#text += text
     if (this.#text.length <= PIECE) return undefined
-    this.#look()
+    // Of a long object the text that is already known is not copied for each that comes.
+    this.#look(isNext ? text : this.#text.slice(this.#at))
     if (this.#end > 0) return this.#take()
     if (this.#text.length > LONGEST_OBJECT) throw tooLong()
     return undefined
@@ -46,10 +48,10 @@ export class Pieces {
     return rest
   }
 
-  #look(): void {
-    const text = this.#text
+  /** @param text what comes after what was looked through */
+  #look(text: string): void {
     let [depth, quoted, escaped] = [this.#depth, this.#quoted, this.#escaped]
-    for (let i = this.#at; i < text.length; i++) {
+    for (let i = 0; i < text.length; i++) {
       const char = text.charCodeAt(i)
       if (escaped) escaped = false
       else if (quoted) {
@@ -59,10 +61,10 @@ export class Pieces {
       else if (char === OPEN || char === OPEN_LIST) depth++
       else if (char === CLOSE || char === CLOSE_LIST) {
         depth--
-        if (depth === 1) this.#end = i + 1
+        if (depth === 1) this.#end = this.#at + i + 1
       }
     }
-    this.#at = text.length
+    this.#at += text.length
     this.#depth = depth
     this.#quoted = quoted
     this.#escaped = escaped

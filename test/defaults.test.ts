@@ -287,6 +287,15 @@ describe('two demoted defaults', () => {
       warnings: ['the pod keeps another default route: 0.0.0.0/0 via 172.16.3.2 dev net2 proto 144 metric 4043309056'],
     })
   })
+
+  it.each([4, 6] as const)('of one NIC by one IPv%i next hop: the one of the better metric is restored, once', (of) => {
+    const parked = of === 4 ? PARKED4 : PARKED6
+    const worse = { ...parked, priority: parked.priority + 100 }
+    expect(add({ ovnGateway: 'auto' }, 'eth0', pod(parked, worse)).defaults).toEqual([
+      routeText(worse),
+      routeText({ ...parked, protocol: 145, priority: parked.priority - 0xf0000000 }),
+    ])
+  })
 })
 
 describe('several defaults in one place', () => {

@@ -8,6 +8,7 @@ import path from 'node:path'
 import { removeNamespaces } from '../../test/support/netns.ts'
 import { type Cgroup, createCgroup, MULTUS } from './cgroup.ts'
 import { CONTROL, type Contender, PRODUCT } from './contenders.ts'
+import { type HostileRow, measureHostile } from './hostile.ts'
 import { Launcher, type Sample } from './launcher.ts'
 import { peakAnonymous } from './memory.ts'
 import { dropPageCache, warm } from './page-cache.ts'
@@ -20,7 +21,7 @@ export interface Job {
   readonly contenders: readonly Contender[]
   readonly quick: boolean
   /** Nothing but these. */
-  readonly only?: 'storms' | 'slots'
+  readonly only?: 'storms' | 'slots' | 'hostile'
 }
 
 /** What one contender did in one scenario, a sample for each round. */
@@ -44,6 +45,7 @@ export interface Measured {
   readonly survival: readonly Survival[]
   readonly storms: readonly StormRow[]
   readonly slots: readonly SlotsRow[]
+  readonly hostile: readonly HostileRow[]
   /** What could not be measured here, and why. */
   readonly remarks: readonly string[]
 }
@@ -51,6 +53,9 @@ export interface Measured {
 /** A runtime's patience: kubelet gives a pod two minutes, of which other plugins want their part. */
 const PATIENCE_S = 60
 const AT_ONCE = { quick: [1, 3], full: [1, 2, 3, 4, 5, 6, 8, 12, 20] } as const
+
+const NO_CALLS = { series: [], memory: [], survival: [] } as const
+const NO_STORMS = { storms: [], slots: [] } as const
 
 const [jobFile = '', resultFile = ''] = process.argv.slice(2)
 const scratch = mkdtempSync('/run/bench-')
@@ -73,20 +78,21 @@ try {
 
 async function measure({ contenders, quick, only }: Job): Promise<Measured> {
   const remarks: string[] = []
-  const pods = await createPods(100)
+  const remark = (text: string) => remarks.push(text)
+  const pods = only === 'hostile' ? undefined : await createPods(100)
   await warm(filesOf(contenders))
-  const calls = only
-    ? { series: [], memory: [], survival: [] }
-    : await measureCalls(contenders, pods, quick, (text) => remarks.push(text))
-  let [storms, slots]: [StormRow[], SlotsRow[]] = [[], []]
+  const calls = only || !pods ? NO_CALLS : await measureCalls(contenders, pods, quick, remark)
+  const product = contenders.find(({ name }) => name === PRODUCT)
+  const hostile = product && (!only || only === 'hostile') ? await measureHostile(product, quick) : []
+  let storms: Pick<Measured, 'storms' | 'slots'> = NO_STORMS
   try {
-    const product = contenders.find(({ name }) => name === PRODUCT)
-    if (only === 'slots' && product) slots = await measureSlots(product, pods, scratch)
-    else storms = await measureStorms(contenders, pods, scratch, quick)
+    if (only === 'slots' && product && pods)
+      storms = { ...NO_STORMS, slots: await measureSlots(product, pods, scratch) }
+    else if (pods) storms = { ...NO_STORMS, storms: await measureStorms(contenders, pods, scratch, quick) }
   } catch (error) {
-    remarks.push(`Storms: not measured: ${(error as Error).message}`)
+    remark(`Storms: not measured: ${(error as Error).message}`)
   }
-  return { ...calls, storms, slots, remarks }
+  return { ...calls, ...storms, hostile, remarks }
 }
 
 function filesOf(contenders: readonly Contender[]): string[] {

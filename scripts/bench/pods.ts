@@ -9,6 +9,8 @@ const PROTOCOL = 142
 export interface Pods {
   /** Path of the namespaces less their number. */
   readonly path: string
+  /** The name of the first. */
+  readonly first: string
   /** What `state` says, for the first `count` of them: `fresh` as Calico leaves a pod, `done` as ADD of `routes` does. */
   readonly reset: (count: number, state: 'fresh' | 'done', routes: readonly string[]) => Promise<void>
   /** Whether the first pod is as ADD of `routes` should leave it. */
@@ -27,6 +29,7 @@ export async function createPods(count: number, bystanders = 0): Promise<Pods> {
   if (bystanders > 0) await Promise.all(names.map((name) => ip(name, batch(others(bystanders)))))
   return {
     path: netnsPath(first).replace(/0$/, ''),
+    first,
     async reset(pods, state, routes) {
       const script = batch([`route flush root ${CONFIGURED}`, ...(state === 'fresh' ? DEFAULTS : done(routes))])
       await Promise.all(names.slice(0, pods).map((name) => ip(name, script)))

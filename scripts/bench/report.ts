@@ -1,4 +1,5 @@
 import { BARE, CONTROL, GATED, PREDECESSOR, PRODUCT } from './contenders.ts'
+import type { HostileRow } from './hostile.ts'
 import type { Sample } from './launcher.ts'
 import type { Machine } from './machine.ts'
 import type { Measured, Survival } from './measure.ts'
@@ -37,6 +38,7 @@ export interface Report {
   readonly survival: readonly Survival[]
   readonly storms: readonly StormRow[]
   readonly slots: readonly SlotsRow[]
+  readonly hostile: readonly HostileRow[]
   readonly budgets: readonly Budget[]
   /** Set if the numbers allow no conclusion: why. */
   readonly noise?: string
@@ -57,6 +59,7 @@ export function evaluate(measured: Measured, machine: Machine, remarks: readonly
     survival: measured.survival,
     storms: measured.storms,
     slots: measured.slots,
+    hostile: measured.hostile,
     budgets: budgetsOf(measured, scenarios),
     ...(noise === undefined ? {} : { noise }),
     remarks: [...remarks, ...measured.remarks],

@@ -27,6 +27,7 @@ export function tables(report: Report): string {
     survivalTable(report),
     ...stormTables(report),
     slotsTable(report),
+    hostileTable(report),
     budgetTable(report),
     ...report.remarks,
     ...(report.noise === undefined ? [] : [`WARNING: ${report.noise}`]),
@@ -102,6 +103,21 @@ function slotsTable({ slots }: Report): string {
 
 const groupOf = (row: SlotsRow) => `${limitsText(row)}, ${row.pages}`
 
+/** A row for each pod, columns for each verb. */
+function hostileTable({ hostile }: Report): string {
+  if (hostile.length === 0) return ''
+  const columns = [...new Set(hostile.map(({ verb }) => verb))].flatMap((verb) => [verb, 's', 'CPU', 'MiB'])
+  const pods = [...Map.groupBy(hostile, ({ kind, count }) => `  ${kind}: ${count.toLocaleString('en')}`)]
+  const cellsOf = ({ outcome, seconds, cpu, anonymousMiB }: Report['hostile'][number]) => [
+    outcome,
+    seconds.toFixed(2),
+    cpu.toFixed(2),
+    anonymousMiB.toFixed(0),
+  ]
+  const title = 'Pods filled by a tenant: seconds, CPU seconds and anonymous memory of the plugin’s own process'
+  return table([[title, ...columns], ...pods.map(([pod, rows]) => [pod, ...rows.flatMap(cellsOf)])])
+}
+
 function stormText({
   succeeded,
   calls,
@@ -123,7 +139,7 @@ function budgetTable({ budgets }: Report): string {
     `${goal} ${unit}`,
     verdict,
   ])
-  return table([['Goals', 'found', 'at most', ''], ...rows])
+  return rows.length === 0 ? '' : table([['Goals', 'found', 'at most', ''], ...rows])
 }
 
 /** Columns as wide as their widest cell, the first to the left, all others to the right. */

@@ -51,11 +51,14 @@ async function removeRoutes(netns: Netns, { conf, ifname }: Request & { verb: 'D
     done.push(...(await changeRoutes(ordinary, change)).map(batchLine))
   } catch (error) {
     if (!(error instanceof TooMuch)) throw error
-    warnings.unshift(`routes removed by protocol number only: ${error.message}`)
+    const failures: string[] = []
     for (const words of [PROTOCOL, GATEWAY_PROTOCOL].map((protocol) => flushWords(protocol, ifname))) {
-      await runAlone(netns, words)
-      done.push(words.join(' '))
+      const failure = await runAlone(netns, words)
+      if (failure) failures.push(`ip ${words.join(' ')}: ${messageOf(failure.error ?? failure.stderr)}`)
+      else done.push(words.join(' '))
     }
+    const outcome = done.length > 0 ? 'removed by protocol number only' : 'not removed'
+    warnings.unshift(`routes ${outcome}: ${error.message}`, ...failures)
     // What is left may be little enough.
     await changeRoutes(netns, change).then(
       (ops) => done.push(...ops.map(batchLine)),

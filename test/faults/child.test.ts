@@ -1,6 +1,6 @@
 /** What ip(8) does wrong, once. */
 import { between, type Kind, Moments, partly } from './moments.ts'
-import { SCENARIOS, type Scenario } from './scenarios.ts'
+import { CROWDED, SCENARIOS, type Scenario } from './scenarios.ts'
 import { CHILD, type ChildFault } from './stand-in.ts'
 import { type Cell, type Table, tables } from './tables.ts'
 
@@ -17,7 +17,7 @@ const CODES: Record<ChildFault, Record<Kind, number | undefined>> = {
 }
 
 const add = (scenario: Scenario): Table => {
-  const moments = new Moments('ADD', scenario.add)
+  const moments = new Moments('ADD', scenario.add, scenario.look)
   return {
     title: `ADD: ${scenario.title}`,
     scenario,
@@ -61,7 +61,7 @@ const check = (scenario: Scenario): Table => {
 
 /** DEL succeeds whatever happens; what it could not remove goes with the namespace. */
 const del = (scenario: Scenario): Table => {
-  const moments = new Moments('DEL', scenario.del)
+  const moments = new Moments('DEL', scenario.del, scenario.look)
   const count = scenario.del.length
   const done = (changes: number) =>
     changes === 0 ? 'as it was' : changes === count ? 'removed' : partly(changes, count)
@@ -131,4 +131,5 @@ const refused = (scenario: Scenario): Table => {
   }
 }
 
-tables('child', [...SCENARIOS.map(add), ...SCENARIOS.map(del), ...SCENARIOS.map(refused), ...SCENARIOS.map(check)])
+const ALL = [...SCENARIOS, CROWDED]
+tables('child', [...ALL.map(add), ...ALL.map(del), ...SCENARIOS.map(refused), ...ALL.map(check)])

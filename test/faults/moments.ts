@@ -19,10 +19,15 @@ export class Moments {
   readonly #changes: number
   readonly #questions: number
 
-  constructor(verb: keyof typeof QUESTIONS, changes: readonly string[]) {
+  /** @param again what is asked after the changes */
+  constructor(
+    verb: keyof typeof QUESTIONS,
+    changes: readonly string[],
+    again: readonly string[] = ['route show table all, again'],
+  ) {
     this.#changes = changes.length
     this.#questions = QUESTIONS[verb].length
-    const look = changes.length > 0 ? ['route show table all, again'] : []
+    const look = changes.length > 0 ? again : []
     this.rows = [...QUESTIONS[verb], ...changes, ...look].map((line) => `\`${line}\``).concat('the end')
   }
 

@@ -4,7 +4,7 @@ import { configure } from '../support/netns.ts'
 import type { Ending } from './call.ts'
 import { between, Moments, partly } from './moments.ts'
 import { inPod, stateOf } from './pod.ts'
-import { SCENARIOS, type Scenario } from './scenarios.ts'
+import { CROWDED, SCENARIOS, type Scenario } from './scenarios.ts'
 import { CHILD, type ChildFault, type Injection } from './stand-in.ts'
 import { type Table, tables } from './tables.ts'
 
@@ -18,7 +18,7 @@ const stopped = ({ add }: Scenario): Injection => ({
 
 /** A rollback that fails is tried once more. */
 function once(scenario: Scenario): Table {
-  const moments = new Moments('ADD', scenario.undo)
+  const moments = new Moments('ADD', scenario.undo, scenario.look)
   return {
     title: `Rollback: ${scenario.title}`,
     scenario,
@@ -96,4 +96,4 @@ const bringsBack =
     expect(await stateOf(netns)).toBe(await inPod(scenario, [], stateOf))
   }
 
-tables('rollback', [...SCENARIOS.map(once), ...SCENARIOS.map(twice)])
+tables('rollback', [...[...SCENARIOS, CROWDED].map(once), ...SCENARIOS.map(twice)])

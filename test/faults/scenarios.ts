@@ -1,5 +1,5 @@
 /**
- * Three pods, the configuration that is carried out in each, and the batch it takes, line by line. Every state that a
+ * Four pods, the configuration that is carried out in each, and the batch it takes, line by line. Every state that a
  * fault can leave a pod in is then a number of these lines carried out by ip(8) itself, without the plugin.
  */
 import type { Config } from '../support/runtime.ts'
@@ -16,6 +16,8 @@ export interface Scenario {
   readonly del: readonly string[]
   /** What undoes all lines of `add` but the last. */
   readonly undo: readonly string[]
+  /** What is asked after the changes, where it is not all routes. */
+  readonly look?: readonly string[]
   /** What DEL leaves of an ADD that was killed after so many lines, as changes of the pod as it was before ADD. */
   readonly afterDel: (carriedOut: number) => readonly string[]
 }
@@ -144,4 +146,35 @@ const GATEWAY: Scenario = {
     ),
 }
 
+const TWIN = `${DEFAULT[4]} mtu 1300`
+const OTHERS = Array.from({ length: 1100 }, (_, i) => `route add 172.16.${i >> 8}.${i & 255} ${OVN[4]}`)
+
+/** More routes than are read in one piece, or asked for again. Two default routes share a place; the first is in effect. */
+export const CROWDED: Scenario = {
+  name: 'crowded',
+  title: 'among 1,100 routes of others three default routes are removed, two in one place, and two routes are added',
+  config: { routes: [{ dst: '10.50.0.0/16' }, { dst: 'fd00:10:50::/64' }], prevResult },
+  pod: [`route append ${TWIN}`, ...OTHERS].join('\n'),
+  add: [
+    `route add ${OURS[4]}`,
+    `route add ${OURS[6]}`,
+    `route del ${DEFAULT[4]}`,
+    `route del ${TWIN}`,
+    `route del ${DEFAULT[6]}`,
+  ],
+  undo: [`route append ${DEFAULT[4]}`, `route append ${TWIN}`, `route del ${OURS[4]}`, `route del ${OURS[6]}`],
+  del: [`route del ${OURS[4]}`, `route del ${OURS[6]}`],
+  look: ['0.0.0.0/0', '::/0', '10.50.0.0/16', 'fd00:10:50::/64'].map((dst) => `route show table all exact ${dst}`),
+  afterDel: (carriedOut) =>
+    due(
+      [
+        [3, `route del ${DEFAULT[4]}`],
+        [4, `route del ${TWIN}`],
+        [5, `route del ${DEFAULT[6]}`],
+      ],
+      carriedOut,
+    ),
+}
+
+/** Ordinary pods. */
 export const SCENARIOS = [REMOVE, DEMOTE, GATEWAY] as const

@@ -4,6 +4,7 @@ import { changes, configure, removeNamespace, removeNamespaces, routes } from '.
 import { ovnNic } from '../support/ovn.ts'
 import { calicoResult } from '../support/results.ts'
 import { type Config, environment, run } from '../support/runtime.ts'
+import { hostWhereIpIs } from '../support/tools.ts'
 import { add, del } from '../support/verbs.ts'
 
 afterEach(removeNamespaces)
@@ -164,6 +165,30 @@ describe('DEL', () => {
       expect(await ours(pod.netns)).toHaveLength(4)
     },
   )
+})
+
+describe('where there is more than can be read, DEL', () => {
+  const flooded = (flush: string) => `case "$*" in *flush*) ${flush} ;; esac\nexec yes '[]'`
+
+  test('has the kernel find our routes on the NIC, of every table and both families, and says so', async () => {
+    const { pod, config } = await addedPod()
+    using host = hostWhereIpIs(flooded('exec "$REAL_IP" "$@"'))
+    const { exitCode, stderr } = await run(environment('DEL', pod), config, host.via)
+    expect(exitCode).toBe(0)
+    expect(stderr).toContain('routes removed by protocol number only: ip: ')
+    expect(await ours(pod.netns)).toEqual([])
+  })
+
+  test('says that nothing was removed where that fails as well, and why', async () => {
+    const { pod, config } = await addedPod()
+    using host = hostWhereIpIs(flooded('echo "Flush terminated" >&2; exit 2'))
+    const { exitCode, stderr } = await run(environment('DEL', pod), config, host.via)
+    expect(exitCode).toBe(0)
+    expect(stderr).toContain('routes not removed: ip: ')
+    expect(stderr).toContain('ip route flush table all proto 142 dev eth0: Flush terminated')
+    expect(stderr).not.toContain('removed by protocol number')
+    expect(await ours(pod.netns)).toHaveLength(4)
+  })
 })
 
 describe('an ADD after DEL', () => {

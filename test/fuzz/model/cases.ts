@@ -1,5 +1,6 @@
 /** Pods, configurations and what happens to them, at random. */
 import fc from 'fast-check'
+import { type Failure, failure, type Links, links, type Meddling, meddling, preparation } from './hostile.ts'
 import { ANY, FAMILIES, GATEWAYS, NICS, type Nic } from './pod.ts'
 
 const PREFIXES = {
@@ -59,6 +60,7 @@ const table: fc.Arbitrary<string[]> = fc
     ]),
     fc.array(defaultLine, { maxLength: 3 }),
     fc.array(otherLine, { maxLength: 5 }),
+    preparation,
   )
   .map((parts) => parts.flat())
 
@@ -138,6 +140,8 @@ export type Step =
   | { readonly do: 'appear'; readonly line: string }
   | { readonly do: 'vanish'; readonly which: number }
   | { readonly do: 'down'; readonly nic: Nic }
+  | Failure
+  | Meddling
 
 const attached = fc.constantFrom<Attached>('eth0', 'net1')
 const verb = fc.constantFrom<'ADD' | 'DEL'>('ADD', 'ADD', 'DEL')
@@ -164,16 +168,20 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant('appear' as const), line: fc.oneof(defaultLine, otherLine) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('vanish' as const), which }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('down' as const), nic }) },
+  { weight: 4, arbitrary: failure },
+  { weight: 1, arbitrary: meddling },
 )
 
 export interface Case {
   readonly table: readonly string[]
+  readonly links: Links
   readonly confs: Confs
   readonly steps: readonly Step[]
 }
 
 export const cases: fc.Arbitrary<Case> = fc.record({
   table,
+  links,
   confs,
   steps: fc.array(step, { minLength: 2, maxLength: 5 }),
 })

@@ -38,6 +38,8 @@ export function afterAdd(before: Tables, conf: Conf, nic: Attached): Expected {
     found ||= wanted !== undefined || defaults.some(({ dev }) => dev !== nic)
     const stays = (one: Told) =>
       wanted !== undefined && one.gw === wanted.gw && one.dev === wanted.dev && one.metric === wanted.metric
+    // Which of the NIC's defaults a route takes its mtu from, where one goes and another stays, is left open.
+    if (own.some(stays) && !own.every(stays)) return 'open'
     if (wanted && !defaults.some(stays)) {
       const inPlace = defaults.find(({ metric }) => metric === wanted.metric)
       const disposition = conf.defaultRoute[`ipv${family}`]

@@ -1,23 +1,35 @@
 /** Plays a case on a pod, and holds every step to what the plugin promises. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'vitest'
+import { CHILD, carryOut, type Injection, standIn } from '../../faults/stand-in.ts'
 import type { CniFailure, CniResult } from '../../support/runtime.ts'
+import { hostWhereIpIs } from '../../support/tools.ts'
 import { call, vars } from '../call.ts'
 import { expectAnswer } from '../rules.ts'
 import type { Attached, Case, Conf, Step } from './cases.ts'
 import { afterAdd, difference, isMarked, PROTO } from './expected.ts'
+import { CLEANING, type Failure, type Meddling, meddlingLines } from './hostile.ts'
 import {
   ADDRESSES,
-  ANY,
   FAMILIES,
   type ModelPod,
   mainDefaults,
+  readRules,
   readTables,
   type Seen,
   setTables,
-  type Tables,
   tell,
 } from './pod.ts'
+import {
+  delLine,
+  expectDefaultKept,
+  expectOneOfOurs,
+  expectOthersUntouched,
+  expectRestored,
+  expectToldTruth,
+  isConfigured,
+  way,
+} from './promises.ts'
 
 /** What a run came across: a model that is never asked proves nothing. */
 export interface Tally {
@@ -27,6 +39,11 @@ export interface Tally {
   parallel: number
   lost: number
   restored: number
+  /** By a rollback. */
+  undone: number
+  /** Of those where the first of several IPv4 routes in a place was brought back to where it was. */
+  undoneInOrder: number
+  meddled: number
 }
 
 type Verb = 'ADD' | 'DEL' | 'CHECK'
@@ -45,14 +62,22 @@ const prevResultOf = (nic: Attached) => ({
   ips: FAMILIES.map((family) => ({ interface: 0, address: ADDRESSES[nic][family] })),
 })
 
-export async function play(pod: ModelPod, { table, confs, steps }: Case, tally: Tally): Promise<{ spoilt: boolean }> {
-  await setTables(pod, table)
+/** @returns whether the pod can be of use no more */
+export async function play(pod: ModelPod, { table, links, confs, steps }: Case, tally: Tally): Promise<boolean> {
+  await setTables(pod, [...CLEANING, ...table])
+  await tell(pod, links.lines)
+  const hasOrdinaryLinks = links.lines.length === 0
   /** The Results of the NICs whose ADD succeeded, as long as nobody else changed anything since. */
   const results = new Map<Attached, CniResult>()
 
-  const invoke = async (verb: Verb, nic: Attached, prev: object = prevResultOf(nic)): Promise<Reply> => {
+  const invoke = async (
+    verb: Verb,
+    nic: Attached,
+    prev: object = prevResultOf(nic),
+    via: readonly string[] = [],
+  ): Promise<Reply> => {
     const env = { ...vars(verb, pod.path), CNI_IFNAME: nic }
-    const answer = await call(env, new TextEncoder().encode(JSON.stringify(document(nic, confs[nic], prev))))
+    const answer = await call(env, new TextEncoder().encode(JSON.stringify(document(nic, confs[nic], prev))), { via })
     expectAnswer(answer)
     if (answer.exitCode === 1) return { error: JSON.parse(answer.stdout) }
     return answer.stdout === '' ? {} : { result: JSON.parse(answer.stdout) }
@@ -62,14 +87,13 @@ export async function play(pod: ModelPod, { table, confs, steps }: Case, tally: 
     const before = await readTables(pod)
     const { result, error } = await invoke('ADD', nic)
     const after = await readTables(pod)
-    const expected = afterAdd(before, confs[nic], nic)
+    const expected = hasOrdinaryLinks ? afterAdd(before, confs[nic], nic) : 'open'
     if (error) {
       tally.refused++
       // 7: the plugin sees it. 100: the kernel does. All others would say that the plugin went wrong.
       expect([7, 100], error.msg).toContain(error.code)
-      // What was refused was not touched. What was undone may have another order of next hops.
       if (error.code === 7) expect(after.text).toBe(before.text)
-      else expect(after.routes.map(way).sort()).toEqual(before.routes.map(way).sort())
+      else expectRestored(before, after, error)
       if (expected !== 'open') expect(expected, error.msg).toBe('refused')
       return
     }
@@ -81,7 +105,7 @@ export async function play(pod: ModelPod, { table, confs, steps }: Case, tally: 
     expectOthersUntouched(before, after, [nic])
     expectDefaultKept(before, after, [nic], confs)
     expectOneOfOurs(before, after, confs[nic])
-    expectToldTruth(nic, confs[nic], result as CniResult, after)
+    expectToldTruth(nic, confs[nic], result as CniResult, before, after)
 
     expect(await invoke('ADD', nic), 'a second ADD').toEqual({ result })
     expect((await readTables(pod)).text, 'after a second ADD').toBe(after.text)
@@ -96,9 +120,11 @@ export async function play(pod: ModelPod, { table, confs, steps }: Case, tally: 
     const after = await readTables(pod)
     expectOthersUntouched(before, after, [], [nic])
     expectDefaultKept(before, after, [], confs)
-    expect(
-      after.routes.filter((one) => one.dev === nic && [PROTO.route, PROTO.gateway].some((own) => own === one.proto)),
-    ).toEqual([])
+    const ofOurs = after.routes.filter(({ dev, proto }) => dev === nic && proto === PROTO.route)
+    const gateways = FAMILIES.flatMap((of) => mainDefaults(after, of, nic)).filter(
+      ({ proto }) => proto === PROTO.gateway,
+    )
+    expect([...ofOurs, ...gateways]).toEqual([])
     expect(await invoke('DEL', nic), 'a second DEL').toEqual({})
     expect((await readTables(pod)).text, 'after a second DEL').toBe(after.text)
     results.clear()
@@ -142,11 +168,50 @@ export async function play(pod: ModelPod, { table, confs, steps }: Case, tally: 
     }
   }
 
+  /** Something goes wrong in an ADD, once: it is as it was, or as configured. */
+  async function fail({ nic, line, fault }: Failure): Promise<void> {
+    const before = await readTables(pod)
+    const { error } = await interrupted('ADD', nic, { conversation: 1, line, action: CHILD[fault] })
+    results.clear()
+    if (!error) return
+    const after = await readTables(pod)
+    expect([7, 100, 103], error.msg).toContain(error.code)
+    expectRestored(before, after, error)
+    if (!error.details?.includes('restored by')) return
+    tally.undone++
+    if (error.details.includes('route prepend')) tally.undoneInOrder++
+  }
+
+  /** A link goes in the middle of a call: it is answered, DEL succeeds, and of others nothing is lost but by the kernel. */
+  async function meddle(step: Meddling): Promise<void> {
+    const { verb, nic, line, link } = step
+    const before = await readTables(pod)
+    const lines = meddlingLines(step, pod.far)
+    const { error } = await interrupted(verb, nic, { conversation: 1, line, action: carryOut(lines) })
+    tally.meddled++
+    if (verb === 'DEL') expect(error).toBe(undefined)
+    // 102 where the kernel took what a route that is to come back leads by.
+    const codes = step.event === 'goes down and up' ? [4, 7, 100, 101, 102] : [4, 7, 100, 101]
+    if (error) expect(codes, `${error.msg}; ${error.details}`).toContain(error.code)
+    expect(await invoke('DEL', nic)).toEqual({})
+    const after = await readTables(pod)
+    expectOthersUntouched(before, after, [nic, link, 'renamed', ''], [nic])
+    expect(after.routes.filter((one) => one.dev === nic && one.proto === PROTO.route)).toEqual([])
+  }
+
+  /** A call with an `ip` that does something at one moment. */
+  async function interrupted(verb: Verb, nic: Attached, injection: Injection): Promise<Reply> {
+    using host = hostWhereIpIs(standIn(pod.path, [injection]))
+    return await invoke(verb, nic, prevResultOf(nic), host.via)
+  }
+
   /** Somebody takes one of our routes away. */
   async function lose(nic: Attached, which: number): Promise<void> {
+    // CHECK has nothing to say of a dummy in the place of a NIC.
+    if (links.replaced === nic) return
     if (!results.has(nic)) await add(nic)
     const result = results.get(nic)
-    const ours = (await readTables(pod)).routes.filter(({ proto, dev }) => proto === PROTO.route && dev === nic)
+    const ours = (await readTables(pod)).routes.filter((one) => one.dev === nic && isConfigured(one, confs[nic]))
     const lost = ours[which % ours.length]
     if (!result || !lost) return
     tally.lost++
@@ -200,6 +265,12 @@ export async function play(pod: ModelPod, { table, confs, steps }: Case, tally: 
         results.clear()
         return false
       }
+      case 'fail':
+        await fail(step)
+        return false
+      case 'meddle':
+        await meddle(step)
+        return true
       case 'down': {
         await tell(pod, [`link set ${step.nic} down`])
         for (const nic of ['eth0', 'net1'] as const) {
@@ -218,67 +289,8 @@ export async function play(pod: ModelPod, { table, confs, steps }: Case, tally: 
     }
   }
 
-  for (const step of steps) if (await run(step)) return { spoilt: true }
-  return { spoilt: false }
-}
-
-/** Where a route leads: of a next hop that is not the first of its IPv6 place the kernel tells no more. */
-const way = ({ family, dst, gw, dev, table, metric }: Seen) => `IPv${family} ${dst} ${gw} ${dev} ${table} ${metric}`
-
-const delLine = ({ family, dst, gw, dev, table, metric, proto }: Seen) =>
-  `route del ${dst}${gw === undefined ? '' : ` via ${gw}`}${dev === undefined ? '' : ` dev ${dev}`} table ${table} proto ${proto}${
-    family === 6 || metric > 0 ? ` metric ${metric}` : ''
-  }`
-
-/** Routes that bear no mark of ours change only on the NICs whose ADD it is; by DEL come back the defaults that had one. */
-function expectOthersUntouched(
-  before: Tables,
-  after: Tables,
-  nics: readonly string[],
-  deleting: readonly string[] = [],
-): void {
-  const isBack = ({ dev = '', table, dst }: Seen) =>
-    deleting.includes(dev) && table === 254 && FAMILIES.some((family) => dst === ANY[family])
-  const joined = new Set([before, after].flatMap(({ routes }) => routes.filter((one) => one.joined).map(way)))
-  const others = ({ routes }: Tables) =>
-    routes
-      .filter((one) => !(isMarked(one) && !one.joined) && !nics.includes(one.dev ?? '') && !isBack(one))
-      .map((one) => (joined.has(way(one)) ? way(one) : one.text))
-      .sort()
-  expect(others(after), 'routes of others').toEqual(others(before))
-}
-
-/** A pod that had a default route which nobody was told to remove has one. */
-function expectDefaultKept(before: Tables, after: Tables, adding: readonly Attached[], confs: Case['confs']): void {
-  for (const family of FAMILIES) {
-    const kept = mainDefaults(before, family).filter(({ proto, dev }) => {
-      const nic = adding.find((one) => one === dev)
-      return proto !== PROTO.gateway && (nic === undefined || confs[nic].defaultRoute[`ipv${family}`] === 'demote')
-    })
-    if (kept.length > 0) expect(mainDefaults(after, family), `a default route of IPv${family}`).not.toEqual([])
-  }
-}
-
-/** `ovnGateway` makes or restores one default route, not two. Where DEL restored what was there before, that counts as there. */
-function expectOneOfOurs(before: Tables, after: Tables, conf?: Conf): void {
-  for (const family of FAMILIES) {
-    const restores = conf?.ovnGateway === 'auto' && conf.defaultRoute[`ipv${family}`] !== 'demote'
-    const ours = (tables: Tables) =>
-      mainDefaults(tables, family).filter(
-        ({ proto }) => proto === PROTO.gateway || (restores && proto === PROTO.restored),
-      ).length
-    expect(ours(after), 'defaults of ours').toBeLessThanOrEqual(Math.max(1, ours(before)))
-  }
-}
-
-/** The Result tells of what the kernel holds in the main table, and of all that is ours there. */
-function expectToldTruth(nic: Attached, conf: Conf, result: CniResult, { routes }: Tables): void {
-  const text = ({ dst, gw }: { dst: string; gw?: string }) => `${dst} via ${gw}`
-  const told = (result.routes ?? []).map(text)
-  const held = routes.filter(({ table, dev }) => table === 254 && dev === nic)
-  expect(held.map(text)).toEqual(expect.arrayContaining(told))
-  expect(told).toEqual(
-    expect.arrayContaining(held.filter(({ proto }) => proto === PROTO.route || proto === PROTO.gateway).map(text)),
-  )
-  for (const { dst, table } of conf.routes) if (table === undefined) expect(told.join()).toContain(dst)
+  const rules = await readRules(pod)
+  for (const step of steps) if (await run(step)) return true
+  expect(await readRules(pod)).toBe(rules)
+  return !hasOrdinaryLinks
 }

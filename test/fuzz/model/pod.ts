@@ -33,6 +33,8 @@ const WIRING = `
 
 export interface ModelPod {
   readonly netns: string
+  /** The namespace of the other ends. */
+  readonly far: string
   readonly path: string
   remove(): void
 }
@@ -53,6 +55,7 @@ export async function modelPod(): Promise<ModelPod> {
   await configure(pod, addresses.map((line) => (line.includes(':') ? `${line} nodad` : line)).join('\n'))
   return {
     netns: pod,
+    far,
     path: netnsPath(pod),
     remove() {
       removeNamespace(pod)
@@ -112,18 +115,22 @@ export interface Tables {
 }
 
 export async function readTables({ netns }: ModelPod): Promise<Tables> {
-  const { stdout } = await execa('ip', ['-n', netns, '-json', '-Numeric', '-details', 'route', 'show', 'table', 'all'])
+  const question = ['-json', '-Numeric', '-details', 'route', 'show', 'table', 'all']
+  const { stdout: answer } = await execa('ip', ['-n', netns, ...question])
+  // Of a time that runs out, only that there is one stays the same.
+  const stdout = answer.replaceAll(/"expires":\d+/g, '"expires":1')
   const all: RouteJson[] = JSON.parse(stdout)
   const ours = all.filter(({ table }) => table === undefined || TABLES.some((one) => String(one) === table))
   return {
     routes: ours.flatMap(hopsOf).map((json): Seen => {
+      const { gateway, dev } = soleHop(json)
       const family = json.pref !== undefined || json.dst.includes(':') ? 6 : 4
       const dst = json.dst === 'default' ? ANY[family] : json.dst
       return {
         family,
         dst: dst.includes('/') ? dst : `${dst}/${family === 4 ? 32 : 128}`,
-        ...(json.gateway === undefined ? {} : { gw: json.gateway }),
-        ...(json.dev === undefined ? {} : { dev: json.dev }),
+        ...(gateway === undefined ? {} : { gw: gateway }),
+        ...(dev === undefined ? {} : { dev }),
         table: Number(json.table ?? 254),
         proto: Number(json.protocol),
         metric: json.metric ?? 0,
@@ -135,6 +142,20 @@ export async function readTables({ netns }: ModelPod): Promise<Tables> {
     }),
     text: stdout,
   }
+}
+
+/** A group may have one member. */
+function soleHop(json: RouteJson): Pick<RouteJson, 'gateway' | 'dev'> {
+  const [first, ...others] = json.nexthops ?? []
+  return first && others.length === 0 ? first : json
+}
+
+/** The rules of both families, and the nexthop objects: the plugin has no business with either. */
+export async function readRules({ netns }: Pick<ModelPod, 'netns'>): Promise<string> {
+  const input = 'rule show\nnexthop show\n'
+  const show = (family: string) => execa('ip', ['-n', netns, family, '-Numeric', '-batch', '-'], { input })
+  const answers = await Promise.all([show('-4'), show('-6')])
+  return answers.map(({ stdout }) => stdout).join('\n')
 }
 
 /** Each next hop of an IPv6 multipath route by itself, with what the kernel tells of it: not more than where it leads. */
