@@ -199,7 +199,9 @@ async function rolledBack(
           ]
         : [
             `rolling back failed too: ${messageOf(told.failure?.error ?? told.failure?.stderr ?? unsteady())}`,
-            `still to do, unless it was done: ${listed(undo.map(batchLine)).join(', ')}`,
+            undo.length > 0
+              ? `still to do, unless it was done: ${listed(undo.map(batchLine)).join(', ')}`
+              : `may have been done: ${listed(done.map(batchLine)).join(', ')}`,
           ]
     } catch (another) {
       says = [

@@ -57,10 +57,15 @@ export function planRestore(before: Snapshot, now: Snapshot, ops: readonly Route
   // ADD would look for. Where one of ours has taken the place, they are exchanged; where there are several, ours go first.
   const [surplusIn, lostIn] = [placesOf(surplus), placesOf(lost)]
   const exchanged = (route: Route) => [surplusIn, lostIn, nowIn].every((inPlace) => inPlace(route).length === 1)
+  // Of a place the index of the first route that is still there: what came before it is put before it again.
+  const firstLeft = new Map(
+    [...Map.groupBy(lost, placeOf)].map(([place, [one]]) => {
+      const left = one ? beforeIn(one).findIndex((other) => isAmong(nowIn(one), other)) : -1
+      return [place, left]
+    }),
+  )
   const restore = (route: Route): RouteOp => {
-    const stand = beforeIn(route)
-    const stays = (other: Route) => isAmong(nowIn(route), other)
-    const isFirst = route.family === 4 && !stand.slice(0, stand.indexOf(route)).some(stays) && stand.some(stays)
+    const isFirst = route.family === 4 && beforeIn(route).indexOf(route) < (firstLeft.get(placeOf(route)) ?? -1)
     return { op: exchanged(route) ? 'replace' : isFirst ? 'prepend' : 'append', route, origin: ROLLBACK }
   }
   // In the order of the kernel's dump reversed, since there a gateway route comes before the link route it resolves through;

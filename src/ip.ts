@@ -25,6 +25,9 @@ const PACE_MS = 0.1
  */
 const COLLECT_AFTER = 1024 * 1024
 
+/** What ip(8) says, and no more, where the kernel changed what it showed. */
+const INTERRUPTED = 'Dump was interrupted'
+
 /** As much of stderr as is read. */
 const MOST_ERRORS = 4096
 /** As much as may come on stdout that nobody asked for. */
@@ -107,6 +110,7 @@ class Child {
   /** What came on stdout that nobody has asked for yet. */
   #unasked = ''
   #errors = ''
+  #blurred = false
   /** Lines that were sent, and how many of them were before the last ones. */
   #sent: readonly string[] = []
   #sentBefore = 0
@@ -151,7 +155,7 @@ class Child {
     const { end } = this.#listen(look.questions, listener)
     this.#child.stdin?.write(batch(look.questions))
     await end.promise
-    return { heard: listener.heard(), blurred: this.#isBlurred() }
+    return { heard: listener.heard(), blurred: this.#blurred }
   }
 
   async tell<T>(lines: readonly string[], look: Look<T> | undefined): Promise<Told<T>> {
@@ -163,7 +167,7 @@ class Child {
     hearing?.end.promise.catch(() => {})
     this.#child.stdin?.end(batch([...lines, ...questions]))
     await this.#closed.promise
-    const blurred = this.#isBlurred()
+    const blurred = this.#blurred
     const complete = hearing === undefined || hearing.answered === hearing.questions
     const heard = listener && complete && !this.#broken ? { heard: listener.heard() } : {}
     if (this.#broken) return { blurred, failure: { carriedOut: undefined, stderr: '', error: this.#broken.error } }
@@ -240,6 +244,8 @@ class Child {
   }
 
   #onError(text: string): void {
+    // Whatever else it says, and how much.
+    this.#blurred ||= (this.#errors.slice(-INTERRUPTED.length) + text).includes(INTERRUPTED)
     if (this.#errors.length < MOST_ERRORS) this.#errors += text
     // Told to go on, ip(8) waits for more lines, and we would for its answer.
     if (this.#hearing && this.#errors.includes('Command failed')) this.#child.stdin?.end()
@@ -270,10 +276,6 @@ class Child {
     const left = Math.min(this.#heardAt + SILENCE_MS, this.#netns.until) - Date.now()
     if (left <= 0) this.#break(this.#late())
     else this.#timer = setTimeout(() => this.#watch(), left)
-  }
-
-  #isBlurred(): boolean {
-    return this.#errors.includes('Dump was interrupted')
   }
 
   #late(): CniError {
