@@ -1,7 +1,7 @@
-import { dispatch } from './dispatch.ts'
-import { SUPPORTED_VERSIONS } from './request.ts'
-import { start } from './start.ts'
-import { nameProcess, writeAll } from './stdio.ts'
+import { dispatch } from './call/dispatch.ts'
+import { nameProcess, writeAll } from './call/stdio.ts'
+import { SUPPORTED_VERSIONS } from './cni/request.ts'
+import { start } from './snapshot/start.ts'
 
 /** Set by the build from package.json. */
 declare const __VERSION__: string

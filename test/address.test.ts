@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import IPCIDR from 'ip-cidr'
 import { describe, expect, it } from 'vitest'
-import { parseAddress, parsePrefix } from '../src/address.ts'
+import { parseAddress, parsePrefix } from '../src/net/address.ts'
 
 describe('a prefix', () => {
   it.each([

@@ -1,15 +1,15 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { parseConfig } from '../src/config.ts'
-import { parseRoutes } from '../src/iproute2.ts'
-import { parsed } from '../src/look.ts'
-import { effectiveConfig } from '../src/overrides.ts'
-import { planAdd } from '../src/plan.ts'
-import { boundArgs } from '../src/pod-args.ts'
-import { problemText } from '../src/problem.ts'
-import { checkEnv, type NetConf, parseDocument, parseRequest } from '../src/request.ts'
-import { parsePrevResult } from '../src/result.ts'
-import type { Route } from '../src/route.ts'
+import { boundArgs } from '../src/cni/pod-args.ts'
+import { checkEnv, type NetConf, parseDocument, parseRequest } from '../src/cni/request.ts'
+import { parsePrevResult } from '../src/cni/result.ts'
+import { parseConfig } from '../src/config/config.ts'
+import { effectiveConfig } from '../src/config/overrides.ts'
+import { parsed } from '../src/kernel/look.ts'
+import { parseRoutes } from '../src/net/iproute2.ts'
+import type { Route } from '../src/net/route.ts'
+import { planAdd } from '../src/plan/plan.ts'
+import { problemText } from '../src/plan/problem.ts'
 import { CALICO } from './support/calico.ts'
 import { event } from './support/event.ts'
 import { refusal } from './support/refusal.ts'
@@ -81,15 +81,15 @@ describe('in the event of a pod that does not start one sees', () => {
   /** Those that only a kernel or another program provokes: as they stand in the source, up to what they name. */
   const source = (file: string) => readFileSync(new URL(`../src/${file}`, import.meta.url), 'utf8')
   it.each([
-    ['netns.ts', 'CNI_NETNS: cannot open the network namespace'],
-    ['netns.ts', 'CNI_NETNS: no network namespace is at'],
-    ['ip.ts', 'nsenter: may not enter'],
-    ['ip.ts', 'nsenter: could not be started'],
-    ['ip.ts', 'nsenter: not found on this node'],
-    ['ip.ts', 'ip: too old on this node; iproute2 5.3 or newer is needed'],
-    ['ip.ts', 'ip: gave no answer'],
-    ['ip.ts', 'ip: timed out after'],
-    ['stdio.ts', 'stdin: cannot be read'],
+    ['kernel/netns.ts', 'CNI_NETNS: cannot open the network namespace'],
+    ['kernel/netns.ts', 'CNI_NETNS: no network namespace is at'],
+    ['kernel/ip.ts', 'nsenter: may not enter'],
+    ['kernel/ip.ts', 'nsenter: could not be started'],
+    ['kernel/ip.ts', 'nsenter: not found on this node'],
+    ['kernel/ip.ts', 'ip: too old on this node; iproute2 5.3 or newer is needed'],
+    ['kernel/ip.ts', 'ip: gave no answer'],
+    ['kernel/ip.ts', 'ip: timed out after'],
+    ['call/stdio.ts', 'stdin: cannot be read'],
   ])('of %s: %s', (file, what) => {
     expect(source(file)).toContain(what.replace(/^nsenter: not found/, '${tool}: not found'))
     expect(event(what)).toContain(what)

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
-import { isWithin } from '../src/address.ts'
-import { parseConfig } from '../src/config.ts'
-import { effectiveConfig } from '../src/overrides.ts'
+import { parseConfig } from '../src/config/config.ts'
+import { effectiveConfig } from '../src/config/overrides.ts'
+import { isWithin } from '../src/net/address.ts'
 import { all, configurations, documents, EXAMPLES, type Kind, pluginsOf, textOf } from './support/examples.ts'
 
 const page = (path: string) => readFileSync(new URL(`../${path}`, import.meta.url), 'utf8')

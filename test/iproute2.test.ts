@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { batchLine, parseLinks, parseRoutes, routeText } from '../src/iproute2.ts'
-import type { Route } from '../src/route.ts'
+import { batchLine, parseLinks, parseRoutes, routeText } from '../src/net/iproute2.ts'
+import type { Route } from '../src/net/route.ts'
 import { DEFAULT4, DEFAULT6, LINK4, route } from './support/snapshots.ts'
 
 // Answers of iproute2 6.1, `ip -json -Numeric -details`, in a pod that Calico wired.

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
-import { isWithin } from '../src/address.ts'
+import { isWithin } from '../src/net/address.ts'
 import {
   APPLIED,
   annotations,

@@ -1,6 +1,6 @@
 import { fs, vol } from 'memfs'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
-import { log } from '../src/log.ts'
+import { log } from '../src/call/log.ts'
 
 // memfs has no descriptors 1 and 2: what goes to them is caught here, all else goes to the memory file system.
 const { stderr } = vi.hoisted(() => ({ stderr: [] as string[] }))

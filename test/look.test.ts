@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { CniError } from '../src/errors.ts'
-import { EVERYTHING, GLANCE, type Look, lookAgain as lookAgainAt, lookAt } from '../src/look.ts'
-import type { Route, RouteOp, Snapshot } from '../src/route.ts'
+import { EVERYTHING, GLANCE, type Look, lookAgain as lookAgainAt, lookAt } from '../src/kernel/look.ts'
+import type { Route, RouteOp, Snapshot } from '../src/net/route.ts'
 
 const to = (dst: string, gw = '169.254.1.1'): Route => ({
   family: dst.includes(':') ? 6 : 4,

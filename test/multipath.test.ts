@@ -3,11 +3,11 @@
  * taken, demoted and restored, and the other NIC's is left. An IPv4 one is one route.
  */
 import { describe, expect, it } from 'vitest'
-import { parseConfig } from '../src/config.ts'
-import { planRestore } from '../src/effects.ts'
-import { batchLine, parseRoutes, routeText } from '../src/iproute2.ts'
-import { planAdd, planDel } from '../src/plan.ts'
-import { isMainDefault, type NextHop, type Route, type Snapshot } from '../src/route.ts'
+import { parseConfig } from '../src/config/config.ts'
+import { batchLine, parseRoutes, routeText } from '../src/net/iproute2.ts'
+import { isMainDefault, type NextHop, type Route, type Snapshot } from '../src/net/route.ts'
+import { planRestore } from '../src/plan/effects.ts'
+import { planAdd, planDel } from '../src/plan/plan.ts'
 import { carryOut, shown } from './support/kernel.ts'
 import { DEFAULT6, LINK4, link, route } from './support/snapshots.ts'
 

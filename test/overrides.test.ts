@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { effectiveConfig, isDry, onlyKnown } from '../src/overrides.ts'
-import { PROTOCOL } from '../src/route.ts'
+import { effectiveConfig, isDry, onlyKnown } from '../src/config/overrides.ts'
+import { PROTOCOL } from '../src/net/route.ts'
 import { decideDel } from '../src/verbs/del.ts'
 import { refusal } from './support/refusal.ts'
 import { calicoPod, route } from './support/snapshots.ts'

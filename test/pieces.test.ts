@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { TooMuch } from '../src/errors.ts'
-import { Pieces } from '../src/pieces.ts'
+import { Pieces } from '../src/kernel/pieces.ts'
 
 /** What comes of an answer that is read in parts of these lengths, in turn. */
 function read(answer: string, lengths: readonly number[]): { pieces: string[]; cut: boolean } {

@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type Config, parseConfig } from '../src/config.ts'
-import { planRestore } from '../src/effects.ts'
-import { type Plan, planAdd, planDel } from '../src/plan.ts'
-import { DEFAULT_DST, devicesOf, type Route, type Snapshot, samePlace } from '../src/route.ts'
+import { type Config, parseConfig } from '../src/config/config.ts'
+import { DEFAULT_DST, devicesOf, type Route, type Snapshot, samePlace } from '../src/net/route.ts'
+import { planRestore } from '../src/plan/effects.ts'
+import { type Plan, planAdd, planDel } from '../src/plan/plan.ts'
 import { carryOut, shown, sorted } from './support/kernel.ts'
 import { link, route } from './support/snapshots.ts'
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { boundArgs } from '../src/cni/pod-args.ts'
 import { Code } from '../src/errors.ts'
-import { boundArgs } from '../src/pod-args.ts'
 
 const KEYS = Object.fromEntries(Array.from({ length: 2000 }, (_, i) => [`key${i}`, 0]))
 const LONG = { cni: KEYS }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { checkEnv, decodeText, parseDocument, parseRequest, versionAnswer, versionOf } from '../src/request.ts'
+import { checkEnv, decodeText, parseDocument, parseRequest, versionAnswer, versionOf } from '../src/cni/request.ts'
 import { refusal } from './support/refusal.ts'
 
 const ENV = {

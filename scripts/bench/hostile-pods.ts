@@ -16,7 +16,7 @@ const FEW = { quick: [150, 600], full: [600, 2500, 10_000] } as const
 const MANY = { quick: [5000, 20_000], full: [20_000, 80_000, 300_000] } as const
 const [CONFIGURED = ''] = destinations(ONE.routes)
 const GROUP = 125
-/** What ranks a default behind all others, see src/route.ts. */
+/** What ranks a default behind all others, see src/net/route.ts. */
 const DEMOTED = 0xf0000000
 
 /** Another interface than the plugin's. */

@@ -15,7 +15,7 @@ const FLAGS = 0b11011 // disableExperimentalSEAWarning | useSnapshot | includeAs
 const EXEC_ARGV_EXTENSION_NONE = 0
 /**
  * `--no-rehash-snapshot` keeps the hash seed that the snapshot was built with: rehashing every table of the heap costs a
- * fifth of the start-up. The seed is then the same for all runs of one build, and known: src/pod-args.ts bounds what a
+ * fifth of the start-up. The seed is then the same for all runs of one build, and known: src/cni/pod-args.ts bounds what a
  * tenant can have hashed.
  */
 // --no-sparkplug: V8's baseline compiler only begins to pay when a process lives longer than ours; 5 % of an ADD.

@@ -1,5 +1,5 @@
-import { type DhcpOffer, dhcpOffer, inDumpOrder, kubevirtProblems, unreachableInOrder } from '../kubevirt.ts'
-import { MAIN_TABLE, type Snapshot } from '../route.ts'
+import { MAIN_TABLE, type Snapshot } from '../net/route.ts'
+import { type DhcpOffer, dhcpOffer, inDumpOrder, kubevirtProblems, unreachableInOrder } from '../plan/kubevirt.ts'
 
 /** What a VM with KubeVirt's bridge binding on a NIC would be handed by DHCP, and what would come of it. */
 export interface DhcpPreview {

@@ -1,4 +1,4 @@
-import { isObject, type NetConf } from '../request.ts'
+import { isObject, type NetConf } from '../cni/request.ts'
 import { delegatesIn } from './delegates.ts'
 import { type Finding, type Say, sayer } from './finding.ts'
 import { type JsonDocument, JsonProblem, type Path, parseJson, stringAt } from './json.ts'

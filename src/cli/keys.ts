@@ -1,4 +1,4 @@
-import type { CONF, DISPOSITION_KEYS, GATEWAY_KEYS, OVERRIDES_KEYS, ROUTE_KEYS } from '../schema.ts'
+import type { CONF, DISPOSITION_KEYS, GATEWAY_KEYS, OVERRIDES_KEYS, ROUTE_KEYS } from '../config/schema.ts'
 
 /** What is to be known of a key of the network configuration. README's tables and the JSON Schema are made of it. */
 export interface Key {

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import path from 'node:path'
-import { CHILD_ENV } from '../ip.ts'
+import { CHILD_ENV } from '../kernel/ip.ts'
 
 /**
  * The words before a command that limit it and its children: to so many bytes of memory of its own, and to no core file, which would

@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
-import { nameProcess } from '../stdio.ts'
+import { nameProcess } from '../call/stdio.ts'
 import type { Terminal } from './command.ts'
 import { lookAtPod } from './look-at-pod.ts'
 import { jsonLine } from './output.ts'

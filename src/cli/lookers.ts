@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, openSync, readFileSync } from 'node:fs'
 import { messageOf, oneLine } from '../errors.ts'
-import { CHILD_ENV } from '../ip.ts'
+import { CHILD_ENV } from '../kernel/ip.ts'
 import { OWN as EXECUTABLE } from './install-file.ts'
 import { limitedBy } from './limits.ts'
 import { LOOKER, type Question } from './looker.ts'

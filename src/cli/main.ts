@@ -1,7 +1,7 @@
 import { isatty } from 'node:tty'
 import leven from 'leven'
+import { readStdin, writeAll } from '../call/stdio.ts'
 import { CniError, messageOf } from '../errors.ts'
-import { readStdin, writeAll } from '../stdio.ts'
 import { type Command, Exit, type Terminal, Trouble } from './command.ts'
 import { help, version } from './help.ts'
 import { install } from './install.ts'

@@ -1,4 +1,4 @@
-import { isObject } from '../request.ts'
+import { isObject } from '../cni/request.ts'
 import { callsCalico, type Plugin, storesInKubernetes } from './calico.ts'
 import { entriesOf, networkOf, pluginsOf } from './chain.ts'
 import type { Configuration, Contents } from './documents.ts'

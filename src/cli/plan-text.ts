@@ -1,5 +1,5 @@
 import type { CniError } from '../errors.ts'
-import type { RouteOp } from '../route.ts'
+import type { RouteOp } from '../net/route.ts'
 import type { DhcpPreview } from './dhcp.ts'
 import { painter, printable } from './paint.ts'
 import type { DiffLine } from './route-diff.ts'

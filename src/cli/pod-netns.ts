@@ -1,6 +1,6 @@
 import { fstatSync, statSync } from 'node:fs'
 import { CniError, Code } from '../errors.ts'
-import { type Netns, type WithNetns, withNetns } from '../netns.ts'
+import { type Netns, type WithNetns, withNetns } from '../kernel/netns.ts'
 import { limitedBy } from './limits.ts'
 import { onThisSide } from './node-root.ts'
 

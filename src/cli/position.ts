@@ -1,5 +1,5 @@
-import { LONGEST_KEY } from '../explain.ts'
-import { isObject } from '../request.ts'
+import { isObject } from '../cni/request.ts'
+import { LONGEST_KEY } from '../config/explain.ts'
 import type { JsonDocument, Path, Place } from './json.ts'
 
 /** Both from 1 on, as editors count. */

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs'
 import path from 'node:path'
+import { isObject, type NetConf } from '../cni/request.ts'
 import { messageOf } from '../errors.ts'
-import { isObject, type NetConf } from '../request.ts'
 import { OURS } from './chain.ts'
 import { reading, wordsFor } from './files.ts'
 import { readFound } from './found-file.ts'

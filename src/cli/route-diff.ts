@@ -1,7 +1,7 @@
-import { afterwards } from '../effects.ts'
-import { routeText } from '../iproute2.ts'
-import { inDumpOrder } from '../kubevirt.ts'
-import { LOCAL_TABLE, MAIN_TABLE, type Route, type RouteOp, type Snapshot, samePlace, sameRoute } from '../route.ts'
+import { routeText } from '../net/iproute2.ts'
+import { LOCAL_TABLE, MAIN_TABLE, type Route, type RouteOp, type Snapshot, samePlace, sameRoute } from '../net/route.ts'
+import { afterwards } from '../plan/effects.ts'
+import { inDumpOrder } from '../plan/kubevirt.ts'
 
 /** One line of the difference that operations make. */
 export interface DiffLine {

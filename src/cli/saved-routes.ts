@@ -1,7 +1,7 @@
+import { isObject } from '../cni/request.ts'
 import { messageOf } from '../errors.ts'
-import { parseLinks, parseRoutes } from '../iproute2.ts'
-import { isObject } from '../request.ts'
-import { devicesOf, type Link, type Route, Scope, type Snapshot } from '../route.ts'
+import { parseLinks, parseRoutes } from '../net/iproute2.ts'
+import { devicesOf, type Link, type Route, Scope, type Snapshot } from '../net/route.ts'
 import { Trouble } from './command.ts'
 
 /** A routing table that somebody saved, in the place of a namespace that is somewhere else or no more. */

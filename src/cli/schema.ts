@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
 import { type $ZodType, type ToJSONSchemaParams, toJSONSchema } from 'zod/v4/core'
-import { CONF, LOG_PATH, LONGEST_PATH, ROUTE as ROUTE_SCHEMA, RULES, type Rule } from '../schema.ts'
+import { CONF, LOG_PATH, LONGEST_PATH, ROUTE as ROUTE_SCHEMA, RULES, type Rule } from '../config/schema.ts'
 import { type Command, Exit } from './command.ts'
 import { DISPOSITION, GATEWAY, KEYS, type Key, OVERRIDES, ROUTE } from './keys.ts'
 import { gateway, IFNAME, PREFIX, SOURCE, STRANGE_KEY } from './patterns.ts'

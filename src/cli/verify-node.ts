@@ -1,5 +1,5 @@
+import { isObject } from '../cni/request.ts'
 import { CniError } from '../errors.ts'
-import { isObject } from '../request.ts'
 import { Exit, type Terminal } from './command.ts'
 import { inWords, isSeen, type Seen, type State, seenAs } from './look-at-pod.ts'
 import { type Lookers, type Outcome, startLookers } from './lookers.ts'

@@ -1,4 +1,4 @@
-import { isObject } from '../request.ts'
+import { isObject } from '../cni/request.ts'
 import { byName } from './names.ts'
 
 /** A network that a virtual machine has by KubeVirt's bridge binding: that one hands the pod's routes on, by DHCP. */

@@ -1,8 +1,8 @@
-import { familyOf, isWithin, parsePrefix } from '../address.ts'
-import { parseAnswer, typeText } from '../iproute2.ts'
-import { bridgedName } from '../kubevirt.ts'
-import { isObject } from '../request.ts'
-import { MAIN_TABLE, type Route, UNICAST } from '../route.ts'
+import { isObject } from '../cni/request.ts'
+import { familyOf, isWithin, parsePrefix } from '../net/address.ts'
+import { parseAnswer, typeText } from '../net/iproute2.ts'
+import { MAIN_TABLE, type Route, UNICAST } from '../net/route.ts'
+import { bridgedName } from '../plan/kubevirt.ts'
 
 /**
  * The way back: what a pod sends from its NIC is answered to the NIC's address, and the answer comes to the node. The node

@@ -1,4 +1,4 @@
-import { isObject } from '../request.ts'
+import { isObject } from '../cni/request.ts'
 import type { Path } from './json.ts'
 import { below, type Placed } from './position.ts'
 

@@ -1,16 +1,11 @@
-import { readRoutesAndWays } from '../change.ts'
-import type { Config } from '../config.ts'
+import type { Request } from '../cni/request.ts'
+import { gatewaysOf, macOf, type PrevResult } from '../cni/result.ts'
+import type { Config } from '../config/config.ts'
 import { CniError, Code, listed } from '../errors.ts'
-import { routeText } from '../iproute2.ts'
-import { bridgedName } from '../kubevirt.ts'
-import { type Look, lookAt } from '../look.ts'
-import { neededToAdd } from '../needed.ts'
-import type { WithNetns } from '../netns.ts'
-import type { Hop } from '../next-hop.ts'
-import { planAdd } from '../plan.ts'
-import { problemText } from '../problem.ts'
-import type { Request } from '../request.ts'
-import { gatewaysOf, macOf, type PrevResult } from '../result.ts'
+import { readRoutesAndWays } from '../kernel/change.ts'
+import { type Look, lookAt } from '../kernel/look.ts'
+import type { WithNetns } from '../kernel/netns.ts'
+import { routeText } from '../net/iproute2.ts'
 import {
   isDemoted,
   MAIN_TABLE,
@@ -19,8 +14,13 @@ import {
   type Route,
   type RouteOp,
   type Snapshot,
-} from '../route.ts'
-import { astray, probesOf } from '../way-out.ts'
+} from '../net/route.ts'
+import { bridgedName } from '../plan/kubevirt.ts'
+import { neededToAdd } from '../plan/needed.ts'
+import type { Hop } from '../plan/next-hop.ts'
+import { planAdd } from '../plan/plan.ts'
+import { problemText } from '../plan/problem.ts'
+import { astray, probesOf } from '../plan/way-out.ts'
 import { inputsOf } from './inputs.ts'
 import type { Outcome } from './outcome.ts'
 import { refuseUnwritable } from './refusals.ts'

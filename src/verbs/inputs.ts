@@ -1,8 +1,8 @@
-import type { Config } from '../config.ts'
+import type { NetConf } from '../cni/request.ts'
+import { type PrevResult, parsePrevResult } from '../cni/result.ts'
+import type { Config } from '../config/config.ts'
+import { readEffective } from '../config/overrides.ts'
 import { CniError, refusal } from '../errors.ts'
-import { readEffective } from '../overrides.ts'
-import type { NetConf } from '../request.ts'
-import { type PrevResult, parsePrevResult } from '../result.ts'
 
 /** What ADD and CHECK go by. */
 export interface Inputs {

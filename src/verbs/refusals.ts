@@ -1,7 +1,7 @@
 import { CniError, Code, quote, refusal } from '../errors.ts'
-import { batchProblem } from '../ifname.ts'
-import type { Netns } from '../netns.ts'
-import { type Problem, problemText } from '../problem.ts'
+import type { Netns } from '../kernel/netns.ts'
+import { batchProblem } from '../net/ifname.ts'
+import { type Problem, problemText } from '../plan/problem.ts'
 
 /**
  * A runtime that hands us our own namespace would have the node's routes changed.

@@ -1,9 +1,9 @@
-import { readRoutes } from '../change.ts'
-import { parseConfig } from '../config.ts'
+import type { Request } from '../cni/request.ts'
+import { parseConfig } from '../config/config.ts'
 import { CniError, Code } from '../errors.ts'
-import { GLANCE } from '../look.ts'
-import { missingCapabilities, withNetns } from '../netns.ts'
-import type { Request } from '../request.ts'
+import { readRoutes } from '../kernel/change.ts'
+import { GLANCE } from '../kernel/look.ts'
+import { missingCapabilities, withNetns } from '../kernel/netns.ts'
 import type { Outcome } from './outcome.ts'
 
 const LIMIT_MS = 10_000

@@ -1,12 +1,13 @@
 /** A call from its input to the batch it would hand to ip(8), without the kernel: the files that decide, one after the other. */
+
+import { boundArgs } from '../../src/cni/pod-args.ts'
+import { checkEnv, decodeText, type Env, parseDocument, parseRequest, type Request } from '../../src/cni/request.ts'
+import { buildResult, gatewaysOf, parsePrevResult } from '../../src/cni/result.ts'
+import { effectiveConfig } from '../../src/config/overrides.ts'
 import { CniError, Code } from '../../src/errors.ts'
-import { batchLine, parseLinks, parseRoutes } from '../../src/iproute2.ts'
-import { effectiveConfig } from '../../src/overrides.ts'
-import { planAdd, planDel } from '../../src/plan.ts'
-import { boundArgs } from '../../src/pod-args.ts'
-import { checkEnv, decodeText, type Env, parseDocument, parseRequest, type Request } from '../../src/request.ts'
-import { buildResult, gatewaysOf, parsePrevResult } from '../../src/result.ts'
-import type { RouteOp, Snapshot } from '../../src/route.ts'
+import { batchLine, parseLinks, parseRoutes } from '../../src/net/iproute2.ts'
+import type { RouteOp, Snapshot } from '../../src/net/route.ts'
+import { planAdd, planDel } from '../../src/plan/plan.ts'
 import { refuseProblems, refuseUnwritable } from '../../src/verbs/refusals.ts'
 
 /** What the call comes to: the lines and the Result, or the error. Throws what is no CniError. */

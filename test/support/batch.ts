@@ -1,7 +1,7 @@
-import { parseConfig } from '../../src/config.ts'
-import { batchLine } from '../../src/iproute2.ts'
-import { planAdd } from '../../src/plan.ts'
-import type { Snapshot } from '../../src/route.ts'
+import { parseConfig } from '../../src/config/config.ts'
+import { batchLine } from '../../src/net/iproute2.ts'
+import type { Snapshot } from '../../src/net/route.ts'
+import { planAdd } from '../../src/plan/plan.ts'
 import { refuseProblems } from '../../src/verbs/refusals.ts'
 import { calicoPod } from './snapshots.ts'
 

@@ -7,7 +7,7 @@ import {
   samePlace,
   sameRoute,
   UNKNOWN_PROTOCOL,
-} from '../../src/route.ts'
+} from '../../src/net/route.ts'
 
 /**
  * What the kernel does with a batch, as far as the planner relies on it: `add` wants a place free, `replace` takes the first

@@ -1,4 +1,4 @@
-import { DEFAULT_PRIORITY, type Link, MAIN_TABLE, type Route, type Snapshot, UNICAST } from '../../src/route.ts'
+import { DEFAULT_PRIORITY, type Link, MAIN_TABLE, type Route, type Snapshot, UNICAST } from '../../src/net/route.ts'
 
 /** A unicast route of the main table as `ip route add` makes it; what a test is about is said by `more`. */
 export function route(family: 4 | 6, dst: string, more: Partial<Route> = {}): Route {

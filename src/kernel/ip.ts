@@ -1,12 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import type { Readable, Writable } from 'node:stream'
 import { queryObjects } from 'node:v8'
-import { CniError, Code, listed, messageOf, oneLine, TooMuch } from './errors.ts'
-import { IP } from './iproute2.ts'
+import { CniError, Code, listed, messageOf, oneLine, TooMuch } from '../errors.ts'
+import { IP } from '../net/iproute2.ts'
+import { sleep } from '../sleep.ts'
 import type { Listener, Look } from './look.ts'
 import { type Netns, notANetns } from './netns.ts'
 import { Pieces } from './pieces.ts'
-import { sleep } from './sleep.ts'
 
 /** What the child may see of the world: the runtime's own environment is none of its business. */
 export const CHILD_ENV = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' }

@@ -1,5 +1,5 @@
 import { closeSync, constants, fstatSync, openSync, readFileSync, statfsSync, statSync } from 'node:fs'
-import { CniError, Code, messageOf } from './errors.ts'
+import { CniError, Code, messageOf } from '../errors.ts'
 
 /** An open network namespace. The descriptor is what is entered: the path may change its meaning at any time. */
 export interface Netns {

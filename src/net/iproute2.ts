@@ -1,5 +1,5 @@
+import { CniError, Code, quote } from '../errors.ts'
 import { type Family, familyOf } from './address.ts'
-import { CniError, Code, quote } from './errors.ts'
 import {
   BOOT_PROTOCOL,
   DEFAULT_DST,

@@ -1,6 +1,6 @@
 import { closeSync, constants, fstatSync, openSync } from 'node:fs'
-import { messageOf } from './errors.ts'
-import { LOG_LEVELS, type LogLevel } from './schema.ts'
+import { LOG_LEVELS, type LogLevel } from '../config/schema.ts'
+import { messageOf } from '../errors.ts'
 import { writeAll } from './stdio.ts'
 
 /** What is known of one call when it ends. Written as one JSON object on one line. */

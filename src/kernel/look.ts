@@ -1,6 +1,7 @@
-import { CniError, Code, messageOf, TooMuch } from './errors.ts'
-import { getWay, parseLinks, parseRoutes, SHOW_LINKS, SHOW_ROUTES, showRoutesTo } from './iproute2.ts'
-import { DEFAULT_DST, isMainDefault, type Link, type Route, type RouteOp, type Snapshot } from './route.ts'
+import { CniError, Code, messageOf, TooMuch } from '../errors.ts'
+import { getWay, parseLinks, parseRoutes, SHOW_LINKS, SHOW_ROUTES, showRoutesTo } from '../net/iproute2.ts'
+import { DEFAULT_DST, isMainDefault, type Link, type Route, type RouteOp, type Snapshot } from '../net/route.ts'
+import type { Bounds, Lens } from '../plan/needed.ts'
 
 /** What is asked of ip(8), and what the answers make. */
 export interface Look<T> {
@@ -19,19 +20,6 @@ export interface Listener<T> {
   readonly take: (question: number, json: string, whole: boolean) => void
   /** Once all is answered. */
   readonly heard: () => T
-}
-
-/**
- * Tells of each route whether a decision can need it. Asked once of each, in the kernel's order, and only where there are
- * many: whoever is root in a pod decides how many.
- */
-export type Lens = (route: Route) => boolean
-
-/** What is kept of a pod that holds more than an ordinary one. */
-export interface Bounds {
-  readonly lens: () => Lens
-  /** How many routes can be kept, a next hop of several counting as one. */
-  readonly most: number
 }
 
 /** Nobody has so many but who wants to see what becomes of us. */

@@ -1,4 +1,4 @@
-import { type Origin, placeOf, type Route, type RouteOp, sameHop, sameRoute } from './route.ts'
+import { type Origin, placeOf, type Route, type RouteOp, sameHop, sameRoute } from '../net/route.ts'
 
 /** What becomes of a route that a pod has. */
 export type Fate =

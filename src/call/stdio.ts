@@ -1,7 +1,7 @@
 import { closeSync, constants, fstatSync, openSync, readSync, writeSync } from 'node:fs'
 import { Socket } from 'node:net'
-import { CniError, Code, messageOf } from './errors.ts'
-import { sleep } from './sleep.ts'
+import { CniError, Code, messageOf } from '../errors.ts'
+import { sleep } from '../sleep.ts'
 
 /**
  * Synchronous reads and writes of whole streams: process.stdin and process.stdout cost a plugin that lives for 30 ms a

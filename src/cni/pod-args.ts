@@ -1,4 +1,4 @@
-import { CniError, Code } from './errors.ts'
+import { CniError, Code } from '../errors.ts'
 
 /**
  * `args` is the part of the network configuration that whoever writes a pod writes (Multus: cni-args of an annotation,

@@ -1,5 +1,5 @@
-import { listed } from './errors.ts'
-import { routeText } from './iproute2.ts'
+import { listed } from '../errors.ts'
+import { routeText } from '../net/iproute2.ts'
 import {
   byDestination,
   byPlace,
@@ -13,7 +13,7 @@ import {
   samePlace,
   sameRoute,
   UNKNOWN_PROTOCOL,
-} from './route.ts'
+} from '../net/route.ts'
 
 /** What operations do to a namespace: foreseen, looked for, undone. */
 

@@ -1,6 +1,6 @@
-import { dispatch } from './dispatch.ts'
-import { withNetns } from './netns.ts'
-import { rehearseStreams } from './stdio.ts'
+import { dispatch } from '../call/dispatch.ts'
+import { rehearseStreams } from '../call/stdio.ts'
+import { withNetns } from '../kernel/netns.ts'
 
 const CONF = {
   cniVersion: '1.0.0',

@@ -1,6 +1,5 @@
-import { type Family, isLinkLocal } from './address.ts'
-import type { Config, ConfiguredRoute } from './config.ts'
-import type { Problem } from './problem.ts'
+import type { Config, ConfiguredRoute } from '../config/config.ts'
+import { type Family, isLinkLocal } from '../net/address.ts'
 import {
   DEFAULT_DST,
   devicesOf,
@@ -12,7 +11,8 @@ import {
   Scope,
   type Snapshot,
   UNICAST,
-} from './route.ts'
+} from '../net/route.ts'
+import type { Problem } from './problem.ts'
 
 /**
  * How packets leave a NIC for elsewhere: through a gateway, or (no `gw`) on-link; and what else is true of that way, which

@@ -1,6 +1,6 @@
 import leven from 'leven'
 import type * as z from 'zod/mini'
-import { quote } from './errors.ts'
+import { quote } from '../errors.ts'
 
 // What people write who come from other tools, where no spelling distance helps.
 const ALIASES: Readonly<Record<string, string>> = {

@@ -1,5 +1,5 @@
-import { CniError, Code, messageOf, quote } from './errors.ts'
-import { ifnameProblem } from './ifname.ts'
+import { CniError, Code, messageOf, quote } from '../errors.ts'
+import { ifnameProblem } from '../net/ifname.ts'
 
 /** The versions of the CNI specification this plugin speaks, oldest first. */
 export const SUPPORTED_VERSIONS = ['0.3.0', '0.3.1', '0.4.0', '1.0.0', '1.1.0'] as const

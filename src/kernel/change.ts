@@ -1,10 +1,11 @@
-import { planRestore, swappedText, unmet, unmetText } from './effects.ts'
-import { CniError, Code, listed, messageOf, TooMuch } from './errors.ts'
+import { CniError, Code, listed, messageOf, TooMuch } from '../errors.ts'
+import { batchLine } from '../net/iproute2.ts'
+import { type Route, type RouteOp, type Snapshot, sameWay } from '../net/route.ts'
+import { planRestore, swappedText, unmet, unmetText } from '../plan/effects.ts'
+import type { Bounds } from '../plan/needed.ts'
 import { converse, type Failure, type Told } from './ip.ts'
-import { batchLine } from './iproute2.ts'
-import { type Bounds, type Look, lookAgain, lookAt, waysInto } from './look.ts'
+import { type Look, lookAgain, lookAt, waysInto } from './look.ts'
 import type { Netns } from './netns.ts'
-import { type Route, type RouteOp, type Snapshot, sameWay } from './route.ts'
 
 /** Others may change the pod's routes at the same time: how often we look and plan again before we call it a failure. */
 const ATTEMPTS = 5

@@ -1,6 +1,6 @@
-import { isLinkLocal, isWithin, specialKind } from './address.ts'
-import type { Config } from './config.ts'
-import { DEFAULT_DST, LOCAL_TABLE, MAIN_TABLE, type Route, type Snapshot, UNICAST } from './route.ts'
+import type { Config } from '../config/config.ts'
+import { isLinkLocal, isWithin, specialKind } from '../net/address.ts'
+import { DEFAULT_DST, LOCAL_TABLE, MAIN_TABLE, type Route, type Snapshot, UNICAST } from '../net/route.ts'
 
 /**
  * What becomes of packets: a rule of the pod (ip-rule(8)) may lead them to another table before the main one, where the

@@ -1,9 +1,9 @@
 import * as z from 'zod/mini'
-import { type Family, familyOf, parseAddress, parsePrefix, specialKind } from './address.ts'
-import { quote } from './errors.ts'
+import { quote } from '../errors.ts'
+import { type Family, familyOf, parseAddress, parsePrefix, specialKind } from '../net/address.ts'
+import { batchProblem, ifnameProblem } from '../net/ifname.ts'
+import { LOCAL_TABLE, Scope } from '../net/route.ts'
 import { list } from './explain.ts'
-import { batchProblem, ifnameProblem } from './ifname.ts'
-import { LOCAL_TABLE, Scope } from './route.ts'
 
 // zod otherwise compiles each schema to a function by eval on first use: time lost in a process that parses once.
 z.config({ jitless: true })

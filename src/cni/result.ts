@@ -1,9 +1,8 @@
-import type { Family } from './address.ts'
-import { familyOf, isWithin, parseAddress, parsePrefix } from './address.ts'
-import type { ConfiguredRoute } from './config.ts'
-import { CniError, Code, quote } from './errors.ts'
+import { CniError, Code, quote } from '../errors.ts'
+import type { Family } from '../net/address.ts'
+import { familyOf, isWithin, parseAddress, parsePrefix } from '../net/address.ts'
+import { DEFAULT_DST, DEFAULT_PRIORITY, MAIN_TABLE, type Route } from '../net/route.ts'
 import { type CniVersion, isObject, SUPPORTED_VERSIONS } from './request.ts'
-import { DEFAULT_DST, DEFAULT_PRIORITY, MAIN_TABLE, type Route } from './route.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
@@ -17,7 +16,8 @@ export interface PrevResult {
 
 /** One of our routes as the kernel has it, with the configuration entry that asked for it. */
 export interface AppliedRoute {
-  readonly configured: ConfiguredRoute
+  /** With the optional CNI 1.1 keys that were written: these, and no others, appear in the Result. */
+  readonly configured: { readonly given: Json }
   readonly route: Route
 }
 

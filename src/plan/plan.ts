@@ -1,14 +1,8 @@
-import { type Family, familyOf, isLinkLocal, parsePrefix } from './address.ts'
-import type { Config, ConfiguredRoute } from './config.ts'
-import { planDefaults, planDefaultsDel } from './defaults.ts'
-import { afterwards } from './effects.ts'
-import { CniError, Code } from './errors.ts'
-import type { Gateways } from './gateway.ts'
-import { routeText } from './iproute2.ts'
-import { kubevirtProblems } from './kubevirt.ts'
-import { type Hop, isExplicit, nextHops, noHop } from './next-hop.ts'
-import type { Problem } from './problem.ts'
-import type { AppliedRoute } from './result.ts'
+import type { AppliedRoute } from '../cni/result.ts'
+import type { Config, ConfiguredRoute } from '../config/config.ts'
+import { CniError, Code } from '../errors.ts'
+import { type Family, familyOf, isLinkLocal, parsePrefix } from '../net/address.ts'
+import { routeText } from '../net/iproute2.ts'
 import {
   byDestination,
   devicesOf,
@@ -26,7 +20,13 @@ import {
   sameWay,
   soleDevice,
   UNICAST,
-} from './route.ts'
+} from '../net/route.ts'
+import { planDefaults, planDefaultsDel } from './defaults.ts'
+import { afterwards } from './effects.ts'
+import type { Gateways } from './gateway.ts'
+import { kubevirtProblems } from './kubevirt.ts'
+import { type Hop, isExplicit, nextHops, noHop } from './next-hop.ts'
+import type { Problem } from './problem.ts'
 
 /** What ADD does to a pod. Without `ops` and `problems` the pod is as configured. */
 export interface Plan {

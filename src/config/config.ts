@@ -1,9 +1,9 @@
 import type * as z from 'zod/mini'
-import { type Family, familyOf, type Prefix, parseAddress, parsePrefix } from './address.ts'
-import { Code, quote, refusal } from './errors.ts'
+import { isObject } from '../cni/request.ts'
+import { Code, quote, refusal } from '../errors.ts'
+import { type Family, familyOf, type Prefix, parseAddress, parsePrefix } from '../net/address.ts'
+import { DEFAULT_DST, DEFAULT_PRIORITY, MAIN_TABLE, Scope } from '../net/route.ts'
 import { explain } from './explain.ts'
-import { isObject } from './request.ts'
-import { DEFAULT_DST, DEFAULT_PRIORITY, MAIN_TABLE, Scope } from './route.ts'
 import { CONF, KEYS_OF, keysAt, MOST_ROUTES, ROUTE, ROUTE_KEYS, SCOPES } from './schema.ts'
 import { strangeKeys } from './strange-keys.ts'
 

@@ -1,9 +1,6 @@
-import type { Family } from './address.ts'
-import type { Config, DefaultRoute, Gateway } from './config.ts'
-import { type Fate, type Fated, opsOf } from './fate.ts'
-import { askedFor, type Gateways, noGateway, staleCopies } from './gateway.ts'
-import { routeText } from './iproute2.ts'
-import type { Problem } from './problem.ts'
+import type { Config, DefaultRoute, Gateway } from '../config/config.ts'
+import type { Family } from '../net/address.ts'
+import { routeText } from '../net/iproute2.ts'
 import {
   BOOT_PROTOCOL,
   demoted,
@@ -26,7 +23,10 @@ import {
   sameWay,
   soleDevice,
   UNKNOWN_PROTOCOL,
-} from './route.ts'
+} from '../net/route.ts'
+import { type Fate, type Fated, opsOf } from './fate.ts'
+import { askedFor, type Gateways, noGateway, staleCopies } from './gateway.ts'
+import type { Problem } from './problem.ts'
 
 /** What becomes of the pod's default routes. */
 export interface DefaultsPlan {

@@ -1,7 +1,4 @@
-import { CniError, Code, listed, messageOf } from './errors.ts'
-import { type LogTarget, log } from './log.ts'
-import { type WithNetns, withNetns } from './netns.ts'
-import { boundArgs } from './pod-args.ts'
+import { boundArgs } from '../cni/pod-args.ts'
 import {
   checkEnv,
   decodeText,
@@ -12,14 +9,17 @@ import {
   type Request,
   versionAnswer,
   versionOf,
-} from './request.ts'
-import { isLogPath, LOG_LEVELS } from './schema.ts'
+} from '../cni/request.ts'
+import { isLogPath, LOG_LEVELS } from '../config/schema.ts'
+import { CniError, Code, listed, messageOf } from '../errors.ts'
+import { type WithNetns, withNetns } from '../kernel/netns.ts'
+import { add } from '../verbs/add.ts'
+import { check } from '../verbs/check.ts'
+import { del } from '../verbs/del.ts'
+import type { Outcome } from '../verbs/outcome.ts'
+import { status } from '../verbs/status.ts'
+import { type LogTarget, log } from './log.ts'
 import { peekStdin, readStdinInTime } from './stdio.ts'
-import { add } from './verbs/add.ts'
-import { check } from './verbs/check.ts'
-import { del } from './verbs/del.ts'
-import type { Outcome } from './verbs/outcome.ts'
-import { status } from './verbs/status.ts'
 
 export interface Reply {
   readonly stdout: string

@@ -1,15 +1,36 @@
-import { familyOf, isLinkLocal, isWithin, parsePrefix } from './address.ts'
-import type { Config } from './config.ts'
+import { gatewaysOf, type PrevResult } from '../cni/result.ts'
+import type { Config } from '../config/config.ts'
+import { familyOf, isLinkLocal, isWithin, parsePrefix } from '../net/address.ts'
+import {
+  DEFAULT_DST,
+  devicesOf,
+  isMainDefault,
+  MAIN_TABLE,
+  PROTOCOL,
+  placeOf,
+  type Route,
+  UNICAST,
+} from '../net/route.ts'
 import type { Gateways } from './gateway.ts'
-import type { Bounds, Lens } from './look.ts'
 import { CALICO_GATEWAY } from './next-hop.ts'
-import { gatewaysOf, type PrevResult } from './result.ts'
-import { DEFAULT_DST, devicesOf, isMainDefault, MAIN_TABLE, PROTOCOL, placeOf, type Route, UNICAST } from './route.ts'
 
 /**
  * Which routes of a pod a decision can need. In an ordinary pod these are as good as all, and nobody asks. In others what a
  * decision makes of the needed ones must be what it makes of all; tests hold every decision to that.
  */
+
+/**
+ * Tells of each route whether a decision can need it. Asked once of each, in the kernel's order, and only where there are
+ * many: whoever is root in a pod decides how many.
+ */
+export type Lens = (route: Route) => boolean
+
+/** What is kept of a pod that holds more than an ordinary one. */
+export interface Bounds {
+  readonly lens: () => Lens
+  /** How many routes can be kept, a next hop of several counting as one. */
+  readonly most: number
+}
 
 /** Beside the routes that are configured; each takes some 0.5 kB. */
 const MOST_ROUTES = 4000
@@ -33,8 +54,9 @@ function lensOfAdd(config: Config, ifname: string, prev: PrevResult): Lens {
   return (route) => {
     const { family, type, dst, gw, dev, table, protocol } = route
     const isOnDevice = devicesOf(route).some((one) => devices.has(one))
-    if (isMainDefault(route) || destinations.has(dst)) return true
-    if (dst === DEFAULT_DST[family] && isOnDevice) return true
+    if (destinations.has(dst)) return true
+    // Also what leads nowhere: a rollback looks for all that were in the place of a default.
+    if (dst === DEFAULT_DST[family] && (table === MAIN_TABLE || isOnDevice)) return true
     // With `demote`: another NIC has routes of ours.
     if (protocol === PROTOCOL && dev !== undefined && isFirst(`ours ${dev}`)) return true
     if (kubevirt && table === MAIN_TABLE) {

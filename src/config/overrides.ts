@@ -1,7 +1,7 @@
-import { isWithin } from './address.ts'
+import { isObject, type NetConf } from '../cni/request.ts'
+import { Code, listed, refusal } from '../errors.ts'
+import { isWithin } from '../net/address.ts'
 import { type Config, parseConfig, type Read, readConfig, withoutNulls } from './config.ts'
-import { Code, listed, refusal } from './errors.ts'
-import { isObject, type NetConf } from './request.ts'
 import { CONF, OVERRIDABLE, OVERRIDES, OVERRIDES_KEYS } from './schema.ts'
 import { isKnown } from './strange-keys.ts'
 

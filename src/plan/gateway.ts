@@ -1,6 +1,5 @@
-import { type Family, familyOf, isLinkLocal, isWithin } from './address.ts'
-import type { Gateway } from './config.ts'
-import type { Problem } from './problem.ts'
+import type { Gateway } from '../config/config.ts'
+import { type Family, familyOf, isLinkLocal, isWithin } from '../net/address.ts'
 import {
   DEFAULT_DST,
   DEFAULT_PRIORITY,
@@ -20,7 +19,8 @@ import {
   samePlace,
   soleDevice,
   UNICAST,
-} from './route.ts'
+} from '../net/route.ts'
+import type { Problem } from './problem.ts'
 
 /** The gateways that the plugin before us reported for the NIC, `ips[].gateway` of prevResult. */
 export type Gateways = Readonly<Partial<Record<Family, string>>>

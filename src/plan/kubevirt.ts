@@ -1,7 +1,7 @@
-import { isWithin, parsePrefix } from './address.ts'
-import { routeText } from './iproute2.ts'
+import { isWithin, parsePrefix } from '../net/address.ts'
+import { routeText } from '../net/iproute2.ts'
+import { DEFAULT_DST, MAIN_TABLE, placeOf, type Route, type Snapshot, UNICAST } from '../net/route.ts'
 import type { Problem } from './problem.ts'
-import { DEFAULT_DST, MAIN_TABLE, placeOf, type Route, type Snapshot, UNICAST } from './route.ts'
 
 /**
  * What KubeVirt's bridge binding makes of a pod's routes: it takes the NIC's addresses away and offers them, with what it

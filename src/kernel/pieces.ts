@@ -1,4 +1,4 @@
-import { TooMuch } from './errors.ts'
+import { TooMuch } from '../errors.ts'
 
 /** Longer answers are cut: this many characters are held together at most, unless one object is longer. */
 const PIECE = 64 * 1024
