@@ -50,6 +50,21 @@ describe('of several IPv4 routes in one place, of which some are lost, a rollbac
     expect(swappedText(pod, after, ops)).toBeUndefined()
   })
 
+  it('keeps the order of very many', () => {
+    const many = Array.from({ length: 300 }, (_, i) =>
+      route(4, '0.0.0.0/0', { gw: `10.199.${i >> 8}.${i & 255}`, dev: 'eth0' }),
+    )
+    const crowd: Snapshot = { ...calicoPod(), routes: many }
+    const ops = many.slice(0, 200).map((one) => {
+      return { op: 'del', route: one, origin: { key: 'defaultRoute', path: 'defaultRoute' } } as const
+    })
+    const now = carryOut(crowd, ops)
+    const after = carryOut(now, planRestore(crowd, now, ops))
+    expect(after.routes).toEqual(many)
+    expect(swappedText(crowd, after, ops)).toBeUndefined()
+    expect(swappedText(crowd, { ...after, routes: many.toReversed() }, ops)).toMatch(/^all routes are there again/)
+  })
+
   it('says so where it cannot: what is between others comes behind them', () => {
     const ops = losing(2)
     const now = carryOut(pod, ops)

@@ -189,6 +189,13 @@ describe('of a pod with very many routes enough is kept', () => {
     expect(dropped).toBeGreaterThan(RUNS.numRuns / 2)
   })
 
+  it('for DEL of a configuration with more routes than a crowded pod may have of others', () => {
+    const routes = Array.from({ length: 5000 }, (_, i) => ({ dst: `10.${i >> 8}.${i & 255}.0/24`, dev: 'net1' }))
+    const config = parseConfig({ routes })
+    expect(neededToDel(() => config, 'eth0').most()).toBeGreaterThan(5000)
+    expect(neededToAdd(config, 'eth0', {}).most()).toBeGreaterThan(5000)
+  })
+
   it('for a rollback to bring the same back', () => {
     fc.assert(
       fc.property(pod, pod, known, (before, now, { config, prev }) => {

@@ -282,3 +282,21 @@ describe('DEL', () => {
     expect(lines({})).toEqual([])
   })
 })
+
+it('names ten of the interfaces and addresses of a pod, and how many more there are: somebody in it decides that', () => {
+  const links = Array.from({ length: 5000 }, (_, i) => link(`net${i}`, `10.1.${i >> 8}.${i & 255}`))
+  const pod = { ...calicoPod(), links: [link('eth0', '10.199.3.153'), ...links] }
+  const conf = parseConfig({
+    routes: [
+      { dst: '10.50.0.0/16', dev: 'gone' },
+      { dst: '10.60.0.0/16', src: '10.99.0.1' },
+    ],
+    ovnGateway: { ipv4: '10.0.1.1', dev: 'gone' },
+  })
+  const { problems } = planAdd(conf, 'eth0', pod)
+  expect(problems.map(({ says }) => says)).toEqual([
+    expect.stringMatching(/it has eth0, .*, and 4991 more$/),
+    expect.stringMatching(/addresses are 10\.199\.3\.153, .*, and 4991 more$/),
+    expect.stringMatching(/it has eth0, .*, and 4991 more$/),
+  ])
+})

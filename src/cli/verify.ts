@@ -39,8 +39,8 @@ Options:
   -o json         print one JSON document
   -h, --help      this text
 
-Exit status: 0 nothing differs, 1 a pod differs or a cache entry is unreadable, 2 something could not be looked at. So it can be
-the exec probe of a DaemonSet.
+Exit status: 0 nothing differs, 1 a pod differs or a cache entry is unreadable, 2 something could not be looked at. It can
+drive an alert; do not make it the probe of a DaemonSet: any pod could then block its rollout.
 
 Example: x-calico-route verify --netns /var/run/netns/pod --ifname eth0 network.yaml
 `

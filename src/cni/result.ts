@@ -110,7 +110,8 @@ export function gatewaysOf({ ips = [], interfaces = [] }: PrevResult, ifname: st
 /** The MAC address that was reported of a NIC of the pod. */
 export function macOf({ interfaces = [] }: PrevResult, ifname: string): string | undefined {
   const nic = interfaces.find(({ name, sandbox }) => name === ifname && typeof sandbox === 'string' && sandbox !== '')
-  return typeof nic?.mac === 'string' && nic.mac !== '' ? nic.mac : undefined
+  // Of other notations nobody knows.
+  return typeof nic?.mac === 'string' && /^(?:[\da-f]{2}:){5}[\da-f]{2}$/i.test(nic.mac) ? nic.mac : undefined
 }
 
 /** A copy of `value` whose known keys are what they must be, or absent. */

@@ -23,8 +23,8 @@ export interface Listener<T> {
 }
 
 /** Nobody has so many but who wants to see what becomes of us. */
-const MOST_DEFAULTS = 1000
-const MOST_LINKS = 5000
+const MOST_DEFAULTS = 500
+const MOST_LINKS = 2000
 
 /** At the routes and, if `links`, the interfaces; at what `bounds` leave of a long answer. */
 export function lookAt(bounds: Bounds, { links }: { readonly links: boolean }): Look<Snapshot> {
@@ -41,12 +41,12 @@ export function lookAt(bounds: Bounds, { links }: { readonly links: boolean }): 
 }
 
 /** For who needs all there is, as far as that can be held. */
-export const EVERYTHING: Bounds = { lens: () => () => true, most: 100_000 }
+export const EVERYTHING: Bounds = { lens: () => () => true, most: () => 100_000 }
 
 /** At next to nothing: only to see whether ip(8) answers as it should. */
 export const GLANCE: Look<Snapshot> = {
   questions: [showRoutesTo(DEFAULT_DST[4])],
-  listen: () => withLinks(routeListener({ lens: () => () => false, most: 1000 }), []),
+  listen: () => withLinks(routeListener({ lens: () => () => false, most: () => 1000 }), []),
 }
 
 /** Above so many routes ip(8) takes longer to print them all than to look for those to a few destinations. */
@@ -93,10 +93,10 @@ function withLinks(routes: Listener<Omit<Snapshot, 'links'>>, links: readonly Li
 function routeListener({ lens, most }: Bounds): Listener<Omit<Snapshot, 'links'>> {
   const routes: Route[] = []
   let isNeeded: Lens | undefined
-  let [leftOut, weight, defaults] = [0, 0, 0]
+  let [limit, leftOut, weight, defaults] = [0, 0, 0, 0]
   /** Of a long answer. */
   const keep = (route: Route) => {
-    isNeeded ??= lens()
+    if (!isNeeded) [isNeeded, limit] = [lens(), most()]
     const isDefault = isMainDefault(route)
     if (isDefault) defaults += weightOf(route)
     if ((isDefault && defaults > MOST_DEFAULTS) || !isNeeded(route)) {
@@ -104,7 +104,7 @@ function routeListener({ lens, most }: Bounds): Listener<Omit<Snapshot, 'links'>
       return
     }
     weight += weightOf(route)
-    if (weight > most) throw tooMany(`more than ${most} routes that bear on this configuration`)
+    if (weight > limit) throw tooMany(`more than ${limit} routes that matter to this configuration`)
     routes.push(route)
   }
   return {
@@ -121,7 +121,7 @@ function routeListener({ lens, most }: Bounds): Listener<Omit<Snapshot, 'links'>
   }
 }
 
-const weightOf = ({ nexthops }: Route) => nexthops?.length ?? 1
+const weightOf = ({ nexthops, extra }: Route) => (nexthops?.length ?? 1) + (extra ? 1 : 0)
 
 function linkListener(): Listener<readonly Link[]> {
   const links: Link[] = []

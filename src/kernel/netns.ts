@@ -9,7 +9,7 @@ export interface Netns {
   readonly own: boolean
   /** The command that runs another one in the namespace, which is its descriptor 3. */
   readonly enter: readonly [string, ...string[]]
-  /** When all that is done in it must be done, in milliseconds since 1970. */
+  /** When all that is done in it must be done, by performance.now(): the time of day may jump. */
   readonly until: number
 }
 
@@ -36,7 +36,7 @@ export async function withNetns<T>(path: string, limit: number, use: (netns: Net
       fd,
       own: theirs.ino === mine.ino && theirs.dev === mine.dev,
       enter: ENTER,
-      until: Date.now() + limit,
+      until: performance.now() + limit,
     })
   } finally {
     closeSync(fd)

@@ -6,6 +6,7 @@ import {
   type Link,
   MAIN_TABLE,
   type NextHop,
+  PROTOCOL,
   type Route,
   type RouteOp,
   Scope,
@@ -40,6 +41,12 @@ export function getWay(address: string): string {
  */
 export function flushWords(protocol: number, dev: string): string[] {
   return ['route', 'flush', 'table', 'all', 'proto', String(protocol), 'dev', dev]
+}
+
+/** The batch line that deletes one of our routes that nobody has seen: its next hop is not known. */
+export function delLine(place: Pick<Route, 'dst' | 'table' | 'priority'>, dev: string): string {
+  const { dst, table, priority } = place
+  return `route del ${dst} dev ${dev} table ${table} proto ${PROTOCOL} metric ${priority}`
 }
 
 // `ip -json route` prints these; the rest of its keys (flags aside) does not matter to us or is listed in EXTRA.

@@ -1,3 +1,4 @@
+import { listed } from '../errors.ts'
 import type { Family } from './address.ts'
 
 /**
@@ -165,6 +166,19 @@ export interface Link {
   readonly mac?: string
   /** Bare addresses as the kernel prints them. */
   readonly addresses: readonly string[]
+}
+
+/** Who is root in a pod decides how many there are. */
+export const MOST_NAMED = 10
+
+/** The names of interfaces, for a message. */
+export function nicNames(links: readonly Link[]): string {
+  return (
+    listed(
+      links.map(({ ifname }) => ifname),
+      MOST_NAMED,
+    ).join(', ') || 'none'
+  )
 }
 
 /** What a pod's network namespace held at one moment: the routes of all tables of both families, and the interfaces. */

@@ -39,7 +39,7 @@ export function afterwards(snapshot: Snapshot, ops: readonly RouteOp[]): Snapsho
 export function planRestore(before: Snapshot, now: Snapshot, ops: readonly RouteOp[]): RouteOp[] {
   const opsIn = byPlace(ops, ({ route }) => route)
   const [beforeIn, nowIn] = [placesOf(before.routes), placesOf(now.routes)]
-  const isAmong = (inPlace: readonly Route[], route: Route) => inPlace.some((other) => sameRoute(other, route))
+  const [isBefore, isNow] = [membersOf(before.routes), membersOf(now.routes)]
   // Whatever the kernel made of its metrics. An IPv6 place has no second route by one next hop, and may not show its protocol.
   const added = (route: Route) =>
     opsIn(route).some(
@@ -51,8 +51,8 @@ export function planRestore(before: Snapshot, now: Snapshot, ops: readonly Route
   // With an interface, and when it is set down, the kernel takes its routes away, for good.
   const possible = (route: Route) =>
     devicesOf(route).every((dev) => now.links.some(({ ifname, up }) => ifname === dev && up))
-  const surplus = now.routes.filter((route) => added(route) && !isAmong(beforeIn(route), route))
-  const lost = before.routes.filter((route) => taken(route) && possible(route) && !isAmong(nowIn(route), route))
+  const surplus = now.routes.filter((route) => added(route) && !isBefore(route))
+  const lost = before.routes.filter((route) => taken(route) && possible(route) && !isNow(route))
   // Additions first: whoever cuts the rollback short must not leave the pod without a route that it had before and that
   // ADD would look for. Where one of ours has taken the place, they are exchanged; where there are several, ours go first.
   const [surplusIn, lostIn] = [placesOf(surplus), placesOf(lost)]
@@ -60,7 +60,7 @@ export function planRestore(before: Snapshot, now: Snapshot, ops: readonly Route
   // Of a place the index of the first route that is still there: what came before it is put before it again.
   const firstLeft = new Map(
     [...Map.groupBy(lost, placeOf)].map(([place, [one]]) => {
-      const left = one ? beforeIn(one).findIndex((other) => isAmong(nowIn(one), other)) : -1
+      const left = one ? beforeIn(one).findIndex(isNow) : -1
       return [place, left]
     }),
   )
@@ -96,10 +96,12 @@ function byHop(route: Route): Route {
 /** What is to be said where several IPv4 routes in one place have another order than before: the kernel uses the first. */
 export function swappedText(before: Snapshot, now: Snapshot, ops: readonly RouteOp[]): string | undefined {
   const [beforeIn, nowIn] = [placesOf(before.routes), placesOf(now.routes)]
-  for (const { route } of ops) {
+  const places = new Map(ops.map(({ route }) => [placeOf(route), route]))
+  for (const route of places.values()) {
     const [was, is] = [beforeIn(route), nowIn(route)]
     if (route.family === 6 || was.length < 2) continue
-    const order = is.map((one) => was.findIndex((other) => sameRoute(one, other))).filter((at) => at >= 0)
+    const indexOf = new Map(was.map((one, i) => [keyOf(one), i]))
+    const order = is.flatMap((one) => indexOf.get(keyOf(one)) ?? [])
     if (order.every((at, i) => i === 0 || at > (order[i - 1] ?? 0))) continue
     const texts = (routes: readonly Route[]) => listed(routes.map(routeText), MOST_SWAPPED).join(', ')
     return `all routes are there again, those to ${route.dst} in another order: before ${texts(was)}; now ${texts(is)}`
@@ -108,6 +110,24 @@ export function swappedText(before: Snapshot, now: Snapshot, ops: readonly Route
 }
 
 const MOST_SWAPPED = 5
+
+/** The same for two routes that are shown alike, and no others. */
+const keyOf = (route: Route): string => JSON.stringify(route)
+
+/** Tells whether a route is among `routes`: by how it is shown, or, where the kernel does not show all of it, by what it does. */
+function membersOf(routes: readonly Route[]): (route: Route) => boolean {
+  const inPlace = placesOf(routes)
+  let shown: Set<string> | undefined
+  return (route) => {
+    const others = inPlace(route)
+    if (others.length <= FEW) return others.some((other) => sameRoute(other, route))
+    shown ??= new Set(routes.map(keyOf))
+    return shown.has(keyOf(route)) || (route.family === 6 && others.some((other) => sameRoute(other, route)))
+  }
+}
+
+/** As many routes in one place as can be compared with each other. */
+const FEW = 20
 
 const ROLLBACK = { key: 'rollback', path: 'rollback' } as const
 

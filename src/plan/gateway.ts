@@ -9,6 +9,7 @@ import {
   isMainDefault,
   isPlainDefault,
   MAIN_TABLE,
+  nicNames,
   partOf,
   RESTORED_PROTOCOL,
   type Route,
@@ -51,8 +52,7 @@ export function askedFor(gateway: Gateway, place: Place): Asked {
   const { dev } = gateway
   const link = snapshot.links.find((candidate) => candidate.ifname === (dev ?? ifname))
   const refuse = (says: string): Asked => ({ problem: { at: 'ovnGateway.dev', says } })
-  if (dev !== undefined && !link)
-    return refuse(`the pod has no interface ${dev}; it has ${snapshot.links.map((one) => one.ifname).join(', ')}`)
+  if (dev !== undefined && !link) return refuse(`the pod has no interface ${dev}; it has ${nicNames(snapshot.links)}`)
   if (dev !== undefined && !link?.up) return refuse(`interface ${dev} is down; the plugin that made it must set it up`)
   return wanted === 'auto' ? found(gateway, place) : made(gateway, place, wanted.address)
 }

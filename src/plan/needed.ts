@@ -28,16 +28,16 @@ export type Lens = (route: Route) => boolean
 /** What is kept of a pod that holds more than an ordinary one. */
 export interface Bounds {
   readonly lens: () => Lens
-  /** How many routes can be kept, a next hop of several counting as one. */
-  readonly most: number
+  /** How many routes can be kept, a next hop of several counting as one. Asked only where there are many. */
+  readonly most: () => number
 }
 
 /** Beside the routes that are configured; each takes some 0.5 kB. */
-const MOST_ROUTES = 4000
+const MOST_ROUTES = 3000
 
 /** What ADD and CHECK decide on. */
 export function neededToAdd(config: Config, ifname: string, prev: PrevResult): Bounds {
-  return { most: MOST_ROUTES + 2 * config.routes.length, lens: () => lensOfAdd(config, ifname, prev) }
+  return { most: () => MOST_ROUTES + 2 * config.routes.length, lens: () => lensOfAdd(config, ifname, prev) }
 }
 
 function lensOfAdd(config: Config, ifname: string, prev: PrevResult): Lens {
@@ -106,5 +106,5 @@ export function neededToDel(configured: () => Pick<Config, 'routes'>, ifname: st
       isMainDefault(route) ||
       (route.protocol === PROTOCOL && (devicesOf(route).includes(ifname) || elsewhere.has(spot(route.dev, route))))
   }
-  return { most: MOST_ROUTES, lens }
+  return { most: () => MOST_ROUTES + 2 * configured().routes.length, lens }
 }

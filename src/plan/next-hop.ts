@@ -147,24 +147,35 @@ function learntBy({ gw, onlink, src, mtu, advmss }: Route, entry: ConfiguredRout
   }
 }
 
-/** Why a route has no next hop: what is missing, and what may be written instead. */
-export function noHop({ key, dst, family, table }: ConfiguredRoute, dev: string, { routes }: Snapshot): Problem {
-  const elsewhere = routes.filter(
-    (route) =>
-      route.dst === DEFAULT_DST[family] &&
-      route.type === UNICAST &&
-      route.table !== table &&
-      devicesOf(route).includes(dev),
-  )
-  const [first] = elsewhere
-  const says = `no next hop to ${dst} is known on ${dev}, `
-  if (!first || first.table === MAIN_TABLE)
-    return { at: key, says: `${says}which has no IPv${family} default route; add "gw" or "scope": "link"` }
-  const tables = [...new Set(elsewhere.map((route) => route.table))].slice(0, MOST_TABLES).join(', ')
-  return {
-    at: key,
-    says: `${says}whose IPv${family} default route is in table ${tables}; add "gw", or "table": ${first.table} to have this route there`,
+/** Tells why a route has no next hop: what is missing, and what may be written instead. */
+export function noHops({ routes }: Snapshot): (configured: ConfiguredRoute, dev: string) => Problem {
+  let tables: Map<string, Set<number>> | undefined
+  return ({ key, dst, family, table }, dev) => {
+    tables ??= defaultTables(routes)
+    const others = [...(tables.get(`${family} ${dev}`) ?? [])].filter((one) => one !== table)
+    const [first] = others
+    const says = `no next hop to ${dst} is known on ${dev}, `
+    if (first === undefined || first === MAIN_TABLE)
+      return { at: key, says: `${says}which has no IPv${family} default route; add "gw" or "scope": "link"` }
+    return {
+      at: key,
+      says: `${says}whose IPv${family} default route is in table ${others.slice(0, MOST_TABLES).join(', ')}; add "gw", or "table": ${first} to have this route there`,
+    }
   }
+}
+
+/** The first tables with a default route, by family and interface. */
+function defaultTables(routes: readonly Route[]): Map<string, Set<number>> {
+  const tables = new Map<string, Set<number>>()
+  for (const route of routes) {
+    if (route.dst !== DEFAULT_DST[route.family] || route.type !== UNICAST) continue
+    for (const dev of devicesOf(route)) {
+      const key = `${route.family} ${dev}`
+      const known = tables.get(key) ?? new Set()
+      if (known.size <= MOST_TABLES) tables.set(key, known.add(route.table))
+    }
+  }
+  return tables
 }
 
 const MOST_TABLES = 5

@@ -1,6 +1,6 @@
 import type { AppliedRoute } from '../cni/result.ts'
 import type { Config, ConfiguredRoute } from '../config/config.ts'
-import { CniError, Code } from '../errors.ts'
+import { CniError, Code, listed } from '../errors.ts'
 import { type Family, familyOf, isLinkLocal, parsePrefix } from '../net/address.ts'
 import { routeText } from '../net/iproute2.ts'
 import {
@@ -8,6 +8,8 @@ import {
   devicesOf,
   GATEWAY_PROTOCOL,
   KERNEL_PROTOCOL,
+  MOST_NAMED,
+  nicNames,
   type Origin,
   PROTOCOL,
   placeOf,
@@ -25,7 +27,7 @@ import { planDefaults, planDefaultsDel } from './defaults.ts'
 import { afterwards } from './effects.ts'
 import type { Gateways } from './gateway.ts'
 import { kubevirtProblems } from './kubevirt.ts'
-import { type Hop, isExplicit, nextHops, noHop } from './next-hop.ts'
+import { type Hop, isExplicit, nextHops, noHops } from './next-hop.ts'
 import type { Problem } from './problem.ts'
 
 /** What ADD does to a pod. Without `ops` and `problems` the pod is as configured. */
@@ -63,12 +65,16 @@ export function planAdd(
   if (!nic)
     throw new CniError(
       Code.invalidEnvironment,
-      `CNI_IFNAME: the pod has no interface ${ifname}; it has ${nicNames(snapshot)}`,
+      `CNI_IFNAME: the pod has no interface ${ifname}; it has ${nicNames(snapshot.links)}`,
     )
 
   const present = byDestination(snapshot.routes, new Set(config.routes.map((route) => route.dst)))
   const defaults = planDefaults(config, ifname, snapshot, reported)
-  const ways: Ways = { learn: nextHops(config, snapshot, hints, defaults.gateways), leadsThrough: hopRoutes(snapshot) }
+  const ways: Ways = {
+    learn: nextHops(config, snapshot, hints, defaults.gateways),
+    leadsThrough: hopRoutes(snapshot),
+    noHop: noHops(snapshot),
+  }
   const [comes, goes] = [[] as RouteOp[], [] as RouteOp[]]
   const routes: AppliedRoute[] = []
   const problems: Problem[] = []
@@ -140,6 +146,8 @@ interface Ways {
   readonly learn: (configured: ConfiguredRoute, dev: string) => Hop | undefined
   /** Whether a next hop of the NIC's routes lies in a prefix. */
   readonly leadsThrough: (dev: string, dst: string) => boolean
+  /** Why there is none. */
+  readonly noHop: (configured: ConfiguredRoute, dev: string) => Problem
 }
 
 function planRoute(
@@ -147,7 +155,7 @@ function planRoute(
   ifname: string,
   snapshot: Snapshot,
   sameDst: readonly Route[],
-  { learn, leadsThrough }: Ways,
+  { learn, leadsThrough, noHop }: Ways,
 ): Verdict {
   const dev = configured.dev ?? ifname
   const problem = linkProblem(configured, dev, snapshot) ?? sourceProblem(configured, snapshot)
@@ -155,7 +163,7 @@ function planRoute(
   const direct = directRoute(configured, dev, leadsThrough, sameDst)
   if (direct) return asItIs(configured, direct)
   const hop = isExplicit(configured) ? configured : learn(configured, dev)
-  if (!hop) return { is: 'refused', problem: noHop(configured, dev, snapshot) }
+  if (!hop) return { is: 'refused', problem: noHop(configured, dev) }
   const route = routeVia(hop, configured, dev, snapshot)
   const inPlace = sameDst.length === 0 ? sameDst : sameDst.filter((other) => samePlace(other, route))
   // Another plugin's that leads there just so, without what ours would take over besides, is as good.
@@ -283,7 +291,7 @@ function routeVia(hop: Hop, configured: ConfiguredRoute, dev: string, snapshot: 
 function linkProblem({ key, dev: given }: ConfiguredRoute, dev: string, snapshot: Snapshot): Problem | undefined {
   const at = given === undefined ? key : `${key}.dev`
   const link = snapshot.links.find((candidate) => candidate.ifname === dev)
-  if (!link) return { at, says: `the pod has no interface ${dev}; it has ${nicNames(snapshot)}` }
+  if (!link) return { at, says: `the pod has no interface ${dev}; it has ${nicNames(snapshot.links)}` }
   if (!link.up) return { at, says: `interface ${dev} is down; the plugin that made it must set it up` }
   return undefined
 }
@@ -298,12 +306,13 @@ function isAddress(src: string, { links }: Snapshot): boolean {
   return links.some(({ addresses }) => addresses.includes(src))
 }
 
-function nicNames(snapshot: Snapshot): string {
-  return snapshot.links.map((link) => link.ifname).join(', ') || 'none'
-}
-
 /** Link-local addresses are left out: each NIC makes its own, and no route of the underlay starts there. */
 function addressesOf(family: Family, snapshot: Snapshot): string {
   const all = snapshot.links.flatMap(({ ifname, addresses }) => (ifname === 'lo' ? [] : addresses))
-  return all.filter((address) => familyOf(address) === family && !isLinkLocal(address)).join(', ') || 'none'
+  return (
+    listed(
+      all.filter((address) => familyOf(address) === family && !isLinkLocal(address)),
+      MOST_NAMED,
+    ).join(', ') || 'none'
+  )
 }

@@ -1,6 +1,15 @@
 import type { Config } from '../config/config.ts'
 import { isLinkLocal, isWithin, specialKind } from '../net/address.ts'
-import { DEFAULT_DST, LOCAL_TABLE, MAIN_TABLE, type Route, type Snapshot, UNICAST } from '../net/route.ts'
+import {
+  byDestination,
+  DEFAULT_DST,
+  LOCAL_TABLE,
+  MAIN_TABLE,
+  type Route,
+  type Snapshot,
+  sameHop,
+  UNICAST,
+} from '../net/route.ts'
 
 /**
  * What becomes of packets: a rule of the pod (ip-rule(8)) may lead them to another table before the main one, where the
@@ -20,7 +29,7 @@ const FAMILIES = [4, 6] as const
 
 /**
  * Of each configured route of the main table the first address; and one outside of all, where no default route shall lead by
- * the NIC. What a socket is bound to, marks, and what comes from elsewhere may have rules of their own: these are not seen.
+ * the NIC. Rules that match a source address, a mark, a user or an input interface are not seen.
  */
 export function probesOf({ routes, defaultRoute }: Config): Probe[] {
   const configured = routes.flatMap(({ key: path, dst, family, table }) => {
@@ -53,24 +62,32 @@ export function astray(
   const { routes, leftOut } = snapshot
   const refusing = routes.filter(({ table, type }) => table === MAIN_TABLE && type !== UNICAST)
   const isRefused = (address: string) => leftOut !== undefined || refusing.some(({ dst }) => isWithin(address, dst))
+  const inMain = byDestination(
+    routes.filter(({ table }) => table === MAIN_TABLE),
+    new Set(probes.map(({ dst }) => dst)),
+  )
+  const isSameWay = (way: Route, dst: string) => inMain.get(dst)?.some((route) => sameHop(route, way)) ?? false
   return probes.flatMap(({ address, path, dst }) => {
     const way = ways.get(address)
     if (path === REMOVED) {
       if (!way || way.dev !== ifname || !isElsewhere(way)) return []
-      return `${path}: packets to anywhere, such as ${address}, leave by ${ifname}: ${byRule(way)}`
+      return `${path}: packets to other destinations (${address}, say) still leave by ${ifname}: ${byRule(way)}`
     }
     if (!way && isRefused(address)) return []
-    if (!way) return `${path}: packets to ${dst} go nowhere; see ip route get ${address}, and ip rule`
-    return isElsewhere(way) ? `${path}: packets to ${dst} do not take this route: ${byRule(way)}` : []
+    if (!way) return `${path}: packets to ${dst} go nowhere; run "ip route get ${address}" and "ip rule" in the pod`
+    return isElsewhere(way) && !isSameWay(way, dst)
+      ? `${path}: packets to ${dst} do not take this route: ${byRule(way)}`
+      : []
   })
 }
 
-function isElsewhere({ table }: Route): boolean {
-  return table !== MAIN_TABLE && table !== LOCAL_TABLE
+/** In the local table are the pod's own addresses, which nobody need be led to. */
+function isElsewhere({ table, type }: Route): boolean {
+  return table !== MAIN_TABLE && !(table === LOCAL_TABLE && type !== UNICAST)
 }
 
 function byRule({ table, gw, dev }: Route): string {
   // `ip route get` prints the address in the place of the destination, and no protocol that means something.
   const way = [gw && `via ${gw}`, dev && `dev ${dev}`].filter(Boolean).join(' ')
-  return `a rule (ip rule) has them look in table ${table} first, and go ${way}`
+  return table === LOCAL_TABLE ? `table local has them go ${way}` : `an "ip rule" sends them to table ${table}, ${way}`
 }

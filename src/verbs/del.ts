@@ -3,9 +3,9 @@ import type { Config } from '../config/config.ts'
 import { effectiveConfig, isDry, onlyKnown } from '../config/overrides.ts'
 import { CniError, Code, messageOf, TooMuch } from '../errors.ts'
 import { type Change, changeRoutes } from '../kernel/change.ts'
-import { runAlone } from '../kernel/ip.ts'
+import { converse, runAlone } from '../kernel/ip.ts'
 import type { Netns, WithNetns } from '../kernel/netns.ts'
-import { batchLine, flushWords } from '../net/iproute2.ts'
+import { batchLine, delLine, flushWords } from '../net/iproute2.ts'
 import { GATEWAY_PROTOCOL, PROTOCOL, type RouteOp, type Snapshot } from '../net/route.ts'
 import { neededToDel } from '../plan/needed.ts'
 import { planDel } from '../plan/plan.ts'
@@ -41,7 +41,7 @@ async function removeRoutes(netns: Netns, { conf, ifname }: Request & { verb: 'D
   const warnings: string[] = []
   const decide = (snapshot: Snapshot) => {
     if (snapshot.tooManyDefaults && warnings.length === 0)
-      warnings.push('the default routes are left as they are: there are too many')
+      warnings.push('the default routes were left alone: the pod has too many')
     return decideDel(conf, ifname, snapshot)
   }
   const change: Change = { decide, bounds: neededToDel(() => configured(conf), ifname), onFailure: 'leave' }
@@ -51,21 +51,35 @@ async function removeRoutes(netns: Netns, { conf, ifname }: Request & { verb: 'D
     done.push(...(await changeRoutes(ordinary, change)).map(batchLine))
   } catch (error) {
     if (!(error instanceof TooMuch)) throw error
-    const failures: string[] = []
-    for (const words of [PROTOCOL, GATEWAY_PROTOCOL].map((protocol) => flushWords(protocol, ifname))) {
-      const failure = await runAlone(netns, words)
-      if (failure) failures.push(`ip ${words.join(' ')}: ${messageOf(failure.error ?? failure.stderr)}`)
-      else done.push(words.join(' '))
-    }
-    const outcome = done.length > 0 ? 'removed by protocol number only' : 'not removed'
-    warnings.unshift(`routes ${outcome}: ${error.message}`, ...failures)
-    // What is left may be little enough.
+    warnings.unshift(...(await removeUnseen(netns, { conf, ifname }, error)))
+    // What is left may be little enough to be looked at.
     await changeRoutes(netns, change).then(
       (ops) => done.push(...ops.map(batchLine)),
       () => {}, // for the same reason
     )
   }
   return { routes: done, ...(warnings.length > 0 ? { warning: warnings.join('; ') } : {}) }
+}
+
+/**
+ * Removes routes of ours that cannot be looked at: those that the kernel finds by protocol and NIC, and, where it fails over
+ * one of them, those that the configuration names. @returns what to say of it
+ */
+async function removeUnseen(
+  netns: Netns,
+  { conf, ifname }: Pick<Request & { verb: 'DEL' }, 'conf' | 'ifname'>,
+  { message }: TooMuch,
+): Promise<string[]> {
+  const failures: string[] = []
+  for (const words of [PROTOCOL, GATEWAY_PROTOCOL].map((protocol) => flushWords(protocol, ifname))) {
+    const failure = await runAlone(netns, words)
+    if (failure) failures.push(`ip ${words.join(' ')}: ${messageOf(failure.error ?? failure.stderr)}`)
+  }
+  const named = configured(conf).routes.map((route) => delLine(route, route.dev ?? ifname))
+  // Each that is gone already fails, and the others go on.
+  if (named.length > 0) await converse(netns, 'go on', ({ tell }) => tell(named, undefined))
+  const told = `the kernel was told to remove the routes of protocol ${PROTOCOL} and ${GATEWAY_PROTOCOL} on ${ifname}`
+  return [`the pod could not be looked at: ${message}; ${told}, and those of the configuration`, ...failures]
 }
 
 /** What DEL does where the kernel holds `snapshot`. */
