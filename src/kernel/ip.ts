@@ -4,6 +4,7 @@ import { queryObjects } from 'node:v8'
 import { CniError, Code, listed, messageOf, oneLine, TooMuch } from '../errors.ts'
 import { IP } from '../net/iproute2.ts'
 import { sleep } from '../sleep.ts'
+import { clock } from './clock.ts'
 import type { Listener, Look } from './look.ts'
 import { type Netns, notANetns } from './netns.ts'
 import { Pieces } from './pieces.ts'
@@ -117,7 +118,7 @@ class Child {
   /** Lines that were sent, and how many of them were before the last ones. */
   #sent: readonly string[] = []
   #sentBefore = 0
-  readonly #startedAt = performance.now()
+  readonly #startedAt = clock()
   #heardAt = this.#startedAt
   /** How many characters have come. */
   #heard = 0
@@ -140,7 +141,7 @@ class Child {
     })
     this.#child = child
     child.on('error', (error: NodeJS.ErrnoException) => {
-      this.#broken ??= { error: spawnError(error), at: performance.now() }
+      this.#broken ??= { error: spawnError(error), at: clock() }
       this.#close(null)
     })
     // Short of descriptors, there is an error and no pipes.
@@ -203,15 +204,14 @@ class Child {
 
   #onText(text: string): void {
     if (this.#broken) return
-    this.#heardAt = performance.now()
+    this.#heardAt = clock()
     this.#heard += text.length
     try {
       if (this.#heardAt > this.#netns.until) throw this.#late()
       this.#hear(text)
     } catch (error) {
       // What was told is carried out to its end, unless there is none.
-      if (this.#child.stdin?.writableEnded && !(error instanceof TooMuch))
-        this.#broken ??= { error, at: performance.now() }
+      if (this.#child.stdin?.writableEnded && !(error instanceof TooMuch)) this.#broken ??= { error, at: clock() }
       else this.#break(error)
       return
     }
@@ -260,11 +260,11 @@ class Child {
 
   /** Ends it before it has ended. */
   #break(error: unknown): void {
-    this.#broken ??= { error, at: performance.now() }
+    this.#broken ??= { error, at: clock() }
     this.#child.kill('SIGKILL')
     clearTimeout(this.#timer)
     this.#timer = setTimeout(() => {
-      const { error, at } = this.#broken ?? { at: performance.now() }
+      const { error, at } = this.#broken ?? { at: clock() }
       const isLate = error instanceof CniError && error.code === Code.timeout
       if (isLate) this.#broken = { error: this.#timeout('and cannot be killed'), at }
       this.#close(null)
@@ -280,7 +280,7 @@ class Child {
 
   /** Ends it when its time is over. */
   #watch(): void {
-    const left = Math.min(this.#heardAt + SILENCE_MS, this.#netns.until) - performance.now()
+    const left = Math.min(this.#heardAt + SILENCE_MS, this.#netns.until) - clock()
     if (left <= 0) this.#break(this.#late())
     else this.#timer = setTimeout(() => this.#watch(), left)
   }
@@ -294,7 +294,7 @@ class Child {
   }
 
   #timeout(fate: string): CniError {
-    const now = this.#broken?.at ?? performance.now()
+    const now = this.#broken?.at ?? clock()
     // Since it was last heard, or since the call began to have a limit.
     const seconds = Math.round(Math.max(now - this.#heardAt, now - this.#startedAt) / 1000)
     return new CniError(Code.timeout, `ip: timed out after ${seconds} s ${fate}`, this.#told())

@@ -1,5 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, readFileSync, statfsSync, statSync } from 'node:fs'
 import { CniError, Code, messageOf } from '../errors.ts'
+import { clock } from './clock.ts'
 
 /** An open network namespace. The descriptor is what is entered: the path may change its meaning at any time. */
 export interface Netns {
@@ -9,7 +10,7 @@ export interface Netns {
   readonly own: boolean
   /** The command that runs another one in the namespace, which is its descriptor 3. */
   readonly enter: readonly [string, ...string[]]
-  /** When all that is done in it must be done, by performance.now(): the time of day may jump. */
+  /** When all that is done in it must be done, by clock(). */
   readonly until: number
 }
 
@@ -36,7 +37,7 @@ export async function withNetns<T>(path: string, limit: number, use: (netns: Net
       fd,
       own: theirs.ino === mine.ino && theirs.dev === mine.dev,
       enter: ENTER,
-      until: performance.now() + limit,
+      until: clock() + limit,
     })
   } finally {
     closeSync(fd)
