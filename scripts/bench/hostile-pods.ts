@@ -12,7 +12,7 @@ export interface HostileKind {
 }
 
 const VIA = `via ${CALICO[4]} dev eth0`
-const FEW = { quick: [150, 600], full: [600, 2500, 10_000] } as const
+const FEW = { quick: [100, 400], full: [400, 1600, 6400] } as const
 const MANY = { quick: [5000, 20_000], full: [20_000, 80_000, 300_000] } as const
 const [CONFIGURED = ''] = destinations(ONE.routes)
 const GROUP = 125
@@ -64,7 +64,7 @@ export const HOSTILE_KINDS: readonly HostileKind[] = [
   },
   {
     name: 'addresses of another interface',
-    sizes: { quick: [150, 600], full: [600, 2500, 10_000] },
+    sizes: FEW,
     *lines(count) {
       yield* OTHER
       yield* each(count, (i) => `addr add ${host(i)}/32 dev net9`)

@@ -118,8 +118,7 @@ class Child {
   /** Lines that were sent, and how many of them were before the last ones. */
   #sent: readonly string[] = []
   #sentBefore = 0
-  readonly #startedAt = clock()
-  #heardAt = this.#startedAt
+  #heardAt = clock()
   /** How many characters have come. */
   #heard = 0
   /** How much of a long answer since garbage was collected. */
@@ -294,10 +293,10 @@ class Child {
   }
 
   #timeout(fate: string): CniError {
-    const now = this.#broken?.at ?? clock()
-    // Since it was last heard, or since the call began to have a limit.
-    const seconds = Math.round(Math.max(now - this.#heardAt, now - this.#startedAt) / 1000)
-    return new CniError(Code.timeout, `ip: timed out after ${seconds} s ${fate}`, this.#told())
+    const silence = (this.#broken?.at ?? clock()) - this.#heardAt
+    const what =
+      silence < SILENCE_MS ? 'not done when the call had no time left,' : `timed out after ${SILENCE_MS / 1000} s`
+    return new CniError(Code.timeout, `ip: ${what} ${fate}`, this.#told())
   }
 
   #told(): string {
@@ -306,8 +305,9 @@ class Child {
 
   /** Why there is no answer. */
   #reason(): unknown {
-    // Half an answer is no JSON, nor is what follows on its line: what ip(8) said of it says more.
-    if (this.#broken && !this.#errors.includes('Dump terminated')) return this.#broken.error
+    // Where a question failed, half an answer is no JSON, and the next answer is to another question: what ip(8) said says more.
+    const failed = /Command failed|Dump terminated/.test(this.#errors) && !(this.#broken?.error instanceof TooMuch)
+    if (this.#broken && !failed) return this.#broken.error
     return noAnswer(this.#netns, this.#status, this.#errors)
   }
 
@@ -315,7 +315,9 @@ class Child {
     const line = /Command failed -:(\d+)/.exec(this.#errors)?.[1]
     const said = oneLine(this.#errors.replace(/Command failed -:\d+/, ''))
     return {
-      carriedOut: line === undefined ? undefined : Number(line) - 1 - this.#sentBefore,
+      // Who was killed has not told all.
+      carriedOut:
+        line === undefined || typeof this.#status === 'string' ? undefined : Number(line) - 1 - this.#sentBefore,
       stderr: said || `ended with ${ending(this.#status)}`,
     }
   }

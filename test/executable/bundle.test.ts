@@ -21,8 +21,8 @@ const files = Object.entries(output.inputs).filter(([, { bytesInOutput }]) => by
 const bytesOf = (prefix: string) =>
   files.filter(([file]) => file.startsWith(prefix)).reduce((sum, [, { bytesInOutput }]) => sum + bytesInOutput, 0)
 
-test('the bundle has at most 144 kB', () => {
-  expect(output.bytes).toBeLessThanOrEqual(144_000)
+test('the bundle has at most 148 kB', () => {
+  expect(output.bytes).toBeLessThanOrEqual(148_000)
 })
 
 test('the start-up snapshot, with the tool for people beside it, has at most 3.3 MB', () => {
@@ -59,5 +59,5 @@ test('the npm packages in it are these', () => {
 test('outside of it are only builtins of Node, all loaded when the snapshot is taken', () => {
   // A builtin that is first required by a call costs it up to 13 ms; a new name in this list has to earn its place.
   const builtins = new Set(output.imports.map(({ path }) => path))
-  expect([...builtins].sort()).toEqual(['node:child_process', 'node:fs', 'node:net', 'node:v8'])
+  expect([...builtins].sort()).toEqual(['node:child_process', 'node:fs', 'node:net', 'node:process', 'node:v8'])
 })
