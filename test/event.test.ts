@@ -88,7 +88,7 @@ describe('in the event of a pod that does not start one sees', () => {
     ['kernel/ip.ts', 'nsenter: not found on this node'],
     ['kernel/ip.ts', 'ip: too old on this node; iproute2 5.3 or newer is needed'],
     ['kernel/ip.ts', 'ip: gave no answer'],
-    ['kernel/ip.ts', 'ip: timed out after'],
+    ['kernel/ip.ts', 'timed out after'],
     ['call/stdio.ts', 'stdin: cannot be read'],
   ])('of %s: %s', (file, what) => {
     expect(source(file)).toContain(what.replace(/^nsenter: not found/, '${tool}: not found'))

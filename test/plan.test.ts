@@ -300,3 +300,12 @@ it('names ten of the interfaces and addresses of a pod, and how many more there 
     expect.stringMatching(/it has eth0, .*, and 4991 more$/),
   ])
 })
+
+it('of ours in an IPv6 place, those without a gateway go by themselves: what replaces a next hop leaves them', () => {
+  const place = '::/1'
+  const pod = calicoPod(route(6, place, { ...OURS, gw: 'fe80::1' }), route(6, place, OURS))
+  const conf = parseConfig({ routes: [{ dst: place, mtu: 1300 }] })
+  const after = carryOut(pod, planAdd(conf, 'eth0', pod).ops)
+  expect(after.routes.filter(({ dst }) => dst === place)).toHaveLength(1)
+  expect(planAdd(conf, 'eth0', after).ops).toEqual([])
+})

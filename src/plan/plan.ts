@@ -253,8 +253,13 @@ function placement(configured: ConfiguredRoute, route: Route, plain: Route, inPl
     .filter((one, i) => isOurs(one) && one !== same && (same !== undefined || i !== own))
     .map((one): RouteOp => ({ op: 'del', route: one, origin }))
   if (same) return { is: 'to have', route: same.protocol === PROTOCOL ? route : same, goes }
-  // In IPv6 it takes the place of all.
-  return { is: 'to have', route, comes: { op: 'replace', route, origin }, goes: route.family === 6 ? [] : goes }
+  // In IPv6 one with a gateway takes the place of all that have one.
+  return {
+    is: 'to have',
+    route,
+    comes: { op: 'replace', route, origin },
+    goes: goes.filter(({ route: one }) => route.family === 4 || route.gw === undefined || one.gw === undefined),
+  }
 }
 
 function taken({ key, dst, gw }: ConfiguredRoute, route: Route, other: Route): Problem {
