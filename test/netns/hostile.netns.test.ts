@@ -87,7 +87,7 @@ describe('where the pod holds', () => {
     const { exitCode, stderr } = await call('DEL', pod)
     expect({ exitCode, stderr }).toEqual({
       exitCode: 0,
-      stderr: expect.stringContaining('the pod could not be looked at: ip: the pod has more than 3004 routes'),
+      stderr: expect.stringContaining('the pod could not be looked at: ip: the pod has more than 2004 routes'),
     })
     expect(await ours(pod)).toEqual([])
   })
@@ -162,7 +162,7 @@ describe('where the pod holds', () => {
     expect({ exitCode, ...JSON.parse(stdout) }).toMatchObject({
       exitCode: 1,
       code: 100,
-      msg: expect.stringMatching(/^ip: the pod has more than 3004 routes that matter to this configuration; /),
+      msg: expect.stringMatching(/^ip: the pod has more than 2004 routes that matter to this configuration; /),
     })
     expect(await call('DEL', pod)).toEqual({ exitCode: 0, stdout: '', stderr: '' })
     expect(await ours(pod)).toEqual([])
