@@ -160,6 +160,10 @@ class Child {
     const { end } = this.#listen(look.questions, listener)
     this.#child.stdin?.write(batch(look.questions))
     await end.promise
+    // ip(8) says that an answer was interrupted before it ends the answer, but on stderr, which may be read after stdout. What was
+    // written before is there in the next turn of the event loop, and has been read at its end.
+    await nextTurn()
+    await nextTurn()
     return { heard: listener.heard(), blurred: this.#blurred }
   }
 
@@ -321,6 +325,10 @@ class Child {
       stderr: said || `ended with ${ending(this.#status)}`,
     }
   }
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
 }
 
 /** Looks for objects of a class that nobody made, in a heap that V8 has collected first. */

@@ -119,11 +119,11 @@ test('another interface by the name of the NIC is told by its MAC address', asyn
 })
 
 describe('what the kernel changed while it showed it', () => {
-  /** The first time it is asked, ip(8) shows a part, and says so. */
+  /** The first time it is asked, ip(8) shows a part, and says so in the middle of an answer. */
   const INTERRUPTED = `if [ -e $DIRECTORY/once ]; then exec "$REAL_IP" "$@"; fi
 : > $DIRECTORY/once
-echo 'Dump was interrupted and may be inconsistent.' >&2
-while read -r line; do case $line in *show*) echo '[]' ;; esac; done`
+answer() { printf '['; echo 'Dump was interrupted and may be inconsistent.' >&2; printf ']\\n'; }
+while read -r line; do case $line in *show*) answer ;; esac; done`
 
   test('is looked at again, by ADD, CHECK and DEL', async () => {
     const pod = await calicoPod()
