@@ -50,11 +50,15 @@ demo: build ## show the main job on a pod of this machine's own kernel
 	@$(SANDBOX) $(NODE) scripts/demo.ts
 
 .PHONY: test
-test: lint test-unit test-executable test-cli test-netns test-faults test-fuzz test-conformance ## everything that needs no container runtime
+test: lint test-unit test-manifests test-executable test-cli test-netns test-faults test-fuzz test-conformance ## everything that needs no container runtime
 
 .PHONY: test-unit
 test-unit: setup ## what the plugin decides; no root, half a minute
 	@$(call vitest,unit)
+
+.PHONY: test-manifests
+test-manifests: setup ## examples, DaemonSet and KinD, against the schemas of Kubernetes and of the projects; no root
+	@$(call vitest,manifests)
 
 .PHONY: test-executable
 test-executable: build ## what the executable is made of and needs

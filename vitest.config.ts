@@ -15,7 +15,9 @@ export default defineConfig({
     maxWorkers: 2 * availableParallelism(),
     projects: [
       // Waits for nothing; but thousands of generated cases take their time on a busy machine.
-      tier('unit', 'test/*.test.ts', seconds(60)),
+      tier('unit', 'test/unit/**/*.test.ts', seconds(60)),
+      // Runs kustomize-like patches and shell scripts; reads the schemas of whole projects.
+      tier('manifests', 'test/manifests/*.test.ts', seconds(60)),
       // Builds whole executables.
       tier('executable', 'test/executable/*.test.ts', seconds(120)),
       // Waits for many processes; on a busy machine much longer than on an idle one.

@@ -38,7 +38,7 @@ export interface DaemonSet {
 
 const text = (file: string) => readFileSync(new URL(`../../conf-examples/daemonset/${file}`, import.meta.url), 'utf8')
 
-// Each reader says what it takes one for; whether they are valid, test/manifests.test.ts says.
+// Each reader says what it takes one for; whether they are valid, test/manifests/schemas.test.ts says.
 export const manifest = <T>(file: string): T => parse(text(file))
 
 const daemonSet = manifest<DaemonSet>('daemonset.yaml')

@@ -1,0 +1,262 @@
+import { readFileSync } from 'node:fs'
+import { describe, expect, it } from 'vitest'
+import { parse } from 'yaml'
+import { parseConfig } from '../../src/config/config.ts'
+import { effectiveConfig } from '../../src/config/overrides.ts'
+import { isWithin } from '../../src/net/address.ts'
+import { all, configurations, documents, EXAMPLES, type Kind, pluginsOf, textOf } from '../support/examples.ts'
+
+const page = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8')
+
+describe('an example', () => {
+  const runnable = EXAMPLES.filter((file) => configurations(file).length > 0)
+
+  it.each(runnable)('%s is a configuration that ADD takes', (file) => {
+    for (const conf of configurations(file)) expect(() => parseConfig(conf)).not.toThrow()
+  })
+
+  it.each(EXAMPLES)('%s is of a kind that is known', (file) => {
+    expect(documents(file)).not.toEqual([])
+  })
+
+  it.each(EXAMPLES)('%s is in the list of examples', (file) => {
+    expect(page('conf-examples/README.md')).toContain(`(${file})`)
+  })
+
+  it.each(EXAMPLES.filter((file) => file.endsWith('.yaml')))('%s says when to use it, in three lines', (file) => {
+    const [, head = ''] = /^((?:# .*\n)+)/.exec(textOf(file)) ?? []
+    expect(head.trim().split('\n')).toHaveLength(3)
+    expect(head).toContain('\n# Use it ')
+  })
+
+  it('shows every key there is', () => {
+    const [shown] = configurations('all-keys.json')
+    for (const key of [
+      'defaultRoute',
+      'routes',
+      'ovnGateway',
+      'overrides',
+      'kubevirt',
+      'dryRun',
+      'logLevel',
+      'logFile',
+    ])
+      expect(shown).toHaveProperty(key)
+    const routeKeys = new Set(((shown?.routes ?? []) as object[]).flatMap((route) => Object.keys(route)))
+    expect([...routeKeys].sort()).toEqual([
+      'advmss',
+      'dev',
+      'dst',
+      'gw',
+      'mtu',
+      'onlink',
+      'priority',
+      'scope',
+      'src',
+      'table',
+    ])
+  })
+})
+
+describe('examples agree with each other', () => {
+  const one = <K extends Kind>(kind: K) => {
+    const found = all(kind)
+    if (found.length !== 1 || found[0] === undefined) throw new Error(`${found.length} of kind ${kind}`)
+    return found[0]
+  }
+  const vm = one('VirtualMachine')
+  const { annotations, labels } = vm.spec.template.metadata
+  const { networks, domain } = vm.spec.template.spec
+  const v1 = one('cloud-init 1').config
+  const v2 = one('cloud-init 2').ethernets
+  const policy = one('NetworkPolicy')
+  const vpc = one('Vpc')
+  const natGateway = one('VpcNatGateway')
+  const subnets = all('Subnet')
+  const definitions = all('NetworkAttachmentDefinition')
+  const named = (list: { metadata: { name: string } }[]) => list.map(({ metadata }) => metadata.name)
+  const vpcNet = subnets.find(({ metadata }) => metadata.name === 'tenant-vpc-net')
+  const cidrs = vpcNet?.spec.cidrBlock.split(',') ?? []
+  const gateway4 = vpcNet?.spec.gateway.split(',')[0]
+  const dsts = (file: string) =>
+    configurations(file).flatMap(({ routes }) => (routes as { dst: string }[]).map(({ dst }) => dst))
+  const vmAddress = JSON.parse(annotations['cni.projectcalico.org/ipAddrs'] ?? '[]')[0]
+  const vpcAddress = annotations['vpc-net.tenant.ovn.kubernetes.io/ip_address']
+  const macs = domain.devices.interfaces.map(({ macAddress }) => macAddress)
+
+  it.each<[what: string, value: unknown, expected: unknown]>([
+    ["the VM's address in the VPC: cloud-init v1", v1[1]?.subnets[0]?.address, vpcAddress],
+    ["the VM's address in the VPC: cloud-init v2", v2.vpc?.addresses?.[0], `${vpcAddress}/24`],
+    ["the VPC's gateway: cloud-init v1", v1[1]?.subnets[0]?.routes?.[0]?.gateway, gateway4],
+    ["the VPC's gateway: cloud-init v2", v2.vpc?.routes[0], { to: '0.0.0.0/0', via: gateway4 }],
+    [
+      "the VPC's gateway: all-keys.json",
+      configurations('all-keys.json')[0]?.ovnGateway,
+      expect.objectContaining({ ipv4: gateway4 }),
+    ],
+    ["the VM's MACs: cloud-init v1", v1.map((nic) => nic.mac_address), macs],
+    ["the VM's MACs: cloud-init v2", Object.values(v2).map((nic) => nic.match.macaddress), macs],
+    ["the VM's MAC in the VPC", annotations['vpc-net.tenant.ovn.kubernetes.io/mac_address'], macs[1]],
+    ['the first NIC is asked for by DHCP', [v1[0]?.subnets[0]?.type, v2.underlay?.dhcp4], ['dhcp4', true]],
+    [
+      "Calico's address, by hand",
+      configurations('by-hand.json')[0]?.prevResult,
+      expect.objectContaining({
+        ips: expect.arrayContaining([expect.objectContaining({ address: `${vmAddress}/32` })]),
+      }),
+    ],
+    ["the pods' own prefix: cloud-init v2", v2.underlay?.routes[0]?.to, dsts('calico-underlay.yaml')[0]],
+    ['the prefixes behind Calico, in either order', dsts('calico-second.yaml'), dsts('calico-underlay.yaml')],
+    ['the prefixes behind Calico, by hand', dsts('by-hand.json'), dsts('calico-underlay.yaml')],
+    ["the VM's subnet", annotations['vpc-net.tenant.ovn.kubernetes.io/logical_switch'], vpcNet?.metadata.name],
+    ["the policy's VM", policy.spec.selector, `vm.kubevirt.io/name == '${vm.metadata.name}'`],
+    ["the VM's label", labels['vm.kubevirt.io/name'], vm.metadata.name],
+    ["the policy's namespace", policy.metadata.namespace, vm.metadata.namespace],
+    ["the VPC's namespace", vpc.spec.namespaces, [vm.metadata.namespace]],
+    ["the NAT gateway's VPC", natGateway.spec.vpc, vpc.metadata.name],
+    ["the NAT gateway's subnet", natGateway.spec.subnet, vpcNet?.metadata.name],
+    ["the VPC's way out", vpc.spec.staticRoutes[0]?.nextHopIP, natGateway.spec.lanIp],
+    [
+      'the default network is the first NIC',
+      networks.map(({ name, multus }) => [name, multus.default === true]),
+      [
+        ['underlay', true],
+        ['vpc', false],
+      ],
+    ],
+    [
+      'networks and NICs go by the same names',
+      domain.devices.interfaces.map(({ name }) => name),
+      networks.map(({ name }) => name),
+    ],
+    ['KubeVirt is told of where it is', configurations('calico-vm.yaml')[0]?.kubevirt, true],
+  ])('%s', (_, value, expected) => {
+    expect(value).toEqual(expected)
+  })
+
+  it.each<[what: string, address: string | undefined, prefixes: readonly string[]]>([
+    ["the VM's address in the VPC", vpcAddress, cidrs],
+    ["the VPC's gateway", gateway4, cidrs],
+    ["the NAT gateway's address in the VPC", natGateway.spec.lanIp, cidrs],
+    ["the VM's address on Calico", vmAddress, dsts('calico-underlay.yaml')],
+    ['what the policy allows', policy.spec.egress[0]?.destination.nets[0], dsts('calico-vm.yaml')],
+    ["the VPC's subnet", cidrs[0], dsts('vpc-nat-gateway.yaml')],
+    ...subnets.map(
+      ({ metadata, spec }) =>
+        [`the gateway of ${metadata.name}`, spec.gateway.split(',')[0], spec.cidrBlock.split(',')] as [
+          string,
+          string,
+          string[],
+        ],
+    ),
+  ])('%s is where it belongs', (_, address = '', prefixes) => {
+    expect(
+      prefixes.some((prefix) => isWithin(address, prefix)),
+      `${address} in ${prefixes}`,
+    ).toBe(true)
+  })
+
+  it('names networks that there are', () => {
+    const there = definitions.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`)
+    for (const { multus } of networks) expect(there).toContain(multus.networkName)
+    for (const name of natGateway.spec.externalSubnets) expect(named(subnets)).toContain(name)
+  })
+
+  it('names its provider after the NetworkAttachmentDefinition, and has a Subnet for it', () => {
+    const providers = definitions.flatMap((definition) => {
+      const { name, namespace } = definition.metadata
+      return pluginsOf(definition).plugins.flatMap(({ type, provider, ipam }) => {
+        // "ovn" is Kube-OVN's name for the pod's first network, whichever that is
+        if (type === 'kube-ovn' && provider !== 'ovn') return { provider, expected: `${name}.${namespace}.ovn` }
+        if (type === 'macvlan')
+          return { provider: (ipam as { provider: string }).provider, expected: `${name}.${namespace}` }
+        return []
+      })
+    })
+    expect(providers).toHaveLength(4)
+    for (const { provider, expected } of providers) {
+      expect(provider).toBe(expected)
+      expect(subnets.map(({ spec }) => spec.provider)).toContain(provider)
+    }
+  })
+
+  it('says by which annotation macvlan gets its gateway', () => {
+    const providers = definitions
+      .filter(({ metadata }) => metadata.name === 'macvlan-underlay')
+      .flatMap((definition) => pluginsOf(definition).plugins.map(({ ipam }) => (ipam as { provider: string }).provider))
+    expect(providers).toHaveLength(1)
+    const [provider] = providers
+    const annotation = `${provider}.kubernetes.io/default_route: "true"`
+    expect(textOf('macvlan-underlay.yaml')).toContain(`with the pod annotation ${annotation}:\n`)
+    expect(page('conf-examples/README.md')).toContain(`\`${annotation}\``)
+  })
+
+  it('shows what a pod may ask for, as the annotation of its first network', () => {
+    const [conf] = configurations('calico-per-pod.yaml')
+    const [, annotation = ''] =
+      /^# v1\.multus-cni\.io\/default-network: '(.*)'$/m.exec(textOf('calico-per-pod.yaml')) ?? []
+    const [network] = JSON.parse(annotation)
+    expect(definitions.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`)).toContain(
+      `${network.namespace}/${network.name}`,
+    )
+    const { routes } = effectiveConfig({ ...conf, args: { cni: network['cni-args'] } })
+    expect(routes.map(({ dst }) => dst)).toEqual(['10.50.31.21/32'])
+  })
+
+  it('has Calico second only where its datastore is etcd', () => {
+    const stores = definitions.flatMap((definition) =>
+      pluginsOf(definition).plugins.flatMap(({ type, datastore_type }) =>
+        type === 'calico' ? [[definition.metadata.name, datastore_type]] : [],
+      ),
+    )
+    expect(stores).toContainEqual(['calico-second', 'etcdv3'])
+    expect(stores.filter(([, store]) => store !== 'kubernetes')).toHaveLength(1)
+  })
+
+  it('keeps to the addresses of one deployment', () => {
+    const DEPLOYMENT = [
+      ...['10.199.0.0/16', 'fd00:10:199::/64', '10.50.0.0/16', 'fd00:10:50::/48', '172.20.0.0/16'], // pods, nodes, Services
+      ...['10.0.0.0/16', 'fd00:10:0:1::/64', '172.16.3.0/24', '172.16.4.0/24'], // VPCs and the outside
+      ...['169.254.1.1/32', '10.1.0.0/24', '0.0.0.0/32', '255.255.255.0/32', '::/128'], // Calico's, ptp's, any
+      ...['10.60.0.0/16', '10.70.0.0/16'], // what all-keys.json needs more
+    ]
+    const LITERAL = /(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}|fd00:[0-9a-f:]+)/g
+    const strange = EXAMPLES.flatMap((file) =>
+      (textOf(file).match(LITERAL) ?? [])
+        .filter((address) => !DEPLOYMENT.some((prefix) => isWithin(address, prefix)))
+        .map((address) => `${file}: ${address}`),
+    )
+    expect(strange).toEqual([])
+  })
+})
+
+describe('the cluster of kind/', () => {
+  const { networking, nodes } = parse(page('kind/cluster.yaml'))
+
+  it('has the pod and Service networks of the examples', () => {
+    const [pods4, pods6] = networking.podSubnet.split(',')
+    const [services4] = networking.serviceSubnet.split(',')
+    const dsts = EXAMPLES.flatMap(configurations).flatMap(({ routes = [] }) =>
+      (routes as { dst: string }[]).map(({ dst }) => dst),
+    )
+    for (const subnet of [pods4, pods6, services4]) expect(dsts).toContain(subnet)
+    expect(networking).toMatchObject({ disableDefaultCNI: true, ipFamily: 'dual' })
+  })
+
+  it('leaves it to the DaemonSet to bring the plugin', () => {
+    for (const node of nodes) expect(node).not.toHaveProperty('extraMounts')
+  })
+})
+
+describe('README', () => {
+  // A block of README that stands in a file too is introduced by a comment with the file's name.
+  const blocks = [...page('README.md').matchAll(/<!-- (conf-examples\/\S+) -->\n```\w+\n([\s\S]*?)```/g)]
+
+  it('shows examples', () => {
+    expect(blocks).not.toEqual([])
+  })
+
+  it.each(blocks.map(([, file, text]) => [file ?? '', text ?? '']))('shows %s as it is', (file, text) => {
+    expect(text).toBe(textOf(file.replace('conf-examples/', '')))
+  })
+})
