@@ -31,7 +31,7 @@ const MOST_LOGGED = 1000
 
 /** How a call reaches what is outside of it; the rehearsal has means of its own. */
 export interface Outside {
-  readonly readStdin: () => Uint8Array | Promise<Uint8Array>
+  readonly readStdin: () => Promise<Uint8Array>
   readonly withNetns: WithNetns
 }
 const THE_SYSTEM: Outside = { readStdin: readStdinInTime, withNetns }

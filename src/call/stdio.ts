@@ -4,90 +4,109 @@ import { CniError, Code, messageOf } from '../errors.ts'
 import { sleep } from '../sleep.ts'
 
 /**
- * Synchronous reads and writes of whole streams: process.stdin and process.stdout cost a plugin that lives for 30 ms a
- * fifth of its life.
+ * Whole streams, read and written synchronously: process.stdin and process.stdout would take a fifth of the 30 ms that a
+ * call lives.
  */
 
-/** No network configuration is larger. A prevResult of 10,000 routes has 1 MiB. */
+/** No network configuration is longer. A prevResult of 10,000 routes takes 1 MiB. */
 const STDIN_LIMIT = 16 * 1024 * 1024
-const PEEK_LIMIT_MS = 100
-/** As much as ip(8) has. A runtime has written everything, and closed its end, before we begin to read. */
+/** As long as ip(8) may be silent. A runtime has written everything and closed stdin before we begin to read. */
 const READ_LIMIT_MS = 10_000
+/** How long VERSION, which answers whatever stdin holds, waits for its end. */
+const PEEK_LIMIT_MS = 100
+
+/** What has come of stdin. */
+interface Read {
+  readonly bytes: Uint8Array
+  /** False if the time limit came first. */
+  readonly ended: boolean
+}
 
 /**
- * All of stdin, to its end, however long that takes.
+ * All of stdin, however long it takes to end.
  * @throws CniError 5
  */
 export function readStdin(): Uint8Array {
-  return readingStdin(() => readToEnd(0, undefined))
-}
-
-/**
- * All of stdin, if it comes to an end in time: a caller that never closes it must not keep a slot of the gate.
- * @throws CniError 5
- */
-export function readStdinInTime(): Uint8Array | Promise<Uint8Array> {
-  return readingStdin(() => {
-    const stat = fstatSync(0)
-    if (stat.isFile()) return readToEnd(0, undefined)
-    const until = Date.now() + READ_LIMIT_MS
-    if (stat.isSocket()) return readSocket(until)
-    const fd = openAgain()
-    try {
-      return readToEnd(fd, until)
-    } finally {
-      if (fd !== 0) closeSync(fd)
-    }
-  })
-}
-
-/** What read(2) refuses, in words for who called us. */
-function readingStdin<T>(read: () => T): T {
   try {
-    return read()
+    return readToEnd(0).bytes
   } catch (error) {
     throw unreadable(error)
   }
 }
 
+/**
+ * All of stdin, if it ends in time: a caller that never closes it must not keep a slot of the gate.
+ * @throws CniError 5
+ */
+export async function readStdinInTime(stdin = 0): Promise<Uint8Array> {
+  try {
+    const { bytes, ended } = await readWithin(stdin, READ_LIMIT_MS, () => readToEnd(stdin))
+    if (ended) return bytes
+  } catch (error) {
+    throw unreadable(error)
+  }
+  throw new CniError(
+    Code.ioFailure,
+    `stdin: timed out after ${READ_LIMIT_MS / 1000} s; the caller must close it after the network configuration`,
+  )
+}
+
+/** The JSON document on stdin, if there is one at once. A terminal or another device is not read. */
+export async function peekStdin(): Promise<unknown> {
+  try {
+    if (fstatSync(0).isCharacterDevice()) return undefined
+    const { bytes } = await readWithin(0, PEEK_LIMIT_MS, () => NOTHING)
+    return JSON.parse(Buffer.from(bytes).toString())
+  } catch {
+    return undefined // closed, or not JSON
+  }
+}
+
+const NOTHING: Read = { bytes: new Uint8Array(), ended: false }
+
 function unreadable(error: unknown): CniError {
   if (error instanceof CniError) return error
   return new CniError(
     Code.ioFailure,
-    'stdin: cannot be read; a network configuration must come on it',
+    'stdin: cannot be read; it must hold a network configuration',
     messageOf(error),
     error,
   )
 }
 
 function tooLong(): CniError {
-  return new CniError(
-    Code.ioFailure,
-    `stdin: longer than ${STDIN_LIMIT / 1024 / 1024} MiB; no network configuration is`,
-  )
+  const limit = `${STDIN_LIMIT / 1024 / 1024} MiB`
+  return new CniError(Code.ioFailure, `stdin: longer than ${limit}, the limit for a network configuration`)
 }
 
-function tooLate(): CniError {
-  return new CniError(
-    Code.ioFailure,
-    `stdin: no end within ${READ_LIMIT_MS / 1000} s; who calls a plugin closes it behind the network configuration`,
-  )
+/** What comes of stdin in `limit` milliseconds. @param otherwise where it cannot be read without blocking */
+async function readWithin(stdin: number, limit: number, otherwise: () => Read): Promise<Read> {
+  const stat = fstatSync(stdin)
+  if (stat.isFile()) return readToEnd(stdin)
+  const until = Date.now() + limit
+  if (stat.isSocket()) return readSocket(stdin, until)
+  const fd = openAgain(stdin)
+  if (fd === undefined) return otherwise()
+  try {
+    return readToEnd(fd, until)
+  } finally {
+    closeSync(fd)
+  }
 }
 
-/** @param until the time after which it is not waited for. Undefined: for ever */
-function readToEnd(fd: number, until: number | undefined): Uint8Array {
+function readToEnd(fd: number, until = Number.POSITIVE_INFINITY): Read {
   const chunks: Uint8Array[] = []
   let size = 0
   let pause: number = PAUSE_MS.min
   for (;;) {
     const chunk = readChunk(fd)
     if (chunk === 'later') {
-      if (until !== undefined && Date.now() > until) throw tooLate()
+      if (Date.now() > until) return { bytes: Buffer.concat(chunks), ended: false }
       sleep(pause)
       pause = Math.min(2 * pause, PAUSE_MS.max)
       continue
     }
-    if (chunk.length === 0) return Buffer.concat(chunks)
+    if (chunk.length === 0) return { bytes: Buffer.concat(chunks), ended: true }
     pause = PAUSE_MS.min
     chunks.push(chunk)
     size += chunk.length
@@ -95,25 +114,25 @@ function readToEnd(fd: number, until: number | undefined): Uint8Array {
   }
 }
 
-/** Between looks whether there is more: what comes, comes at once. */
+/** Between two looks for more. */
 const PAUSE_MS = { min: 0.1, max: 10 } as const
 
 /**
- * Stdin once more, to be read without blocking: with a description of its own, since the flag would otherwise be set for all
- * who share this stdin. 0 where that is not allowed, as for a pipe of another user without CAP_DAC_OVERRIDE.
+ * Opens stdin once more, to read it without blocking. On the descriptor we were given, the flag would be set for everybody who
+ * shares it. Undefined where that is not allowed: a pipe of another user takes CAP_DAC_OVERRIDE.
  */
-function openAgain(): number {
+function openAgain(stdin: number): number | undefined {
   try {
-    return openSync('/proc/self/fd/0', constants.O_RDONLY | constants.O_NONBLOCK)
+    return openSync(`/proc/self/fd/${stdin}`, constants.O_RDONLY | constants.O_NONBLOCK)
   } catch {
-    return 0
+    return undefined
   }
 }
 
-/** A socket has no path to open it again by, and may only be read without blocking through libuv. No runtime gives one. */
-function readSocket(until: number): Promise<Uint8Array> {
+/** A socket cannot be opened again, and only libuv reads it without blocking. Node.js gives its children sockets; Go does not. */
+function readSocket(stdin: number, until: number): Promise<Read> {
   return new Promise((resolve, reject) => {
-    const socket = new Socket({ fd: 0, readable: true, writable: false })
+    const socket = new Socket({ fd: stdin, readable: true, writable: false })
     const chunks: Uint8Array[] = []
     let size = 0
     const end = (settle: () => void) => {
@@ -121,9 +140,10 @@ function readSocket(until: number): Promise<Uint8Array> {
       socket.destroy()
       settle()
     }
-    const timer = setTimeout(() => end(() => reject(tooLate())), until - Date.now())
-    socket.on('error', (error) => end(() => reject(unreadable(error))))
-    socket.on('end', () => end(() => resolve(Buffer.concat(chunks))))
+    const stop = (ended: boolean) => end(() => resolve({ bytes: Buffer.concat(chunks), ended }))
+    const timer = setTimeout(stop, until - Date.now(), false)
+    socket.on('error', (error) => end(() => reject(error)))
+    socket.on('end', () => stop(true))
     socket.on('data', (chunk) => {
       chunks.push(chunk)
       size += chunk.length
@@ -132,80 +152,13 @@ function readSocket(until: number): Promise<Uint8Array> {
   })
 }
 
-/**
- * The JSON document that stdin holds, as far as one comes at once: never waits for the end of a stream that its
- * writer keeps open. Undefined if there is none.
- */
-export async function peekStdin(): Promise<unknown> {
-  try {
-    const stat = fstatSync(0)
-    if (stat.isFile()) return JSON.parse(Buffer.from(readStdin()).toString())
-    if (stat.isFIFO()) return peekPipe()
-    if (stat.isSocket()) return await peekSocket()
-  } catch {
-    // Closed, or no JSON.
-  }
-  return undefined
-}
-
-function peekPipe(): unknown {
-  const fd = openAgain()
-  if (fd === 0) return undefined
-  try {
-    const until = Date.now() + PEEK_LIMIT_MS
-    let text = ''
-    while (Date.now() < until && text.length < STDIN_LIMIT) {
-      const chunk = readChunk(fd)
-      if (chunk === 'later') {
-        sleep(1)
-        continue
-      }
-      text += chunk.toString()
-      const document = parsed(text)
-      if (document !== undefined || chunk.length === 0) return document
-    }
-    return undefined
-  } finally {
-    closeSync(fd)
-  }
-}
-
-function peekSocket(): Promise<unknown> {
-  return new Promise((resolve) => {
-    const socket = new Socket({ fd: 0, readable: true, writable: false })
-    let text = ''
-    const end = (document: unknown) => {
-      clearTimeout(timer)
-      socket.destroy()
-      resolve(document)
-    }
-    const timer = setTimeout(end, PEEK_LIMIT_MS, undefined)
-    socket.setEncoding('utf8')
-    socket.on('error', () => end(undefined))
-    socket.on('end', () => end(parsed(text)))
-    socket.on('data', (chunk) => {
-      text += chunk
-      const document = parsed(text)
-      if (document !== undefined || text.length > STDIN_LIMIT) end(document)
-    })
-  })
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined // not yet, or never
-  }
-}
-
-/** Names the process, reads and writes, as a call does, where nothing comes and nobody listens: for the rehearsal. */
-export function rehearseStreams(): void {
+/** Names the process, reads and writes as a call does, but on /dev/null: for the rehearsal. */
+export async function rehearseStreams(): Promise<void> {
   const fd = openSync('/dev/null', constants.O_RDWR)
   try {
     nameProcess('rehearsal')
-    fstatSync(fd)
-    readingStdin(() => readToEnd(fd, Date.now()))
+    await readStdinInTime(fd)
+    await peekStdin()
     writeAll(fd, 'x')
   } finally {
     closeSync(fd)
@@ -223,8 +176,8 @@ function readChunk(fd: number): Buffer | 'later' {
 }
 
 /**
- * Names this process as the kernel's log does when it has to end one. Node calls all of its own `MainThread`.
- * Not process.title, which writes over the command line as well.
+ * Names this process, for the kernel's log of killed processes; Node's own name is `MainThread`. process.title would overwrite
+ * the command line as well.
  * @see proc_pid_comm(5)
  */
 export function nameProcess(name: string): void {
@@ -243,7 +196,7 @@ export function nameProcess(name: string): void {
  */
 export function writeAll(fd: number, text: string): void {
   const bytes = Buffer.from(text)
-  // SIMDUTF_FORCE_IMPLEMENTATION in the environment can make Node convert all text to nothing: no Result, and no success.
+  // With SIMDUTF_FORCE_IMPLEMENTATION in the environment Node may convert all text to nothing. That must not pass for success.
   if (bytes.length < text.length) throw new Error('text cannot be converted to UTF-8')
   for (let done = 0; done < bytes.length; ) {
     try {

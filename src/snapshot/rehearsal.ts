@@ -52,12 +52,12 @@ const STAND_IN = `require('node:readline').createInterface(process.stdin).on('li
  * @throws Error if a call fails
  */
 export async function rehearse(node: string): Promise<void> {
-  rehearseStreams()
+  await rehearseStreams()
   for (const verb of ['ADD', 'DEL'] as const) {
     const env = { CNI_COMMAND: verb, CNI_CONTAINERID: 'c', CNI_NETNS: '/proc/self/ns/net', CNI_IFNAME: 'eth0' }
     const program = `const answers = ${JSON.stringify(ANSWERS[verb])}\n${STAND_IN}`
     const { stdout, exitCode } = await dispatch(env, {
-      readStdin: () => new TextEncoder().encode(JSON.stringify(CONF)),
+      readStdin: async () => new TextEncoder().encode(JSON.stringify(CONF)),
       withNetns: (path, limit, use) =>
         withNetns(path, limit, (netns) => use({ ...netns, own: false, enter: [node, '-e', program, '--'] })),
     })

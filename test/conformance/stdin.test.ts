@@ -320,7 +320,7 @@ const channels: Vector[] = [
       verb,
       shell: openPipe('{"cniVersion":"1.0.0","name":"net"}'),
       within: PATIENT,
-      gives: error(5, /^stdin: no end within 10 s; /),
+      gives: error(5, /^stdin: timed out after 10 s; /),
     },
     {
       it: `${verb} waits no longer than 10 s for the end of stdin, which is a socket`,
@@ -328,7 +328,7 @@ const channels: Vector[] = [
       verb,
       stays: true,
       within: PATIENT,
-      gives: error(5, /^stdin: no end within 10 s; /),
+      gives: error(5, /^stdin: timed out after 10 s; /),
     },
   ]),
   {

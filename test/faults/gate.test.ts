@@ -83,12 +83,15 @@ async function duration(verb: Verb): Promise<number> {
 test.each(['ADD', 'DEL'] as const)(
   `%s behind the gate, killed at any of ${INSTANTS} instants: the slot is free again, and the next call mends the pod`,
   async (verb) => {
-    const whole = await duration(verb)
+    let whole = await duration(verb)
     let killed = 0
     for (let instant = 0; instant < INSTANTS; instant += 1) {
       await inPod(scenario, [], async (netns) => {
         if (verb === 'DEL') expect((await call(netns, 'ADD', scenario.config)).code).toBe(0)
-        if (await killedAt((1.1 * instant) / INSTANTS, whole, verb, netns)) killed += 1
+        const part = (1.1 * instant) / INSTANTS
+        if (await killedAt(part, whole, verb, netns)) killed += 1
+        // It ended sooner than when the machine was busier.
+        else if (part < 1) whole *= part
         for (const slot of [0, 1]) await expect.poll(() => isFree(slot), { timeout: PATIENCE_MS }).toBe(true)
         if (verb === 'ADD') await addsAgain(scenario, netns)
         else await deletes(scenario, netns, scenario.add.length)

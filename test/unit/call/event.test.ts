@@ -83,11 +83,11 @@ describe('in the event of a pod that does not start one sees', () => {
   it.each([
     ['kernel/netns.ts', 'CNI_NETNS: cannot open the network namespace'],
     ['kernel/netns.ts', 'CNI_NETNS: no network namespace is at'],
-    ['kernel/ip.ts', 'nsenter: may not enter'],
-    ['kernel/ip.ts', 'nsenter: could not be started'],
-    ['kernel/ip.ts', 'nsenter: not found on this node'],
-    ['kernel/ip.ts', 'ip: too old on this node; iproute2 5.3 or newer is needed'],
-    ['kernel/ip.ts', 'ip: gave no answer'],
+    ['kernel/ip-errors.ts', 'nsenter: may not enter'],
+    ['kernel/ip-errors.ts', 'nsenter: could not be started'],
+    ['kernel/ip-errors.ts', 'nsenter: not found on this node'],
+    ['kernel/ip-errors.ts', 'ip: too old on this node; iproute2 5.3 or newer is needed'],
+    ['kernel/ip-errors.ts', 'ip: gave no answer'],
     ['kernel/ip.ts', 'timed out after'],
     ['call/stdio.ts', 'stdin: cannot be read'],
   ])('of %s: %s', (file, what) => {
