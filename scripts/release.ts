@@ -20,13 +20,13 @@ import {
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { execa } from 'execa'
+import { TRACKED } from './release/contents.ts'
 import { saysNothing, section } from './release/notes.ts'
 
 const NAME = 'x-calico-route'
 const ROOT = path.dirname(import.meta.dirname)
 const DIST = path.join(ROOT, 'dist')
 const BUILT = [NAME, `${NAME}.cdx.json`, 'LICENSES.txt']
-const TRACKED = ['LICENSE', 'README.md', 'CHANGELOG.md', 'conf-examples']
 /** As Go, Kubernetes and its users call what Node calls x64 and arm64. */
 const ARCHITECTURES: Partial<Record<string, string>> = { x64: 'amd64', arm64: 'arm64' }
 

@@ -7,7 +7,7 @@ declare const __GATE__: string
 
 /**
  * How many calls run at once, unless told otherwise. The first costs 23 MiB of a cgroup, each other one 11: two suffice to keep
- * its processors busy, and leave one for the others when a call hangs. The table in README.md is what more would gain.
+ * its processors busy, and leave one for the others when a call hangs. The table in docs/performance.md is what more would gain.
  */
 export const AT_ONCE = 2
 /** Each is 11 MiB of a cgroup: nobody means more. */

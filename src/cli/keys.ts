@@ -1,10 +1,10 @@
 import type { CONF, DISPOSITION_KEYS, GATEWAY_KEYS, OVERRIDES_KEYS, ROUTE_KEYS } from '../config/schema.ts'
 
-/** What is to be known of a key of the network configuration. README's tables and the JSON Schema are made of it. */
+/** What is to be known of a key of the network configuration. The tables of docs/configuration.md and the JSON Schema are made of it. */
 export interface Key {
   /** Markdown: what may be written. */
   readonly values: string
-  /** Markdown: what holds where nothing is written; for the table of README, and the value itself. */
+  /** Markdown: what holds where nothing is written; for the table, and the value itself. */
   readonly default?: readonly [shown: string, value?: unknown]
   /** Markdown. */
   readonly meaning: string
@@ -113,7 +113,7 @@ export const OVERRIDES: Table<keyof typeof OVERRIDES_KEYS> = {
 /** The plugin's keys at the top of a network configuration. */
 export const KEY_NAMES: readonly string[] = Object.keys(KEYS)
 
-/** README's table of the top-level keys. */
+/** The table of the top-level keys in docs/configuration.md. */
 export function keysTable(): string {
   const rows = Object.entries(KEYS).map(([key, { values, default: [shown] = [''], meaning }]) => [
     `\`${key}\``,
@@ -124,7 +124,7 @@ export function keysTable(): string {
   return markdown([['key', 'values', 'default', 'meaning'], ...rows])
 }
 
-/** README's table of the keys of a route. */
+/** The table of the keys of a route there. */
 export function routeTable(): string {
   const rows = Object.entries(ROUTE).map(([key, { values, meaning }]) => [`\`${key}\``, values, meaning])
   return markdown([['key', 'values', 'meaning'], ...rows])

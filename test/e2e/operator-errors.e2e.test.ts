@@ -5,8 +5,8 @@ import { conflist, nic, type PluginConf, xCalicoRoute } from './conflist.ts'
 import { local } from './node.ts'
 import { inventory } from './pod.ts'
 
-/** The README shows what these tests make; with UPDATE_README=1 they write it there. */
-const README = local('../../README.md')
+/** docs/troubleshooting.md shows what these tests make; with UPDATE_README=1 they write it there. */
+const PAGE = local('../../docs/troubleshooting.md')
 const BLOCK = /(?<=<!-- operator-errors:begin -->\n).*(?=<!-- operator-errors:end -->)/s
 
 const DST = '10.50.0.0/16'
@@ -87,7 +87,7 @@ describe.skipIf(!cnitoolBuilt)('the errors that operators see', () => {
     return message
   }
 
-  it('say what is wrong and what to do, as README.md shows them', async () => {
+  it('say what is wrong and what to do, as docs/troubleshooting.md shows them', async () => {
     const before = await inventory(cnitool.node)
     let document = ''
     for (const mistake of MISTAKES) {
@@ -98,9 +98,9 @@ describe.skipIf(!cnitoolBuilt)('the errors that operators see', () => {
     expect(await inventory(cnitool.node)).toEqual(before)
     if (process.env.UPDATE_README)
       writeFileSync(
-        README,
-        readFileSync(README, 'utf8').replace(BLOCK, () => document),
+        PAGE,
+        readFileSync(PAGE, 'utf8').replace(BLOCK, () => document),
       )
-    expect(BLOCK.exec(readFileSync(README, 'utf8'))?.[0]).toBe(document)
+    expect(BLOCK.exec(readFileSync(PAGE, 'utf8'))?.[0]).toBe(document)
   })
 })

@@ -40,7 +40,7 @@ const CODES = [1, 4, 5, 6, 7, 8, 50, 100, 101, 102, 103, 104, 110, 120]
 const LONGEST_MESSAGE = 1000
 const LONGEST_DETAILS = 100_000
 
-/** An error that an operator can read: a code that README.md lists, one line, no stack trace. */
+/** An error that an operator can read: a code that docs/troubleshooting.md lists, one line, no stack trace. */
 export function expectReadable({ code, msg, details = '' }: { code: number; msg: string; details?: string }): void {
   expect(CODES, msg).toContain(code)
   // biome-ignore lint/suspicious/noControlCharactersInRegex: a terminal obeys them

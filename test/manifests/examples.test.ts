@@ -248,9 +248,9 @@ describe('the cluster of kind/', () => {
   })
 })
 
-describe('README', () => {
-  // A block of README that stands in a file too is introduced by a comment with the file's name.
-  const blocks = [...page('README.md').matchAll(/<!-- (conf-examples\/\S+) -->\n```\w+\n([\s\S]*?)```/g)]
+describe('docs/install.md', () => {
+  // A block that stands in a file too is introduced by a comment with the file's name.
+  const blocks = [...page('docs/install.md').matchAll(/<!-- (conf-examples\/\S+) -->\n```\w+\n([\s\S]*?)```/g)]
 
   it('shows examples', () => {
     expect(blocks).not.toEqual([])

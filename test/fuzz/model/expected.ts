@@ -1,4 +1,4 @@
-/** What README.md says of ADD, as a function. Written from there and not from the source: it knows less, and is asked less. */
+/** What docs/configuration.md says of ADD, as a function. Written from there and not from the source: it knows less, and is asked less. */
 import type { Attached, Conf, RouteConf } from './cases.ts'
 import { ANY, FAMILIES, type Family, mainDefaults, type Seen, type Tables } from './pod.ts'
 
@@ -15,7 +15,7 @@ export type Expected =
   | { readonly gone: readonly string[]; readonly come: readonly string[] }
   /** ADD cannot do what it is asked. */
   | 'refused'
-  /** README.md leaves it open, or the model does. */
+  /** The document leaves it open, or the model does. */
   | 'open'
 
 export function afterAdd(before: Tables, conf: Conf, nic: Attached): Expected {

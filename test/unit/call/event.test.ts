@@ -128,9 +128,9 @@ describe('of what stands against a configuration in a pod one sees', () => {
   })
 })
 
-describe('of the errors that README shows one sees', () => {
-  const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8')
-  const [block = ''] = /<!-- operator-errors:begin -->\n.*<!-- operator-errors:end -->/s.exec(readme) ?? []
+describe('of the errors that docs/troubleshooting.md shows one sees', () => {
+  const page = readFileSync(new URL('../../../docs/troubleshooting.md', import.meta.url), 'utf8')
+  const [block = ''] = /<!-- operator-errors:begin -->\n.*<!-- operator-errors:end -->/s.exec(page) ?? []
   const shown = [...block.matchAll(/failed \(add\): (.*)\n/g)].map(([, message = '']) => message)
 
   /** What is wrong, in each of them. */

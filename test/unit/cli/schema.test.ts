@@ -9,18 +9,18 @@ import { OF_ROUTE_OVERRIDE, OUR_KEYS } from '../../../src/config/strange-keys.ts
 import { parsePrefix } from '../../../src/net/address.ts'
 import { configurations, EXAMPLES } from '../../support/examples.ts'
 
-/** With UPDATE_README=1 these tests write the tables that README shows. */
-const README = new URL('../../../README.md', import.meta.url)
+/** With UPDATE_README=1 these tests write the tables that docs/configuration.md shows. */
+const PAGE = new URL('../../../docs/configuration.md', import.meta.url)
 const blockOf = (name: string) => new RegExp(`(?<=<!-- ${name}:begin -->\\n).*?(?=<!-- ${name}:end -->)`, 's')
 
 describe.each([
   ['keys', keysTable],
   ['route-keys', routeTable],
-])('the table of %s in README', (name, make) => {
+])('the table of %s in docs/configuration.md', (name, make) => {
   it('is the one made of what the source says of each key', () => {
     const block = blockOf(name)
-    if (process.env.UPDATE_README) writeFileSync(README, readFileSync(README, 'utf8').replace(block, make))
-    expect(block.exec(readFileSync(README, 'utf8'))?.[0]).toBe(make())
+    if (process.env.UPDATE_README) writeFileSync(PAGE, readFileSync(PAGE, 'utf8').replace(block, make))
+    expect(block.exec(readFileSync(PAGE, 'utf8'))?.[0]).toBe(make())
   })
 })
 
