@@ -72,14 +72,19 @@ describe.each(each)('%s', (file, page) => {
   it('names commands and options that the executable has', async () => {
     const unknown: string[] = []
     for (const { number, words } of commands(page, 'x-calico-route')) {
-      const [command = '', ...rest] = words
-      if (!/^[a-z]/.test(command)) continue
-      const { status, text } = await answer([command, '--help'])
+      const [command = ''] = words
+      if (!/^[a-z-]/.test(command)) continue
+      const { status, text } = await answer([...(command.startsWith('-') ? [] : [command]), '--help'])
       const known = new Set(text.match(/(?<![\w-])--?[a-z][a-z-]*/g))
-      const strange = rest.flatMap((word) => /^--?[a-z][a-z-]*/.exec(word) ?? []).filter((word) => !known.has(word))
+      const strange = words.flatMap((word) => /^--?[a-z][a-z-]*/.exec(word) ?? []).filter((word) => !known.has(word))
       if (status !== 0 || strange.length > 0) unknown.push(`${file}:${number}: ${words.join(' ')}`)
     }
     expect(unknown).toEqual([])
+  })
+
+  it('has no semicolon in a diagram, where it would end a statement of Mermaid', () => {
+    const ended = blocks(page).filter(({ language, text }) => language === 'mermaid' && text.includes(';'))
+    expect(ended.map(({ number }) => `${file}:${number}`)).toEqual([])
   })
 
   const shown = blocks(page).filter(({ language, text }) => {
