@@ -129,7 +129,7 @@ function inLines({ number, language, text }: Block): Found[] {
 
 function wordsOf(text: string): string[] {
   return text
-    .replace(/(?: #|[|;&<>`]).*$/, '')
+    .replace(/(?: #|[|;&<>)`]).*$/, '')
     .trim()
     .split(/\s+/)
     .filter(Boolean)
