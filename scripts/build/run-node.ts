@@ -14,7 +14,13 @@ const NO_NEWS = [
 /** Runs Node's binary for the build, in nothing of the environment it is called in. */
 export async function runNode(node: string, cwd: string, ...args: string[]): Promise<void> {
   // Whatever is in the environment here would be found by every later start: NODE_DEBUG, FORCE_COLOR, TZ.
-  const { stderr } = await execa(node, args, { cwd, env: {}, extendEnv: false, stdin: 'ignore', stripFinalNewline: false })
+  const { stderr } = await execa(node, args, {
+    cwd,
+    env: {},
+    extendEnv: false,
+    stdin: 'ignore',
+    stripFinalNewline: false,
+  })
   const news = NO_NEWS.reduce((text, pattern) => text.replace(pattern, ''), stderr).trim()
   if (news) console.error(`build: node ${args[0]} says: ${news}`)
 }
