@@ -38,6 +38,8 @@ async function bundleOne(root: string, version: string, { entry, outfile }: Targ
     metafile: true,
     format: 'cjs',
     platform: 'node',
+    // ES modules first: esbuild cannot follow the requires of jsonc-parser's "main", which is UMD.
+    mainFields: ['module', 'main'],
     target: 'node24',
     charset: 'utf8',
     legalComments: 'none',

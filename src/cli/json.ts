@@ -1,6 +1,7 @@
 /** JSON as runtimes read it, with where each part of it stands: for people who have to find the place in their editor. */
+import { createScanner, visit } from 'jsonc-parser'
 
-/** Why a text is no JSON, and at which offset. */
+/** Why a text is not JSON, and at which offset. */
 export class JsonProblem extends Error {
   readonly offset: number
 
@@ -27,140 +28,121 @@ export interface JsonDocument {
 export type Path = readonly (string | number)[]
 
 const MAX_DEPTH = 500
-/** A part of a string. Of all of it in one pattern, with megabytes in it, the engine would remember every step. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: these JSON does not allow
-const PART = /[^"\\\x00-\x1f]+|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y
-const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y
-const WORD = /true|false|null/y
-const SPACE = /[ \t\n\r]*/y
-const LITERAL = /[\w.+-]+/y
 
-/** What is between the quotes of the string at an offset, and where that begins; nothing, if there is none. */
-export function stringAt(text: string, offset: number): { readonly offset: number; readonly source: string } {
-  return { offset: offset + 1, source: text.slice(offset + 1, endOfString(text, offset) ?? offset + 1) }
+/** An object or list that is not closed yet. */
+interface Open {
+  readonly start: number
+  readonly end: '}' | ']'
+  readonly inside: Map<string | number, Place>
+  /** Of an object: the key whose value comes next. */
+  key?: { readonly name: string; readonly offset: number }
 }
 
-/** Where the quote stands that ends the string at an offset. */
-function endOfString(text: string, offset: number): number | undefined {
-  if (text[offset] !== '"') return undefined
-  PART.lastIndex = offset + 1
-  let end = PART.lastIndex
-  while (PART.test(text)) end = PART.lastIndex
-  return text[end] === '"' ? end : undefined
-}
+/** What was read last. It decides what has to come next. */
+type Last = 'nothing' | 'open' | 'key' | ':' | ',' | 'value'
 
 /**
  * @throws JsonProblem where JSON.parse would throw, too, but with the offset and what to do
  */
 export function parseJson(text: string): JsonDocument {
   const repeated: { path: Path; offset: number }[] = []
-  /** Of what is being read. A copy for each value would make a deep document a long one. */
-  const path: (string | number)[] = []
-  let at = 0
+  const open: Open[] = []
+  let root: Place | undefined
+  let last: Last = 'nothing'
+  let comma = 0
 
-  const fail = (message: string): never => {
-    throw new JsonProblem(at, message)
+  const add = (place: Place): void => {
+    const outer = open.at(-1)
+    if (!outer) root = place
+    else if (outer.key) outer.inside.set(outer.key.name, { key: outer.key.offset, ...place })
+    else outer.inside.set(outer.inside.size, place)
   }
-  const match = (pattern: RegExp): string | undefined => {
-    pattern.lastIndex = at
-    const [found] = pattern.exec(text) ?? []
-    if (found !== undefined) at += found.length
-    return found
+  const begin = (end: Open['end']) => (start: number) => {
+    if (open.length > MAX_DEPTH) throw new JsonProblem(start, 'nested too deeply')
+    const inside = new Map<string | number, Place>()
+    add({ value: start, inside })
+    open.push({ start, end, inside })
+    last = 'open'
   }
-  const space = () => void match(SPACE)
-  const here = () => text[at] ?? ''
+  const end = (offset: number): void => {
+    if (offset >= text.length) throw problem(offset)
+    open.pop()
+    last = 'value'
+  }
+  const problem = (offset: number) => problemAt(text, offset, last, open.at(-1), comma)
 
-  const value = (): Place => {
-    if (path.length > MAX_DEPTH) fail('nested too deeply')
-    const start = at
-    if (here() === '{') return { value: start, inside: members('}') }
-    if (here() === '[') return { value: start, inside: members(']') }
-    if (here() === '"') string()
-    else literal()
-    return { value: start }
-  }
+  visit(
+    text,
+    {
+      onObjectBegin: begin('}'),
+      onArrayBegin: begin(']'),
+      onObjectEnd: end,
+      onArrayEnd: end,
+      onObjectProperty: (name, offset, _length, _line, _column, pathOf) => {
+        const outer = open.at(-1) as Open
+        if (outer.inside.has(name)) repeated.push({ path: [...pathOf(), name], offset })
+        outer.key = { name, offset }
+        last = 'key'
+      },
+      onLiteralValue: (_value, offset, length) => {
+        // It takes 007 for three numbers.
+        if (text[offset] !== '"' && wordAt(text, offset).length > length) throw problem(offset)
+        add({ value: offset })
+        last = 'value'
+      },
+      onSeparator: (character, offset) => {
+        if (character === ',') comma = offset
+        last = character as ':' | ','
+      },
+      onError: (_code, offset) => {
+        throw problem(offset)
+      },
+    },
+    { disallowComments: true },
+  )
+  return { value: JSON.parse(text), place: root as Place, repeated }
+}
 
-  const literal = (): void => {
-    const start = at
-    if ((match(WORD) ?? match(NUMBER)) === undefined) fail(`a value is expected, ${found()}`)
-    if (match(LITERAL) === undefined) return
-    at = start
-    fail(`a value is expected, ${found()}`)
+function problemAt(text: string, offset: number, last: Last, outer: Open | undefined, comma: number): JsonProblem {
+  const here = text[offset] ?? ''
+  const found = foundAt(text, offset)
+  const say = (message: string, at = offset) => new JsonProblem(at, message)
+  if (outer && last === ',' && here === outer.end)
+    return say(`a comma before "${outer.end}"; JSON has none there, remove it`, comma)
+  if (outer && here === '' && (last === 'value' || last === 'open'))
+    return say(`this "${text[outer.start]}" is never closed; add "${outer.end}"`, outer.start)
+  if (last === 'key') return say(`":" is expected after the key ${JSON.stringify(outer?.key?.name)}, ${found}`)
+  if (last === 'value') {
+    if (!outer) return say(`the document has ended, ${found}`)
+    const isNext = /["[{\w-]/.test(here)
+    return say(isNext ? 'a comma is missing before this' : `"," or "${outer.end}" is expected, ${found}`)
   }
+  if (here === '"')
+    return say('a string with a line break, a control character or an unknown escape in it, or without an end')
+  if (last !== ':' && outer?.end === '}') return say(`a key in double quotes is expected, ${found}`)
+  return say(`a value is expected, ${found}`)
+}
 
-  const inner = (step: string | number): Place => {
-    path.push(step)
-    const place = value()
-    path.pop()
-    return place
-  }
+function foundAt(text: string, offset: number): string {
+  if (offset >= text.length) return 'found the end'
+  if (text[offset] === "'") return 'found a single quote; JSON has double quotes only'
+  if (text[offset] === '#' || /^\/[/*]/.test(text.slice(offset, offset + 2)))
+    return 'found a comment; JSON has none, remove it'
+  return `found ${JSON.stringify(wordAt(text, offset) || String.fromCodePoint(text.codePointAt(offset) ?? 0))}`
+}
 
-  const members = (end: '}' | ']'): Map<string | number, Place> => {
-    const start = at
-    const places = new Map<string | number, Place>()
-    at += 1
-    space()
-    if (here() === end) {
-      at += 1
-      return places
-    }
-    for (let index = 0; ; index += 1) {
-      if (end === ']') {
-        places.set(index, inner(index))
-      } else {
-        const offset = at
-        const key =
-          here() === '"' ? (JSON.parse(string()) as string) : fail(`a key in double quotes is expected, ${found()}`)
-        if (places.has(key)) repeated.push({ path: [...path, key], offset })
-        space()
-        if (here() !== ':') fail(`":" is expected after the key ${JSON.stringify(key)}, ${found()}`)
-        at += 1
-        space()
-        places.set(key, { key: offset, ...inner(key) })
-      }
-      space()
-      if (here() === end) {
-        at += 1
-        return places
-      }
-      if (at >= text.length) {
-        at = start
-        fail(`this "${text[start]}" is never closed; add "${end}"`)
-      }
-      if (here() !== ',')
-        fail(/[\s"[{\w-]/.test(here()) ? 'a comma is missing before this' : `"," or "${end}" is expected, ${found()}`)
-      const comma = at
-      at += 1
-      space()
-      if (here() === end) {
-        at = comma
-        fail(`a comma before "${end}"; JSON has none there, remove it`)
-      }
-    }
-  }
+/** What reads as one word, or number: everything up to a space or what separates. */
+function wordAt(text: string, offset: number): string {
+  WORD.lastIndex = offset
+  return WORD.exec(text)?.[0] ?? ''
+}
 
-  const string = (): string => {
-    const start = at
-    const end = endOfString(text, start)
-    if (end === undefined)
-      return fail('a string with a line break, a control character or an unknown escape in it, or without an end')
-    at = end + 1
-    return text.slice(start, at)
-  }
+const WORD = /[^ \t\n\r{}[\]":,/]+/y
 
-  const found = (): string => {
-    if (at >= text.length) return 'found the end'
-    if (here() === "'") return 'found a single quote; JSON has double quotes only'
-    if (here() === '#' || text.startsWith('//', at) || text.startsWith('/*', at))
-      return 'found a comment; JSON has none, remove it'
-    const word = match(LITERAL)
-    if (word !== undefined) at -= word.length
-    return `found ${JSON.stringify(word ?? String.fromCodePoint(text.codePointAt(at) ?? 0))}`
-  }
-
-  space()
-  const place = value()
-  space()
-  if (at < text.length) fail(`the document has ended, ${found()}`)
-  return { value: JSON.parse(text), place, repeated }
+/** What is between the quotes of the string at an offset, and where that begins. */
+export function stringAt(text: string, offset: number): { readonly offset: number; readonly source: string } {
+  const scanner = createScanner(text)
+  scanner.setPosition(offset)
+  scanner.scan()
+  return { offset: offset + 1, source: text.slice(offset + 1, scanner.getPosition() - 1) }
 }

@@ -33,11 +33,17 @@ describe('JSON with places', () => {
     ['{"a" 1}', '1:6 ":" is expected after the key "a", found "1"'],
     ['{"a": yes}', '1:7 a value is expected, found "yes"'],
     ['{"a": 007}', '1:7 a value is expected, found "007"'],
+    ['{"a": null\u00a0}', '1:7 a value is expected, found "null\u00a0"'],
+    ['{"a": 1.}', '1:7 a value is expected, found "1."'],
+    ['[1, , 2]', '1:5 a value is expected, found ","'],
+    ['{"a": 1, ', '1:10 a key in double quotes is expected, found the end'],
     ['{"a": [1, 2', '1:7 this "[" is never closed; add "]"'],
     ['{"a": "b', '1:7 a string with a line break, a control character or an unknown escape in it, or without an end'],
+    ['{', '1:1 this "{" is never closed; add "}"'],
     ['{} {}', '1:4 the document has ended, found "{"'],
     ['', '1:1 a value is expected, found the end'],
     ['['.repeat(1000), '1:502 nested too deeply'],
+    ['{"a":'.repeat(100_000), '1:2506 nested too deeply'],
   ])('tells of %s where and what', (text, expected) => {
     expect(problem(text)).toBe(expected)
   })
