@@ -32,12 +32,23 @@ export function readPackage(folder: string): Package {
   const { name, version, license } = JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8')) as Package & {
     license?: unknown
   }
-  const texts = readdirSync(folder)
+  const own = readdirSync(folder)
     .filter((file) => /^(licen[cs]e|copying|notice)(\.\w+)?$/i.test(file))
     .sort()
-    .map((file) => readFileSync(path.join(folder, file), 'utf8').trim())
+    .map((file) => path.join(folder, file))
+  const given = GIVEN[`${name} ${license}`]
+  const files = own.length === 0 && given !== undefined ? [given] : own
+  const texts = files.map((file) => readFileSync(file, 'utf8').trim())
   if (typeof license !== 'string' || texts.length === 0) throw new Error(`${name}: has no licence, or no text of it`)
   return { name, version, licence: license, text: texts.join('\n\n') }
+}
+
+/**
+ * Texts for packages that name their licence, and have its text neither with them nor in their repository: the usual one, with the
+ * author whom package.json names.
+ */
+const GIVEN: Readonly<Record<string, string>> = {
+  'ip-cidr MIT': path.join(import.meta.dirname, 'licence-texts', 'ip-cidr.txt'),
 }
 
 /** All licences of what the executable holds, in full, as most of them ask for. Node's own text covers what Node bundles. */

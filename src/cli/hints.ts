@@ -1,11 +1,12 @@
 import { isObject, type NetConf } from '../cni/request.ts'
-import { readConfig } from '../config/config.ts'
+import { type Config, readConfig } from '../config/config.ts'
 import { SCOPES } from '../config/schema.ts'
 import { isKnown, strangeKeys } from '../config/strange-keys.ts'
 import { listed } from '../errors.ts'
 import { parsePrefix } from '../net/address.ts'
 import { MAIN_TABLE, Scope } from '../net/route.ts'
 import { isExplicit } from '../plan/next-hop.ts'
+import { coveredPrefixes, coveredRoutes } from './covered.ts'
 import type { Entry } from './documents.ts'
 import type { Say } from './finding.ts'
 import type { Path } from './json.ts'
@@ -20,8 +21,12 @@ export function hints(types: readonly string[], entries: readonly Entry[], say: 
     unknownKeys(conf, on)
     capabilities(conf, on)
     overrides(conf, on, bridged)
+    coveredPrefixes(conf, on)
     scopes(conf, on)
-    if (conf.kubevirt === true || bridged) kubevirt(conf, types.includes('calico'), on)
+    const read = readConfig(conf)
+    if ('problems' in read) continue
+    coveredRoutes(read.config.routes, on)
+    if (conf.kubevirt === true || bridged) kubevirt(read.config, types.includes('calico'), on)
   }
 }
 
@@ -74,10 +79,7 @@ function overrides({ overrides: written, kubevirt: vm }: NetConf, say: Say, brid
 }
 
 /** What the bridge binding makes of a VM's routes, as far as it can be told without the pod. */
-function kubevirt(conf: NetConf, afterCalico: boolean, say: Say): void {
-  const read = readConfig(conf)
-  if ('problems' in read) return
-  const { routes, defaultRoute } = read.config
+function kubevirt({ routes, defaultRoute }: Config, afterCalico: boolean, say: Say): void {
   if (defaultRoute[4] === 'demote') {
     say('note', ['defaultRoute'], 'a demoted IPv4 default is still a default to KubeVirt, which hands it to the VM')
   }

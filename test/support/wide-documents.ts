@@ -56,6 +56,15 @@ export const WIDE: Readonly<Record<string, (n: number) => string>> = {
   'plugins that are none': (n) => list(times(n, (i) => [{}, 5, { type: 5 }, { type: 'x-calico-rout' }][i % 4])),
   'routes that are wrong': badRoutes,
   'routes for a VM': (n) => list([CALICO, ours({ kubevirt: true, routes: times(n, (i) => ({ dst: dst(i) })) })]),
+  'routes that others cover': (n) =>
+    list([
+      CALICO,
+      ours({ routes: times(n, (i) => ({ dst: i % 2 ? dst(i) : `fd00:${i.toString(16)}::/${32 + (i % 9)}` })) }),
+    ]),
+  'routes, each inside of the one before': (n) =>
+    list([CALICO, ours({ routes: times(n, (i) => ({ dst: `fd00:${Math.floor(i / 96)}::/${32 + (i % 96)}` })) })]),
+  'prefixes that others cover': (n) =>
+    list([CALICO, ours({ overrides: { allow: ['routes'], within: times(n, (i) => (i ? dst(i) : '10.0.0.0/8')) } })]),
   'wrong words': (n) => list([CALICO, ours({ overrides: { allow: times(n, () => 'x') } })]),
   capabilities: (n) => list([CALICO, ours({ capabilities: keys(n) })]),
   versions: (n) => list([CALICO, ours()], { cniVersions: times(n, (i) => `0.${i % 7}.${i}`) }),

@@ -1,0 +1,74 @@
+import IPCIDR from 'ip-cidr'
+import { isObject, type NetConf } from '../cni/request.ts'
+import type { ConfiguredRoute } from '../config/config.ts'
+import { MOST_PREFIXES } from '../config/schema.ts'
+import { familyOf, parsePrefix } from '../net/address.ts'
+import type { Say } from './finding.ts'
+
+/** Routes that change nothing, since a wider one of the list takes their packets to the same place. */
+export function coveredRoutes(routes: readonly ConfiguredRoute[], say: Say): void {
+  const tables = Map.groupBy(
+    routes.map((route, index) => ({ ...route, index })),
+    ({ table }) => table,
+  )
+  for (const all of tables.values()) {
+    const byDst = Map.groupBy(all, ({ dst }) => dst)
+    // Of several with one destination, what each is for depends on which NICs are up.
+    const isOnly = ({ dst }: ConfiguredRoute) => byDst.get(dst)?.length === 1
+    for (const [i, cover] of covers(all.map(({ dst }) => dst)).entries()) {
+      const [route, wider] = [all[i], all[cover ?? -1]]
+      if (!route || !wider || !isOnly(route) || !isOnly(wider) || !sameButForDst(route, wider)) continue
+      say(
+        'warning',
+        ['routes', route.index],
+        `${wider.key} covers ${route.dst} with ${wider.dst}, all else equal; remove this one, unless it must win over a route of another NIC`,
+      )
+    }
+  }
+}
+
+function sameButForDst(one: ConfiguredRoute, other: ConfiguredRoute): boolean {
+  return REST.every((key) => one[key] === other[key])
+}
+
+const REST = ['gw', 'dev', 'src', 'priority', 'scope', 'mtu', 'advmss', 'onlink'] as const
+
+/** Prefixes of `overrides.within` that allow nothing that another does not. */
+export function coveredPrefixes({ overrides }: NetConf, say: Say): void {
+  const { within } = isObject(overrides) ? overrides : {}
+  if (!Array.isArray(within) || within.length > MOST_PREFIXES) return
+  const known = within.flatMap((written: unknown, index) => {
+    const prefix = typeof written === 'string' ? parsePrefix(written) : undefined
+    return prefix ? { index, network: prefix.network } : []
+  })
+  for (const [i, cover] of covers(known.map(({ network }) => network)).entries()) {
+    const [one, wider] = [known[i], known[cover ?? -1]]
+    if (!one || !wider) continue
+    const found =
+      one.network === wider.network
+        ? `${one.network} stands in within[${wider.index}] already`
+        : `within[${wider.index}] covers ${one.network} with ${wider.network}`
+    say('warning', ['overrides', 'within', one.index], `${found}; remove this one`)
+  }
+}
+
+/** For each prefix the narrowest other one around it, by its index; of equal ones each but the first has the one before. */
+function covers(prefixes: readonly string[]): (number | undefined)[] {
+  const ranges = prefixes.map((prefix, index) => {
+    const [first, last] = new IPCIDR(prefix).toRange<bigint>({ type: 'bigInteger' })
+    return { index, family: familyOf(prefix), first, last }
+  })
+  // The wider of two that begin together goes first. Prefixes never overlap in part.
+  ranges.sort((a, b) => a.family - b.family || compare(a.first, b.first) || compare(b.last, a.last))
+  const found: (number | undefined)[] = Array(prefixes.length)
+  const around: typeof ranges = []
+  for (const range of ranges) {
+    const isAround = ({ family, last }: typeof range) => family === range.family && last >= range.first
+    for (let inner = around.at(-1); inner && !isAround(inner); inner = around.at(-1)) around.pop()
+    found[range.index] = around.at(-1)?.index
+    around.push(range)
+  }
+  return found
+}
+
+const compare = <T extends bigint | number>(a: T, b: T) => (a < b ? -1 : a > b ? 1 : 0)
