@@ -1,6 +1,6 @@
 /**
- * Error codes. 1 to 50 are the specification's, from 100 on they are ours. Code 3 is never used: it tells a runtime
- * that no DEL is needed, and the plugins before us would keep their interface.
+ * Error codes: 1 to 99 belong to the specification, 100 and up are ours. Code 3 is never used: it tells a runtime that
+ * no DEL is needed, and the previous plugins would keep their interface.
  * @see https://github.com/containernetworking/cni/blob/main/SPEC.md#error
  */
 export const Code = {
@@ -24,9 +24,9 @@ export const Code = {
 export type Code = (typeof Code)[keyof typeof Code]
 
 /**
- * A failure that a runtime is told of. `message` is one line: the subject first (key path, variable or command), then
- * what is wrong with it and what to do. `details` holds what else is known: further problems, a command's stderr,
- * what was restored.
+ * A failure that is reported to the runtime. `message` is one line: the subject (key path, variable or command), what
+ * is wrong with it, what to do. `details` holds everything else: further problems, a command's stderr, what was
+ * restored.
  */
 export class CniError extends Error {
   readonly code: Code
@@ -40,48 +40,51 @@ export class CniError extends Error {
   }
 }
 
-/** A pod holds more than can be read, or something that cannot: what is ours in it must be told from the rest otherwise. */
+/**
+ * The pod holds more than can be read, or something that cannot be read at all. DEL then has to find our routes without
+ * looking at the pod.
+ */
 export class TooMuch extends CniError {
   constructor(message: string, details?: string) {
     super(Code.commandFailed, message, details)
   }
 }
 
-/** Nobody reads more of them: a configuration with a thousand mistakes is known by its first. */
-const MOST_PROBLEMS = 20
+/** Nobody reads further: the first few show what is wrong with a configuration of a thousand mistakes. */
+const MAX_PROBLEMS = 20
 
-/** The error for what is wrong with one subject: the first problem is the message, further ones are the details. */
+/** The error for a list of problems: the first one is the message, the others are the details. */
 export function refusal(code: Code, problems: readonly string[]): CniError {
-  const [first = '', ...others] = listed(problems, MOST_PROBLEMS)
+  const [first = '', ...others] = listed(problems, MAX_PROBLEMS)
   return new CniError(code, first, others.join('; '))
 }
 
-/** A message or a record is read by people: of a thousand routes they see the first hundred. */
-const MOST_LISTED = 100
+/** People read messages and records: a hundred routes are enough. */
+const MAX_LISTED = 100
 
-/** `items` as far as anybody reads them, and how many more there are. */
-export function listed(items: readonly string[], most = MOST_LISTED): readonly string[] {
-  const left = items.length - most
-  return left > 0 ? [...items.slice(0, most), `and ${left} more`] : items
+/** The first `max` of `items`, and how many were left out. */
+export function listed(items: readonly string[], max = MAX_LISTED): readonly string[] {
+  const left = items.length - max
+  return left > 0 ? [...items.slice(0, max), `and ${left} more`] : items
 }
 
-/** `text` without what a terminal or a reader of lines would obey: the name of a file or an interface may hold it. */
+/** `text` without control characters, which the name of a file or an interface may hold: a terminal would obey them. */
 function printable(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these it is about
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
   return text.replace(/[\x00-\x1f\x7f-\x9f\u2028\u2029]/g, '?')
 }
 
-/** The one-line text of anything that was thrown. */
+/** What anything that was thrown says, on one line. */
 export function messageOf(error: unknown): string {
   return oneLine(error instanceof Error ? error.message : String(error))
 }
 
-/** `text` with every run of white space, line ends included, made one space. */
+/** `text` with every run of white space, line ends included, turned into one space. */
 export function oneLine(text: string): string {
   return text.trim().replace(/\s+/g, ' ')
 }
 
-/** A value as it was written, in JSON, on one line, and cut to a length that leaves a message readable. */
+/** A value as JSON on one line, cut to a length that keeps a message readable. */
 export function quote(value: unknown): string {
   let json: string
   try {

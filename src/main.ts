@@ -15,17 +15,17 @@ interface Ending {
 
 /** The only file that touches the process: environment and arguments in, output and exit status out. */
 async function main(): Promise<void> {
-  // A runtime passes no arguments, so these come from a person.
+  // A runtime passes no arguments: these come from a person.
   const words = process.argv.slice(2)
   if (words.length > 0) process.exit(await servePerson(words))
   const { fd, text, exitCode } = await call()
   try {
     writeAll(fd, text)
   } catch {
-    // The reader is gone. It will not see a Result either, so this must not pass for success.
+    // The reader is gone, so nobody will see the Result: that is not a success.
     process.exit(exitCode || 1)
   }
-  // Everything is written: there is nothing to wait for, and leaving by hand saves taking the heap apart.
+  // Everything is written. process.exit saves the time it takes to tear the heap down.
   process.exit(exitCode)
 }
 
@@ -36,7 +36,7 @@ async function call(): Promise<Ending> {
   return { fd: 1, text: stdout, exitCode }
 }
 
-/** What somebody sees who just starts the executable. */
+/** What a person sees who starts the executable without arguments. */
 function about(): string {
   return `x-calico-route ${__VERSION__}: a CNI plugin; a container runtime calls it, after the plugin that makes the NIC.
 CNI protocol versions supported: ${SUPPORTED_VERSIONS.join(', ')}
@@ -45,8 +45,7 @@ See x-calico-route --help.
 }
 
 /**
- * The tool for people is an asset of the executable, read only when it is asked for: its size costs no call of a runtime
- * anything.
+ * The tool for people is an asset of the executable. It is read only here, so its size costs a runtime's call nothing.
  */
 function servePerson(words: readonly string[]): Promise<number> {
   const code = process.getBuiltinModule('node:sea').getAsset('cli.cjs', 'utf8')

@@ -1,4 +1,4 @@
-/** Blocks, as a process with nothing else to do may. @param ms milliseconds, or parts of one */
+/** Blocks the whole process, which has nothing else to do. @param ms milliseconds, fractions allowed */
 export function sleep(ms: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
 }
