@@ -1,23 +1,24 @@
 import { CniError, Code } from '../errors.ts'
 
 /**
- * `args` is the part of the network configuration that whoever writes a pod writes (Multus: cni-args of an annotation,
- * up to 256 KiB). All processes of one build hash strings with one seed, which everybody can read: a few ten thousand keys of
- * one hash, and JSON.parse takes seconds. So it never sees more than this many characters of them: some 400 routes.
+ * `args` is the part of the network configuration that whoever writes a pod controls (Multus: cni-args of an
+ * annotation, up to 256 KiB). All processes of one build hash strings with the same seed, which anybody can read from
+ * the executable: some ten thousand keys with the same hash would keep JSON.parse busy for seconds. So it never sees
+ * more characters of `args` than this, enough for some 400 routes.
  */
-const MOST_CHARACTERS = 16_384
+const MAX_CHARACTERS = 16_384
 
-/** What may be parsed of a network configuration. */
+/** The text of a network configuration that is safe to parse. */
 export interface Bounded {
   readonly text: string
-  /** Set if `args` was too long, and is left out: what ADD is to say. */
+  /** Set if `args` was too long and was left out: the error that every verb but DEL fails with. */
   readonly refusal?: CniError
 }
 
-/** @param text JSON, as far as anybody knows; what is no JSON is found out when it is parsed */
+/** @param text presumably JSON; parsing it finds out */
 export function boundArgs(text: string): Bounded {
-  if (text.length <= MOST_CHARACTERS || !text.includes('"args"')) return { text }
-  const excess = membersNamedArgs(text).filter(({ start, end }) => end - start > MOST_CHARACTERS)
+  if (text.length <= MAX_CHARACTERS || !text.includes('"args"')) return { text }
+  const excess = membersNamedArgs(text).filter(({ start, end }) => end - start > MAX_CHARACTERS)
   const [first] = excess
   if (!first) return { text }
   const rest = excess.reduceRight((left, { start, end }) => `${left.slice(0, start)}"args":{}${left.slice(end)}`, text)
@@ -25,14 +26,14 @@ export function boundArgs(text: string): Bounded {
     text: rest,
     refusal: new CniError(
       Code.overrideNotAllowed,
-      `args: ${first.end - first.start} characters, no more than ${MOST_CHARACTERS} are read; shorten the cni-args of the pod`,
+      `args: has ${first.end - first.start} characters; at most ${MAX_CHARACTERS} are read; shorten the cni-args of the pod`,
     ),
   }
 }
 
 const STRUCTURE = /["{}[\],]/g
 
-/** Where the members `args` of the outermost object begin and end. */
+/** The offsets of the members named `args` of the outermost object. */
 function membersNamedArgs(text: string): { start: number; end: number }[] {
   const found: { start: number; end: number }[] = []
   let depth = 0
@@ -57,7 +58,7 @@ function membersNamedArgs(text: string): { start: number; end: number }[] {
   return found
 }
 
-/** The offset behind the quote that ends the string which begins at `at`. */
+/** The offset after the closing quote of the string that starts at `at`. */
 function endOfString(text: string, at: number): number {
   for (let quote = text.indexOf('"', at + 1); quote >= 0; quote = text.indexOf('"', quote + 1)) {
     let backslashes = 0

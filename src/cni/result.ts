@@ -6,7 +6,7 @@ import { type CniVersion, isObject, SUPPORTED_VERSIONS } from './request.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
-/** The Result of the plugins before us: the shape is checked, everything unknown in it is kept. */
+/** The Result of the previous plugins. Its shape is checked; every unknown key in it is kept. */
 export interface PrevResult {
   readonly interfaces?: readonly Json[]
   readonly ips?: readonly (Json & { readonly address: string })[]
@@ -14,47 +14,48 @@ export interface PrevResult {
   readonly [key: string]: unknown
 }
 
-/** One of our routes as the kernel has it, with the configuration entry that asked for it. */
+/** One of our routes as it is in the kernel, with the configured entry it comes from. */
 export interface AppliedRoute {
-  /** With the optional CNI 1.1 keys that were written: these, and no others, appear in the Result. */
+  /** The optional CNI 1.1 keys of the entry, exactly as written: the Result repeats them. */
   readonly configured: { readonly given: Json }
   readonly route: Route
 }
 
-// What CNI 1.1.0 added. Calico prints interfaces[].mtu at 1.0.0 as well, and strict readers of 1.0.0 refuse it.
+// Keys new in CNI 1.1.0. Calico prints interfaces[].mtu with 1.0.0 as well, and strict readers of 1.0.0 refuse it.
 const SINCE_1_1 = { interface: ['mtu', 'socketPath', 'pciID'], route: ['mtu', 'advmss', 'priority', 'table', 'scope'] }
 
-type Test = readonly [ok: (value: unknown) => boolean, must: string]
+type TypeCheck = readonly [ok: (value: unknown) => boolean, must: string]
 
 const isText = (value: unknown) => typeof value === 'string'
-const TEXT: Test = [isText, 'a string']
-const TEXTS: Test = [(value) => Array.isArray(value) && value.every(isText), 'a list of strings']
-const INDEX: Test = [(value) => Number.isInteger(value), 'an integer']
-const ADDRESS: Test = [(value) => typeof value === 'string' && parseAddress(value) !== undefined, 'an IP address']
-const PREFIX: Test = [
+const TEXT: TypeCheck = [isText, 'a string']
+const TEXTS: TypeCheck = [(value) => Array.isArray(value) && value.every(isText), 'a list of strings']
+const INDEX: TypeCheck = [(value) => Number.isInteger(value), 'an integer']
+const ADDRESS: TypeCheck = [(value) => typeof value === 'string' && parseAddress(value) !== undefined, 'an IP address']
+const PREFIX: TypeCheck = [
   (value) => typeof value === 'string' && parsePrefix(value) !== undefined,
   'an address with prefix length',
 ]
-const VERSION: Test = [
+const VERSION: TypeCheck = [
   (value) => SUPPORTED_VERSIONS.some((version) => version === value),
   `one of ${SUPPORTED_VERSIONS.join(', ')}`,
 ]
 
 /**
- * The keys of a Result whose type the specification fixes, so that a runtime would refuse ours for them, when the pod is
- * changed already. The first of each list must be there; null counts as absent, since Go prints an empty slice so.
+ * The keys of a Result whose types the specification fixes. If one were wrong, a runtime would refuse our Result when
+ * the pod is already changed. The first key of each object is required. null counts as absent: Go prints an empty slice
+ * as null.
  * @see https://github.com/containernetworking/cni/blob/main/SPEC.md#add-success
  */
-const KNOWN = {
+const KEYS = {
   interfaces: { name: TEXT, mac: TEXT, sandbox: TEXT, mtu: INDEX, socketPath: TEXT, pciID: TEXT },
   ips: { address: PREFIX, gateway: ADDRESS, interface: INDEX, version: TEXT },
   routes: { dst: PREFIX, gw: ADDRESS, mtu: INDEX, advmss: INDEX, priority: INDEX, table: INDEX, scope: INDEX },
-} as const satisfies Record<string, Record<string, Test>>
-const KNOWN_DNS: Record<string, Test> = { nameservers: TEXTS, domain: TEXT, search: TEXTS, options: TEXTS }
+} as const satisfies Record<string, Record<string, TypeCheck>>
+const DNS_KEYS: Record<string, TypeCheck> = { nameservers: TEXTS, domain: TEXT, search: TEXTS, options: TEXTS }
 
 /**
- * `prevResult` of a configuration, without what is null in it.
- * @throws CniError 7 with the key path, when it is absent or no Result of the versions we speak
+ * `prevResult` of a configuration, without its nulls.
+ * @throws CniError 7 with the key path if it is missing, or is not a Result of a version we support
  */
 export function parsePrevResult(value: unknown): PrevResult {
   if (value === undefined || value === null) {
@@ -76,14 +77,13 @@ export function parsePrevResult(value: unknown): PrevResult {
     delete prev[name]
     if (entries === undefined || entries === null) continue
     if (!Array.isArray(entries)) fail(`prevResult.${name}`, 'a list', entries)
-    const [required] = Object.keys(KNOWN[name])
-    prev[name] = entries.map((entry, i) => checked(`prevResult.${name}[${i}]`, entry, KNOWN[name], required))
+    const [required] = Object.keys(KEYS[name])
+    prev[name] = entries.map((entry, i) => checked(`prevResult.${name}[${i}]`, entry, KEYS[name], required))
   }
   if (prev.dns === null) delete prev.dns
-  if (prev.dns !== undefined) prev.dns = checked('prevResult.dns', prev.dns, KNOWN_DNS)
+  if (prev.dns !== undefined) prev.dns = checked('prevResult.dns', prev.dns, DNS_KEYS)
   try {
-    // What cannot be written as JSON again must be found before anything is changed. The extra levels stand for the
-    // Result around it.
+    // Printing must not fail once the pod is changed. The extra levels stand for the Result around it.
     JSON.stringify([[[[prev]]]])
   } catch {
     throw new CniError(Code.decodingFailure, 'prevResult: nested too deeply')
@@ -92,8 +92,8 @@ export function parsePrevResult(value: unknown): PrevResult {
 }
 
 /**
- * The gateway of each family that the plugin before us reported for a NIC: one of an address that is said to be on this NIC, else
- * one of an address of which nobody says where it is.
+ * The gateway of each family that the previous plugins reported for a NIC: that of an address on this NIC, else that of
+ * an address without an interface.
  */
 export function gatewaysOf({ ips = [], interfaces = [] }: PrevResult, ifname: string): Partial<Record<Family, string>> {
   const gateways: Partial<Record<Family, string>> = {}
@@ -107,18 +107,18 @@ export function gatewaysOf({ ips = [], interfaces = [] }: PrevResult, ifname: st
   return gateways
 }
 
-/** The MAC address that was reported of a NIC of the pod. */
+/** The MAC address that the previous plugins reported for a NIC of the pod. */
 export function macOf({ interfaces = [] }: PrevResult, ifname: string): string | undefined {
   const nic = interfaces.find(({ name, sandbox }) => name === ifname && typeof sandbox === 'string' && sandbox !== '')
-  // Of other notations nobody knows.
+  // Other notations cannot be compared with the kernel's.
   return typeof nic?.mac === 'string' && /^(?:[\da-f]{2}:){5}[\da-f]{2}$/i.test(nic.mac) ? nic.mac : undefined
 }
 
-/** A copy of `value` whose known keys are what they must be, or absent. */
+/** A copy of `value` without nulls at its known keys. @throws CniError 7 if one of those has the wrong type */
 function checked(
   path: string,
   value: unknown,
-  known: Record<string, Test>,
+  known: Record<string, TypeCheck>,
   required?: string,
 ): Record<string, unknown> {
   if (!isObject(value)) fail(path, 'an object', value)
@@ -137,27 +137,27 @@ function checked(
 function fail(path: string, must: string, value: unknown): never {
   throw new CniError(
     Code.invalidConfig,
-    `${path}: must be ${must}, is ${value === undefined ? 'missing' : quote(value)}`,
+    value === undefined ? `${path}: missing; must be ${must}` : `${path}: must be ${must}, is ${quote(value)}`,
   )
 }
 
-/** What ADD did, as far as a Result tells it. */
+/** What ADD changed, as far as a Result can express it. */
 export interface Changes {
   /** The families whose default routes were removed. */
   readonly removed: readonly Family[]
   readonly routes: readonly AppliedRoute[]
-  /** Default routes of this NIC that came or stayed. */
+  /** The default routes of this NIC that `ovnGateway` made or kept. */
   readonly gateways: readonly Route[]
-  /** What the kernel had before. */
+  /** The kernel's routes before ADD. */
   readonly before: readonly Route[]
 }
 
 /**
- * The Result of ADD: `prev` in the shape of `version`, with the changes; without any, just that.
+ * The Result of ADD: `prev` in the shape of `version`, with the changes. Without `changes`, only the shape is changed.
  *
- * Routes of other tables than main are left out. Plugins before us look for every route of the final Result in the main
- * table when they are asked to CHECK (containernetworking/plugins 1.9 pkg/ip ValidateExpectedRoute).
- * @throws CniError 7 when `prev` has a route that `version` cannot tell of
+ * Routes of tables other than main are left out: on CHECK, the previous plugins look for every route of the final
+ * Result in the main table (containernetworking/plugins 1.9 pkg/ip ValidateExpectedRoute).
+ * @throws CniError 7 if `prev` has a route that `version` cannot express
  */
 export function buildResult(version: CniVersion, prev: PrevResult, changes?: Changes): Record<string, unknown> {
   const result: Record<string, unknown> = { ...prev, cniVersion: version }
@@ -168,11 +168,13 @@ export function buildResult(version: CniVersion, prev: PrevResult, changes?: Cha
   const { removed = [], routes: applied = [], gateways = [] } = changes ?? {}
   const ours = applied.flatMap((one) => routeEntry(version, one))
   const added = [...ours, ...gateways.flatMap((route) => gatewayEntries(version, route))]
-  const places = new Set([...ours.map(placeOf), ...gateways.map(gatewayPlace)])
+  const places = new Set([...ours.map(entryPlace), ...gateways.map(gatewayPlace)])
   const kept = routes.filter(
     (entry) =>
       !changes ||
-      (!isOnlyABlock(entry, prev, changes.before) && !isRemovedDefault(entry, removed) && !places.has(placeOf(entry))),
+      (!isBlockRoute(entry, prev, changes.before) &&
+        !isRemovedDefault(entry, removed) &&
+        !places.has(entryPlace(entry))),
   )
   if (prev.routes || added.length > 0) result.routes = [...kept, ...added]
   return result
@@ -183,14 +185,14 @@ function routeEntry(version: CniVersion, { configured, route }: AppliedRoute): (
   const { dst, gw } = route
   const hop = gw === undefined ? { dst } : { dst, gw }
   if (version !== '1.1.0') return [hop]
-  // Also what was learnt.
+  // Those that the route took over from its next hop are reported as well.
   const { mtu, advmss } = route
   return [
     { ...hop, ...configured.given, ...(mtu === undefined ? {} : { mtu }), ...(advmss === undefined ? {} : { advmss }) },
   ]
 }
 
-/** One for each next hop. The metric is told where it is another than that of a default route that somebody else made. */
+/** One entry for each next hop. The metric is left out where it is the default one. */
 function gatewayEntries(
   version: CniVersion,
   { family, dst, gw, nexthops, priority, mtu, advmss }: Route,
@@ -211,7 +213,7 @@ function interfaceFor(version: CniVersion, entry: Json): Json {
   return version === '1.1.0' ? entry : without(entry, SINCE_1_1.interface)
 }
 
-/** `ips[].version` is there in 0.x and only there. */
+/** `ips[].version` exists only in 0.x, and is required there. */
 function ipFor(version: CniVersion, entry: Json & { readonly address: string }): Json {
   if (!version.startsWith('0.')) return without(entry, ['version'])
   return { version: String(familyOf(entry.address)), ...entry }
@@ -227,18 +229,19 @@ function routeFor(
   if (version.startsWith('0.') && table !== undefined && table !== 0 && table !== MAIN_TABLE) {
     throw new CniError(
       Code.invalidConfig,
-      `prevResult.routes[${index}].table: CNI ${version} has no routes of table ${String(table)}; set "cniVersion" of the plugin list to 1.1.0`,
+      `prevResult.routes[${index}].table: is ${String(table)}, which CNI ${version} cannot express; set "cniVersion" of the plugin list to 1.1.0`,
     )
   }
   return without(entry, SINCE_1_1.route) as Json & { readonly dst: string }
 }
 
 /**
- * Calico 3.32 reports a route for the pod's block of addresses, `10.199.3.153/26`, which it never makes. It is known by its shape: no
- * gateway, no such route in the kernel, and host bits; or, where the pod has got the first address of the block, nothing but
- * `dst`, shorter than an address and around one that the Result has at full length.
+ * Calico 3.32 reports a route to the pod's block of addresses, `10.199.3.153/26`, which it never makes. We know it by
+ * its shape: no gateway, no such route in the kernel, and host bits. If the pod has the first address of the block
+ * there are no host bits: then it is an entry with `dst` alone, around an address that the Result reports at full
+ * length.
  */
-function isOnlyABlock(entry: Json & { readonly dst: string }, prev: PrevResult, before: readonly Route[]): boolean {
+function isBlockRoute(entry: Json & { readonly dst: string }, prev: PrevResult, before: readonly Route[]): boolean {
   const prefix = parsePrefix(entry.dst)
   if (!prefix) return false
   if (entry.gw !== undefined || before.some(({ dst }) => dst === prefix.network)) return false
@@ -251,7 +254,7 @@ function isOnlyABlock(entry: Json & { readonly dst: string }, prev: PrevResult, 
   return (prev.ips ?? []).some(isAround)
 }
 
-/** Of an address. */
+/** Prefix length of one address. */
 const LENGTH = { 4: 32, 6: 128 } as const
 
 function isRemovedDefault(entry: Json & { readonly dst: string }, removed: readonly Family[]): boolean {
@@ -261,12 +264,12 @@ function isRemovedDefault(entry: Json & { readonly dst: string }, removed: reado
   return removed.some((family) => network === DEFAULT_DST[family])
 }
 
-/** As a plugin before us, which knows nothing of metrics, tells of it. */
+/** The place of a default route as a previous plugin reports it: such plugins know nothing of metrics. */
 function gatewayPlace({ dst, priority, family }: Route): string {
-  return placeOf({ dst, ...(priority === DEFAULT_PRIORITY[family] ? {} : { priority }) })
+  return entryPlace({ dst, ...(priority === DEFAULT_PRIORITY[family] ? {} : { priority }) })
 }
 
-function placeOf(entry: Json & { readonly dst: string }): string {
+function entryPlace(entry: Json & { readonly dst: string }): string {
   const { dst, table, priority } = entry
   return `${parsePrefix(dst)?.network ?? dst} ${table || MAIN_TABLE} ${priority ?? ''}`
 }
