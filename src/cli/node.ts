@@ -1,7 +1,7 @@
 import { CniError } from '../errors.ts'
 import { readRoutes } from '../kernel/change.ts'
 import { converse } from '../kernel/ip.ts'
-import { type Look, parsed, waysInto } from '../kernel/look.ts'
+import { type Look, lookUpInto, parsed } from '../kernel/look.ts'
 import { type Netns, withNetns } from '../kernel/netns.ts'
 import { isWithin } from '../net/address.ts'
 import { parseRoutes, SHOW_LINKS } from '../net/iproute2.ts'
@@ -39,9 +39,9 @@ export function podLook(ifname: string, maker: string | undefined): PodLook {
 }
 
 /**
- * What is wrong with the node's ways to NICs of pods, for each address of each by itself. A namespace is the node's for a
- * NIC whose host end is in it: our own, which is so on the node and in a container with hostNetwork, else that of the node's
- * first process, where it can be entered. Of a NIC whose host end nobody sees nothing is said.
+ * What is wrong with the node's ways to NICs of pods, for each address of each by itself. A namespace is the node's for
+ * a NIC whose host end is in it: our own, which is so on the node and in a container with hostNetwork, else that of the
+ * node's first process, where it can be entered. Of a NIC whose host end nobody sees nothing is said.
  * @param root where the node's root directory is
  * @throws CniError 100, 103, 104 if the routes of our own namespace cannot be asked for
  */
@@ -76,7 +76,7 @@ async function ask(netns: Netns, nics: readonly Nic[], said: Map<Nic, readonly s
       if (end) hosts.set(nic, end)
     }
     const addresses = unique(routed(hosts).flatMap(([nic]) => nic.addresses))
-    const { failure } = await ip.tell([], waysInto(ways, addresses))
+    const { failure } = await ip.tell([], lookUpInto(ways, addresses))
     if (failure?.error !== undefined) throw failure.error
   })
   const lost = unique(routed(hosts).flatMap(([nic]) => nic.addresses)).filter((address) => !ways.has(address))

@@ -4,30 +4,33 @@ import { type Route, type RouteOp, type Snapshot, sameWay } from '../net/route.t
 import { planRestore, swappedText, unmet, unmetText } from '../plan/effects.ts'
 import type { Bounds } from '../plan/needed.ts'
 import { converse, type Failure, type Told } from './ip.ts'
-import { type Look, lookAgain, lookAt, waysInto } from './look.ts'
+import { type Look, lookAgain, lookAt, lookUpInto } from './look.ts'
 import type { Netns } from './netns.ts'
 
-/** Others may change the pod's routes at the same time: how often we look and plan again before we call it a failure. */
+/** Others may change the pod's routes at the same time: how often we look and plan again before the call fails. */
 const ATTEMPTS = 5
 const ROLLBACK_ATTEMPTS = 2
-/** With 'leave', how often the whole batch is tried, before only what hangs on nothing else is. */
+/** With `leave`: how often the whole batch is tried, before only the operations that depend on no other are. */
 const WHOLE_ATTEMPTS = 2
 
 /** How the routes of a namespace are changed. */
 export interface Change {
   /**
-   * What to do where the kernel holds `snapshot`; nothing once it is done. Asked again after every change, and when somebody
-   * else was faster.
+   * What to do if the kernel holds `snapshot`; nothing once all is done. Called again after every change, and when
+   * somebody else changed the routes in between.
    */
   readonly decide: (snapshot: Snapshot) => readonly RouteOp[]
   readonly bounds: Bounds
-  /** What becomes of a change that fails: `restore` undoes it; `leave` goes on with what does not hang on it, and asks for no interfaces. */
+  /**
+   * What happens if a change fails: `restore` rolls it back; `leave` carries out what does not depend on it, and does
+   * not look at interfaces.
+   */
   readonly onFailure: 'restore' | 'leave'
 }
 
 /**
- * Changes the routes of a namespace. Afterwards the kernel shows all of it, or an error was thrown and what we had done is
- * undone; with `leave`, all is done that can be.
+ * Changes the routes of a namespace. Either the kernel shows every change afterwards, or an error is thrown and what
+ * was done is rolled back; with `leave`, everything possible is done.
  * @returns the operations carried out
  * @throws CniError 100 or 101 (rolled back), 102 (rollback failed), 103, 104, and whatever `decide` throws
  */
@@ -44,11 +47,11 @@ export async function changeRoutes(netns: Netns, { decide, bounds, onFailure }: 
       const { seen, ops, told } = await lookAndChange(netns, look, some, bounds, whole ? 'stop' : 'go on')
       const { failure, heard: now, blurred } = told
       origin ??= seen
-      // Of a batch that nobody knows the end of, all may have been carried out.
+      // If nobody knows where a batch stopped, all of it may have been carried out.
       done.push(...ops.slice(0, failure?.carriedOut))
       if (failure?.error !== undefined) throw failure.error
       if (failure) {
-        if (!isLast && somebodyWasFaster(failure)) continue
+        if (!isLast && someoneWasFaster(failure)) continue
         const error = failedBatch(ops, failure, done.length === 0)
         if (onFailure === 'restore' || !whole) throw refusals[0] ?? error
         refusals.push(error)
@@ -60,7 +63,7 @@ export async function changeRoutes(netns: Netns, { decide, bounds, onFailure }: 
       }
       if (!whole) throw refusals[0]
       if (!now) return done
-      // Done is what leaves nothing to do: this sees as well what another copy of the plugin did to our decision meanwhile.
+      // Done means that `decide` finds nothing left to do: so we also see if another copy of the plugin undid our work.
       const left = leftToDo(decide, now, isLast)
       if (left?.length === 0) return done
       if (left && isLast) throw notApplied(ops, now, left)
@@ -71,15 +74,15 @@ export async function changeRoutes(netns: Netns, { decide, bounds, onFailure }: 
   }
 }
 
-/** One conversation: what was seen before, what was decided on it, and what came of that. */
+/** One conversation: what the kernel held before, what was decided, and what came of it. */
 interface Attempt {
-  /** Absent if the kernel was changing it meanwhile: then nothing was decided. */
+  /** Absent if the routes changed while they were read: then nothing was decided. */
   readonly seen?: Snapshot
   readonly ops: readonly RouteOp[]
   readonly told: Told<Snapshot>
 }
 
-/** @throws what the look and `decide` throw, before anything is changed */
+/** @throws what the look and `decide` throw; nothing is changed by then */
 function lookAndChange(
   netns: Netns,
   look: Look<Snapshot>,
@@ -96,7 +99,9 @@ function lookAndChange(
   })
 }
 
-/** Undefined if nobody knows: an interface is gone, say, and a look that sees these as well tells what is wrong. */
+/**
+ * Undefined if that cannot be told, say because an interface is gone: the next look sees interfaces too and finds out.
+ */
 function leftToDo(decide: Change['decide'], now: Snapshot, isLast: boolean): readonly RouteOp[] | undefined {
   try {
     return decide(now)
@@ -122,25 +127,25 @@ function unsteady(): TooMuch {
   return new TooMuch("ip: the pod's routes change faster than they can be read; find out who changes them")
 }
 
-const UNTOUCHED = "the pod's routes are as they were"
+const UNCHANGED = "the pod's routes are unchanged"
 
-/** What a look at a namespace sees; changes nothing. @throws CniError 100, 103, 104, and what the look throws */
+/** What a look at a namespace sees. Changes nothing. @throws CniError 100, 103, 104, and what the look throws */
 export async function readRoutes<T>(netns: Netns, look: Look<T>): Promise<T> {
-  return (await readRoutesAndWays(netns, look, [])).heard
+  return (await readRoutesAndLookUp(netns, look, [])).heard
 }
 
-/** The same, and the way that a packet to each of `addresses` takes; none where the kernel has no way for it. */
-export async function readRoutesAndWays<T>(
+/** The same, and the route that the kernel chooses for a packet to each of `addresses`, if it has one. */
+export async function readRoutesAndLookUp<T>(
   netns: Netns,
   look: Look<T>,
   addresses: readonly string[],
-): Promise<{ heard: T; ways: ReadonlyMap<string, Route> }> {
+): Promise<{ heard: T; chosen: ReadonlyMap<string, Route> }> {
   for (let attempt = 1; ; attempt++) {
-    const ways = new Map<string, Route>()
-    // It answers with an error where there is no way, and goes on.
+    const chosen = new Map<string, Route>()
+    // For an address without a route ip(8) prints an error, and goes on.
     const { heard, told } = await converse(netns, 'go on', async ({ ask, tell }) => {
       const { heard } = await ask(look)
-      return { heard, told: await tell([], addresses.length > 0 ? waysInto(ways, addresses) : undefined) }
+      return { heard, told: await tell([], addresses.length > 0 ? lookUpInto(chosen, addresses) : undefined) }
     })
     const { failure, blurred } = told
     if (blurred) {
@@ -149,25 +154,22 @@ export async function readRoutesAndWays<T>(
     }
     if (failure?.error !== undefined) throw failure.error
     if (failure && failure.carriedOut === undefined) throw failedBatch([], failure, true)
-    return { heard, ways }
+    return { heard, chosen }
   }
 }
 
 /** A change that failed. */
 interface Failed {
   readonly before: Snapshot
-  /** What was done of it, or may have been. */
+  /** Its operations that were, or may have been, carried out. */
   readonly done: readonly RouteOp[]
   readonly error: unknown
 }
 
-/** More time than the change itself had. */
+/** Time for the rollback, after that of the change. */
 const ROLLBACK_MS = 10_000
 
-/**
- * Brings back what was there before of the routes that were touched. @returns the error to report, with what became of the
- * pod
- */
+/** Restores the routes that were touched. @returns the error to report, with what became of the pod */
 async function rolledBack(
   netns: Netns,
   look: Look<Snapshot>,
@@ -179,7 +181,7 @@ async function rolledBack(
     new CniError(code, cause.message, [cause.details, ...more].filter(Boolean).join('; '), cause)
   const inTime = { ...netns, until: netns.until + ROLLBACK_MS }
   const tried: string[] = []
-  // What stopped the change may stop the rollback as well, once.
+  // Whatever stopped the change may stop the first rollback too.
   for (let attempt = 1; ; attempt++) {
     const restore = (now: Snapshot) => planRestore(before, now, done)
     let says: string[]
@@ -189,32 +191,29 @@ async function rolledBack(
       const left = undo.length > 0 && told.heard ? unmet(undo, told.heard.routes) : []
       const known = told.heard !== undefined || (undo.length === 0 && !told.blurred && !told.failure?.error)
       if (known && left.length === 0) {
-        const restored = tried.length > 0 ? `restored by: ${listed(tried).join(', ')}; ` : ''
+        const restored = tried.length > 0 ? `rolled back by: ${listed(tried).join(', ')}; ` : ''
         const swapped = told.heard ? swappedText(before, told.heard, done) : undefined
-        return tell(cause.code, `${restored}${swapped ?? UNTOUCHED}`)
+        return tell(cause.code, `${restored}${swapped ?? UNCHANGED}`)
       }
       says = known
         ? [
-            `rolling back failed too: ${[...listed(left.map(unmetText)), told.failure?.stderr].filter(Boolean).join('; ')}`,
+            `rollback failed too: ${[...listed(left.map(unmetText)), told.failure?.stderr].filter(Boolean).join('; ')}`,
             `still to do: ${listed(left.map(batchLine)).join(', ')}`,
           ]
         : [
-            `rolling back failed too: ${messageOf(told.failure?.error ?? told.failure?.stderr ?? unsteady())}`,
+            `rollback failed too: ${messageOf(told.failure?.error ?? told.failure?.stderr ?? unsteady())}`,
             undo.length > 0
-              ? `still to do, unless it was done: ${listed(undo.map(batchLine)).join(', ')}`
-              : `may have been done: ${listed(done.map(batchLine)).join(', ')}`,
+              ? `perhaps still to do: ${listed(undo.map(batchLine)).join(', ')}`
+              : `perhaps done: ${listed(done.map(batchLine)).join(', ')}`,
           ]
     } catch (another) {
-      says = [
-        `rolling back failed too: ${messageOf(another)}`,
-        `may have been done: ${listed(done.map(batchLine)).join(', ')}`,
-      ]
+      says = [`rollback failed too: ${messageOf(another)}`, `perhaps done: ${listed(done.map(batchLine)).join(', ')}`]
     }
     if (attempt === ROLLBACK_ATTEMPTS) return tell(Code.rollbackFailed, ...says)
   }
 }
 
-/** A default route that could not be put in another's place is no reason to take that one away. */
+/** Without each default route that would replace another: if it cannot be added, the other can still be removed. */
 function withoutSwaps(ops: readonly RouteOp[]): RouteOp[] {
   const added = ops.filter(({ op }) => op !== 'del')
   return ops.filter(
@@ -223,31 +222,31 @@ function withoutSwaps(ops: readonly RouteOp[]): RouteOp[] {
   )
 }
 
-function somebodyWasFaster({ stderr }: Failure): boolean {
+function someoneWasFaster({ stderr }: Failure): boolean {
   return /File exists|No such process|Cannot find device|No such device/.test(stderr)
 }
 
 function failedBatch(ops: readonly RouteOp[], { carriedOut, stderr }: Failure, untouched: boolean): CniError {
   const said = stderr.replace(/^(?:Error|RTNETLINK answers): /, '').replace(/\.$/, '')
   const op = carriedOut === undefined ? undefined : ops[carriedOut]
-  if (!op) return new CniError(Code.commandFailed, `ip: stopped before the end: ${said}`)
+  if (!op) return new CniError(Code.commandFailed, `ip: stopped early: ${said}`)
   return new CniError(
     Code.commandFailed,
     `${op.origin.path}: ip refused it: ${said} ("${batchLine(op)}")${adviceOn(op, said)}`,
-    untouched ? UNTOUCHED : undefined,
+    untouched ? UNCHANGED : undefined,
   )
 }
 
-/** What the kernel's words mean for whoever wrote the configuration. */
+/** What the kernel's words mean to whoever wrote the configuration. */
 function adviceOn({ origin, route: { gw, dev, src } }: RouteOp, said: string): string {
   if (origin.key !== 'routes') return ''
   if (gw !== undefined && /invalid gateway|Network is unreachable|No route to host/.test(said)) {
     const advice = origin.gwWritten
-      ? `leave out "gw" for the next hop of ${dev} itself, or add "onlink": true`
-      : `it is the next hop that ${dev} was seen to have; write another as "gw", or "scope": "link"`
-    return `; ${gw} is not reached directly through ${dev}: ${advice}`
+      ? `leave out "gw" to use the next hop of ${dev}, or add "onlink": true`
+      : `write the right "gw", or "scope": "link"`
+    return `; ${gw} is not on-link on ${dev}; ${advice}`
   }
   if (src !== undefined && /Invalid source address/.test(said))
-    return `; the kernel may still be looking for a duplicate of ${src}: the plugin before must wait for that, or do without (nodad)`
+    return `; the kernel may still be checking ${src} for duplicates; the previous plugin must wait for that, or add it with nodad`
   return ''
 }

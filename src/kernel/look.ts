@@ -3,30 +3,30 @@ import { getWay, parseLinks, parseRoutes, SHOW_LINKS, SHOW_ROUTES, showRoutesTo 
 import { DEFAULT_DST, isMainDefault, type Link, type Route, type RouteOp, type Snapshot } from '../net/route.ts'
 import type { Bounds, Lens } from '../plan/needed.ts'
 
-/** What is asked of ip(8), and what the answers make. */
+/** The questions to ip(8), and what to make of its answers. */
 export interface Look<T> {
-  /** Batch lines that answer with a line of JSON each. */
+  /** Batch lines. Each is answered with one line of JSON. */
   readonly questions: readonly string[]
   readonly listen: () => Listener<T>
 }
 
-/** Hears the answers to the questions of one look. */
+/** Takes the answers to the questions of one look. */
 export interface Listener<T> {
   /**
-   * @param question which one it answers, from 0
-   * @param json an array of objects: the whole answer, or as many of a long one as have come
-   * @throws CniError 103 if it is no JSON, TooMuch if it is more than can be kept
+   * @param question the index of the question
+   * @param json an array of objects: the whole answer, or a piece of a long one
+   * @throws CniError 103 if it is not JSON, TooMuch if it is more than can be kept
    */
   readonly take: (question: number, json: string, whole: boolean) => void
-  /** Once all is answered. */
+  /** What all answers together say. */
   readonly heard: () => T
 }
 
-/** Nobody has so many but who wants to see what becomes of us. */
-const MOST_DEFAULTS = 500
-const MOST_LINKS = 2000
+/** Only somebody who attacks the plugin makes more. */
+const MAX_DEFAULTS = 500
+const MAX_LINKS = 2000
 
-/** At the routes and, if `links`, the interfaces; at what `bounds` leave of a long answer. */
+/** Looks at the routes and, if `links`, the interfaces. Of a long answer, only what `bounds` need is kept. */
 export function lookAt(bounds: Bounds, { links }: { readonly links: boolean }): Look<Snapshot> {
   return {
     questions: links ? [SHOW_ROUTES, SHOW_LINKS] : [SHOW_ROUTES],
@@ -40,23 +40,23 @@ export function lookAt(bounds: Bounds, { links }: { readonly links: boolean }): 
   }
 }
 
-/** For who needs all there is, as far as that can be held. */
+/** For a reader who needs everything, as far as it can be kept. */
 export const EVERYTHING: Bounds = { lens: () => () => true, most: () => 100_000 }
 
-/** At next to nothing: only to see whether ip(8) answers as it should. */
+/** Looks at next to nothing, to see whether ip(8) answers as it should. */
 export const GLANCE: Look<Snapshot> = {
   questions: [showRoutesTo(DEFAULT_DST[4])],
   listen: () => withLinks(routeListener({ lens: () => () => false, most: () => 1000 }), []),
 }
 
-/** Above so many routes ip(8) takes longer to print them all than to look for those to a few destinations. */
+/** With more routes than this, ip(8) takes longer to print them all than to find those to a few destinations. */
 const MANY_ROUTES = 1000
 const FEW_DESTINATIONS = 8
 
 /**
- * After `ops`, where `seen` was before: at the routes. The interfaces are those from before: no operation of ours changes
- * them. In a pod with many routes only at the default routes, which every copy of the plugin writes to, and at those
- * to the destinations of `ops`.
+ * Looks at the routes again after `ops`; `seen` was before. The interfaces are taken from there: no operation of ours
+ * changes them. In a pod with many routes it looks only at those to the destinations of `ops`, and at the default
+ * routes, which every copy of the plugin writes to.
  */
 export function lookAgain(seen: Snapshot, ops: readonly RouteOp[], bounds: Bounds): Look<Snapshot> {
   const everywhere: Look<Snapshot> = {
@@ -77,10 +77,12 @@ export function lookAgain(seen: Snapshot, ops: readonly RouteOp[], bounds: Bound
   }
 }
 
-/** At the ways that packets to `addresses` take, which come into `ways`: the kernel has no answer where it has no way. */
-export function waysInto(ways: Map<string, Route>, addresses: readonly string[]): Look<void> {
+/**
+ * Looks up the route of a packet to each of `addresses`, and puts it into `chosen`. Those without a route are left out.
+ */
+export function lookUpInto(chosen: Map<string, Route>, addresses: readonly string[]): Look<void> {
   const take = (_: number, json: string) => {
-    for (const way of parsed(parseRoutes, json)) ways.set(way.dst.replace(/\/.*$/, ''), way)
+    for (const route of parsed(parseRoutes, json)) chosen.set(route.dst.replace(/\/.*$/, ''), route)
   }
   return { questions: addresses.map(getWay), listen: () => ({ take, heard: () => {} }) }
 }
@@ -89,17 +91,17 @@ function withLinks(routes: Listener<Omit<Snapshot, 'links'>>, links: readonly Li
   return { take: routes.take, heard: () => ({ ...routes.heard(), links }) }
 }
 
-/** Hears of routes; of several answers all together. */
+/** Takes routes, of all answers together. */
 function routeListener({ lens, most }: Bounds): Listener<Omit<Snapshot, 'links'>> {
   const routes: Route[] = []
   let isNeeded: Lens | undefined
   let [limit, leftOut, weight, defaults] = [0, 0, 0, 0]
-  /** Of a long answer. */
+  /** Keeps a route of a long answer if it is needed. */
   const keep = (route: Route) => {
     if (!isNeeded) [isNeeded, limit] = [lens(), most()]
     const isDefault = isMainDefault(route)
     if (isDefault) defaults += weightOf(route)
-    if ((isDefault && defaults > MOST_DEFAULTS) || !isNeeded(route)) {
+    if ((isDefault && defaults > MAX_DEFAULTS) || !isNeeded(route)) {
       leftOut += 1
       return
     }
@@ -116,7 +118,7 @@ function routeListener({ lens, most }: Bounds): Listener<Omit<Snapshot, 'links'>
     heard: () => ({
       routes,
       ...(leftOut > 0 ? { leftOut } : {}),
-      ...(defaults > MOST_DEFAULTS ? { tooManyDefaults: true } : {}),
+      ...(defaults > MAX_DEFAULTS ? { tooManyDefaults: true } : {}),
     }),
   }
 }
@@ -130,7 +132,7 @@ function linkListener(): Listener<readonly Link[]> {
     take: (_, json, whole) => {
       for (const link of parsed(parseLinks, json)) {
         weight += 1 + link.addresses.length
-        if (!whole && weight > MOST_LINKS) throw tooMany(`more than ${MOST_LINKS} interfaces and addresses`)
+        if (!whole && weight > MAX_LINKS) throw tooMany(`more than ${MAX_LINKS} interfaces and addresses`)
         links.push(link)
       }
     },
@@ -139,17 +141,17 @@ function linkListener(): Listener<readonly Link[]> {
 }
 
 function tooMany(what: string): TooMuch {
-  return new TooMuch(`ip: the pod has ${what}; whoever has CAP_NET_ADMIN in it made them, and must remove them`)
+  return new TooMuch(`ip: the pod has ${what}; somebody with CAP_NET_ADMIN in it made them and must remove them`)
 }
 
-/** What `parse` makes of an answer. @throws CniError 103 if it is no JSON */
+/** What `parse` makes of an answer. @throws CniError 103 if it is not JSON */
 export function parsed<T>(parse: (answer: string) => T, answer: string): T {
   try {
     return parse(answer)
   } catch (error) {
     throw new CniError(
       Code.toolMissing,
-      'ip: answered something else than JSON; iproute2 5.3 or newer is needed',
+      'ip: answered with something other than JSON; install iproute2 5.3 or newer',
       `${messageOf(error)}: ${answer.slice(0, 200)}`,
       error,
     )

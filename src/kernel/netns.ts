@@ -2,15 +2,15 @@ import { closeSync, constants, fstatSync, openSync, readFileSync, statfsSync, st
 import { CniError, Code, messageOf } from '../errors.ts'
 import { clock } from './clock.ts'
 
-/** An open network namespace. The descriptor is what is entered: the path may change its meaning at any time. */
+/** An open network namespace. It is entered by its descriptor: the path may mean something else at any moment. */
 export interface Netns {
   readonly path: string
   readonly fd: number
-  /** True if it is the namespace this process itself is in. */
+  /** True if this process itself is in it. */
   readonly own: boolean
-  /** The command that runs another one in the namespace, which is its descriptor 3. */
+  /** The command that runs another one in the namespace. It expects the namespace as descriptor 3. */
   readonly enter: readonly [string, ...string[]]
-  /** When all that is done in it must be done, by clock(). */
+  /** When everything in it must be done, by clock(). */
   readonly until: number
 }
 
@@ -23,9 +23,9 @@ const ENTER = ['nsenter', '--net=/proc/self/fd/3'] as const
 export type WithNetns = typeof withNetns
 
 /**
- * Opens the namespace at `path` for as long as `use` takes.
- * @param limit how long that may be, in milliseconds
- * @throws CniError 4 if there is none
+ * Opens the namespace at `path` while `use` runs.
+ * @param limit time for that, in milliseconds
+ * @throws CniError 4 if there is no namespace at `path`
  */
 export async function withNetns<T>(path: string, limit: number, use: (netns: Netns) => Promise<T>): Promise<T> {
   const fd = openPath(path)
@@ -46,7 +46,7 @@ export async function withNetns<T>(path: string, limit: number, use: (netns: Net
 
 function openPath(path: string): number {
   try {
-    // Non-blocking, or a FIFO at this path would hold us for ever.
+    // A FIFO at this path would block us for ever.
     return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
   } catch (error) {
     throw new CniError(
@@ -61,14 +61,14 @@ function openPath(path: string): number {
 export function notANetns(path: string): CniError {
   return new CniError(
     Code.invalidEnvironment,
-    `CNI_NETNS: no network namespace is at ${path}; give a path such as /var/run/netns/NAME or /proc/PID/ns/net`,
+    `CNI_NETNS: not a network namespace: ${path}; write a path such as /var/run/netns/NAME or /proc/PID/ns/net`,
   )
 }
 
 /** @see capabilities(7), linux/capability.h */
 const NEEDED_CAPABILITIES = { CAP_NET_ADMIN: 12n, CAP_SYS_ADMIN: 21n } as const
 
-/** Which of the capabilities this process lacks that it takes to change the routes of a namespace. */
+/** The capabilities that changing the routes of a namespace takes and this process lacks. */
 export function missingCapabilities(): string[] {
   const effective = BigInt(
     `0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '0'}`,
