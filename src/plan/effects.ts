@@ -15,13 +15,13 @@ import {
   UNKNOWN_PROTOCOL,
 } from '../net/route.ts'
 
-/** What operations do to a namespace: foreseen, looked for, undone. */
+/** What operations do to a namespace: to foresee it, to check it, to roll it back. */
 
 /** The snapshot that the kernel will show after `ops`. */
 export function afterwards(snapshot: Snapshot, ops: readonly RouteOp[]): Snapshot {
   const opsIn = byPlace(ops, ({ route }) => route)
   const inPlace = placesOf(snapshot.routes)
-  // Of several in a place `replace` takes the first, and of IPv6 all.
+  // Of several IPv4 routes in a place `replace` replaces the first; of IPv6 routes, all.
   const replaced = (route: Route) => route.family === 6 || inPlace(route)[0] === route
   const gone = (route: Route) =>
     opsIn(route).some(
@@ -33,31 +33,18 @@ export function afterwards(snapshot: Snapshot, ops: readonly RouteOp[]): Snapsho
 }
 
 /**
- * What undoes `ops`: brings what they removed or replaced back to what `before` shows, and takes away what they
- * added, as far as `now` shows that it is gone or there. What others changed meanwhile stays.
+ * The operations that roll back `ops`. What `ops` removed or replaced since `before` is restored, and what they added
+ * is removed, as far as `now` shows that this is needed. What others changed meanwhile stays.
  */
 export function planRestore(before: Snapshot, now: Snapshot, ops: readonly RouteOp[]): RouteOp[] {
-  const opsIn = byPlace(ops, ({ route }) => route)
   const [beforeIn, nowIn] = [placesOf(before.routes), placesOf(now.routes)]
-  const [isBefore, isNow] = [membersOf(before.routes), membersOf(now.routes)]
-  // Whatever the kernel made of its metrics. An IPv6 place has no second route by one next hop, and may not show its protocol.
-  const added = (route: Route) =>
-    opsIn(route).some(
-      ({ op, route: other }) =>
-        op !== 'del' && sameHop(other, route) && (route.family === 6 || other.protocol === route.protocol),
-    )
-  const taken = (route: Route) =>
-    opsIn(route).some(({ op, route: other }) => (op === 'del' ? sameRoute(other, route) : op === 'replace'))
-  // With an interface, and when it is set down, the kernel takes its routes away, for good.
-  const possible = (route: Route) =>
-    devicesOf(route).every((dev) => now.links.some(({ ifname, up }) => ifname === dev && up))
-  const surplus = now.routes.filter((route) => added(route) && !isBefore(route))
-  const lost = before.routes.filter((route) => taken(route) && possible(route) && !isNow(route))
-  // Additions first: whoever cuts the rollback short must not leave the pod without a route that it had before and that
-  // ADD would look for. Where one of ours has taken the place, they are exchanged; where there are several, ours go first.
+  const isNow = membersOf(now.routes)
+  const { surplus, lost } = effectsOf(ops, before, now, isNow)
+  // Additions come first: if the rollback is cut short, the pod must not lack a route that it had before and that ADD
+  // would look for. A single route of ours in the place is replaced; several are deleted before the old ones are added.
   const [surplusIn, lostIn] = [placesOf(surplus), placesOf(lost)]
   const exchanged = (route: Route) => [surplusIn, lostIn, nowIn].every((inPlace) => inPlace(route).length === 1)
-  // Of a place the index of the first route that is still there: what came before it is put before it again.
+  // For each place, the index of the first old route that is still there: those before it must come before it again.
   const firstLeft = new Map(
     [...Map.groupBy(lost, placeOf)].map(([place, [one]]) => {
       const left = one ? beforeIn(one).findIndex(isNow) : -1
@@ -68,8 +55,8 @@ export function planRestore(before: Snapshot, now: Snapshot, ops: readonly Route
     const isFirst = route.family === 4 && beforeIn(route).indexOf(route) < (firstLeft.get(placeOf(route)) ?? -1)
     return { op: exchanged(route) ? 'replace' : isFirst ? 'prepend' : 'append', route, origin: ROLLBACK }
   }
-  // In the order of the kernel's dump reversed, since there a gateway route comes before the link route it resolves through;
-  // of several in one place, in the order they had.
+  // In the reverse order of the kernel's dump, which shows a route by a gateway before the link route that it resolves
+  // through. Several in one place keep their order.
   const back = [...Map.groupBy(lost.toReversed(), placeOf).values()].flatMap((inPlace) => {
     const [first, last] = [true, false].map((isFirst) =>
       inPlace.map(restore).filter(({ op }) => isFirst === (op === 'prepend')),
@@ -88,12 +75,44 @@ export function planRestore(before: Snapshot, now: Snapshot, ops: readonly Route
   ]
 }
 
-/** For a deletion: in an IPv6 place with several the next hop tells which one is meant, and the protocol shown may be another's. */
+/**
+ * The routes that `ops` added and that were not there `before`; and those that they removed or replaced, if gone `now`.
+ */
+function effectsOf(
+  ops: readonly RouteOp[],
+  before: Snapshot,
+  now: Snapshot,
+  isNow: (route: Route) => boolean,
+): { readonly surplus: readonly Route[]; readonly lost: readonly Route[] } {
+  const opsIn = byPlace(ops, ({ route }) => route)
+  const isBefore = membersOf(before.routes)
+  // The kernel may have changed the metrics of what was added. An IPv6 place holds only one route by each next hop, and
+  // may not show its protocol.
+  const added = (route: Route) =>
+    opsIn(route).some(
+      ({ op, route: other }) =>
+        op !== 'del' && sameHop(other, route) && (route.family === 6 || other.protocol === route.protocol),
+    )
+  const taken = (route: Route) =>
+    opsIn(route).some(({ op, route: other }) => (op === 'del' ? sameRoute(other, route) : op === 'replace'))
+  // When an interface is removed or set down, the kernel removes its routes for good.
+  const possible = (route: Route) =>
+    devicesOf(route).every((dev) => now.links.some(({ ifname, up }) => ifname === dev && up))
+  return {
+    surplus: now.routes.filter((route) => added(route) && !isBefore(route)),
+    lost: before.routes.filter((route) => taken(route) && possible(route) && !isNow(route)),
+  }
+}
+
+/**
+ * A route as it must be deleted: where several share an IPv6 place, the next hop identifies it, and the protocol that
+ * the kernel shows may be another's.
+ */
 function byHop(route: Route): Route {
   return route.family === 6 ? { ...route, protocol: UNKNOWN_PROTOCOL } : route
 }
 
-/** What is to be said where several IPv4 routes in one place have another order than before: the kernel uses the first. */
+/** Says which IPv4 routes of one place are not in the order they were in before: the kernel uses the first. */
 export function swappedText(before: Snapshot, now: Snapshot, ops: readonly RouteOp[]): string | undefined {
   const [beforeIn, nowIn] = [placesOf(before.routes), placesOf(now.routes)]
   const places = new Map(ops.map(({ route }) => [placeOf(route), route]))
@@ -103,18 +122,21 @@ export function swappedText(before: Snapshot, now: Snapshot, ops: readonly Route
     const indexOf = new Map(was.map((one, i) => [keyOf(one), i]))
     const order = is.flatMap((one) => indexOf.get(keyOf(one)) ?? [])
     if (order.every((at, i) => i === 0 || at > (order[i - 1] ?? 0))) continue
-    const texts = (routes: readonly Route[]) => listed(routes.map(routeText), MOST_SWAPPED).join(', ')
-    return `all routes are there again, those to ${route.dst} in another order: before ${texts(was)}; now ${texts(is)}`
+    const texts = (routes: readonly Route[]) => listed(routes.map(routeText), MAX_SWAPPED).join(', ')
+    return `all routes are back, but those to ${route.dst} in another order: before ${texts(was)}; now ${texts(is)}`
   }
   return undefined
 }
 
-const MOST_SWAPPED = 5
+const MAX_SWAPPED = 5
 
-/** The same for two routes that are shown alike, and no others. */
+/** A key that two routes share exactly if they are shown alike. */
 const keyOf = (route: Route): string => JSON.stringify(route)
 
-/** Tells whether a route is among `routes`: by how it is shown, or, where the kernel does not show all of it, by what it does. */
+/**
+ * Tells whether a route is among `routes`: shown alike or, where the kernel does not show all of it, with the same
+ * effect.
+ */
 function membersOf(routes: readonly Route[]): (route: Route) => boolean {
   const inPlace = placesOf(routes)
   let shown: Set<string> | undefined
@@ -126,19 +148,19 @@ function membersOf(routes: readonly Route[]): (route: Route) => boolean {
   }
 }
 
-/** As many routes in one place as can be compared with each other. */
+/** Up to this many routes in a place are compared one by one. */
 const FEW = 20
 
 const ROLLBACK = { key: 'rollback', path: 'rollback' } as const
 
-/** Those of `ops` whose effect `now` does not show. */
+/** Those of `ops` whose effect is not visible in `now`. */
 export function unmet(ops: readonly RouteOp[], now: readonly Route[]): RouteOp[] {
   const present = byDestination(now, new Set(ops.map(({ route }) => route.dst)))
   const isThere = (route: Route) => present.get(route.dst)?.some((other) => sameRoute(other, route)) ?? false
   return ops.filter(({ op, route }) => isThere(route) === (op === 'del'))
 }
 
-/** An unmet operation as a sentence. */
+/** What is wrong if an operation has no effect. */
 export function unmetText({ op, route, origin: { path } }: RouteOp): string {
-  return op === 'del' ? `${path}: still there: ${routeText(route)}` : `${path}: no route ${routeText(route)}`
+  return op === 'del' ? `${path}: still there: ${routeText(route)}` : `${path}: missing: ${routeText(route)}`
 }

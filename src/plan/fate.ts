@@ -1,43 +1,45 @@
 import { type Origin, placeOf, type Route, type RouteOp, sameHop, sameRoute } from '../net/route.ts'
 
-/** What becomes of a route that a pod has. */
+/** What becomes of a route of the pod. */
 export type Fate =
   | { readonly is: 'stays' }
-  | { readonly is: 'goes'; readonly origin: Origin }
-  /** In its stead there will be `routes`, in its place or in others. */
-  | { readonly is: 'becomes'; readonly routes: readonly Route[]; readonly origin: Origin }
+  | { readonly is: 'removed'; readonly origin: Origin }
+  /** `routes` are there instead, in its place or in others. */
+  | { readonly is: 'replaced'; readonly routes: readonly Route[]; readonly origin: Origin }
 
-/** A route and what becomes of it. */
+/** A route with its fate. */
 export interface Fated {
   readonly route: Route
   readonly fate: Fate
 }
 
-/** A route that is to be there. */
+/** A route that should be there. */
 export interface Wanted {
   readonly route: Route
   readonly origin: Origin
 }
 
 /**
- * The operations that carry out fates: what comes before what goes, so that at no moment a route is missing that was there
- * before and is wanted after. What is wanted twice comes once; what is there already stays.
+ * The operations that carry out fates. Additions come before deletions: at no moment is a route missing that was there
+ * before and is wanted after. A route wanted twice is added once; one that is already there is left.
  * @param fated all routes in the places that are touched, in the kernel's order
- * @param made what is wanted besides
+ * @param made the wanted routes that replace none
  */
 export function opsOf(fated: readonly Fated[], made: readonly Wanted[]): RouteOp[] {
   const leaving = new Map<Route, Origin>()
   const wanted = [...made]
   for (const { route, fate } of fated) {
     if (fate.is !== 'stays') leaving.set(route, fate.origin)
-    if (fate.is === 'becomes') for (const other of fate.routes) wanted.push({ route: other, origin: fate.origin })
+    if (fate.is === 'replaced') for (const other of fate.routes) wanted.push({ route: other, origin: fate.origin })
   }
   const ops = wanted.length === 0 ? [] : additions(fated, wanted, leaving)
   if (leaving.size > 0) leaving.forEach((origin, route) => void ops.push({ op: 'del', route, origin }))
   return ops
 }
 
-/** What is wanted and not there, with what has to go for it. @param leaving what is left to go, afterwards */
+/**
+ * Additions of the wanted routes, with the deletions they need. @param leaving is left with the deletions still to do
+ */
 function additions(fated: readonly Fated[], wanted: readonly Wanted[], leaving: Map<Route, Origin>): RouteOp[] {
   const inPlace = Map.groupBy(
     fated.map(({ route }) => route),
@@ -53,14 +55,14 @@ function additions(fated: readonly Fated[], wanted: readonly Wanted[], leaving: 
       continue
     }
     const [first, ...others] = present
-    // `replace` takes the first of several IPv4 routes in a place, and all of IPv6.
+    // `replace` replaces the first of several IPv4 routes in a place, and all of IPv6.
     if (first && leaving.has(first) && (route.family === 4 || others.length === 0)) {
       ops.push({ op: 'replace', route, origin })
       leaving.delete(first)
       present[0] = route
       continue
     }
-    // The kernel takes no second route by one next hop.
+    // The kernel refuses a second route with the same next hop.
     const twin = present.findIndex((other) => leaving.has(other) && sameHop(other, route))
     const [old] = twin < 0 ? [] : present.splice(twin, 1)
     const oldOrigin = old && leaving.get(old)

@@ -23,46 +23,50 @@ import {
 } from '../net/route.ts'
 import type { Problem } from './problem.ts'
 
-/** The gateways that the plugin before us reported for the NIC, `ips[].gateway` of prevResult. */
+/** The gateways that the previous plugins reported for the NIC: `ips[].gateway` of prevResult. */
 export type Gateways = Readonly<Partial<Record<Family, string>>>
 
-/** The default routes of one family that `ovnGateway` asks for: one, or the next hops of an IPv6 multipath route. */
-export type Asked = { readonly routes: readonly Route[] } | { readonly problem: Problem }
+/** The default routes of one family that `ovnGateway` wants: one, or the next hops of an IPv6 multipath route. */
+export type WantedDefaults = { readonly routes: readonly Route[] } | { readonly problem: Problem }
 
-/** What `ovnGateway` is answered from. */
-export interface Place {
+/** What the wanted default routes depend on. */
+export interface GatewayInputs {
   readonly family: Family
   readonly ifname: string
-  /** The pod's default routes of the family. */
+  /** All default routes of the pod in this family. */
   readonly defaults: readonly Route[]
-  /** `ips[].gateway` of the NIC. */
+  /** The gateway that the previous plugins reported for the NIC. */
   readonly reported: string | undefined
   readonly snapshot: Snapshot
-  /** What is about to become of the defaults of the NIC. */
-  readonly own: 'leave' | 'are parked' | 'stay'
+  /** What `defaultRoute` does to the default routes of the NIC. */
+  readonly own: 'are removed' | 'are demoted' | 'stay'
 }
 
-const NONE: Asked = { routes: [] }
+const NONE: WantedDefaults = { routes: [] }
 
-/** The default routes that `ovnGateway` asks for; none if it asks for none of this family. */
-export function askedFor(gateway: Gateway, place: Place): Asked {
-  const { family, ifname, snapshot } = place
+/** The default routes that `ovnGateway` wants; none if it names the other family only. */
+export function wantedDefaults(gateway: Gateway, inputs: GatewayInputs): WantedDefaults {
+  const { family, ifname, snapshot } = inputs
   const wanted = gateway.ask[family]
   if (wanted === undefined) return NONE
   const { dev } = gateway
   const link = snapshot.links.find((candidate) => candidate.ifname === (dev ?? ifname))
-  const refuse = (says: string): Asked => ({ problem: { at: 'ovnGateway.dev', says } })
+  const refuse = (says: string): WantedDefaults => ({ problem: { at: 'ovnGateway.dev', says } })
   if (dev !== undefined && !link) return refuse(`the pod has no interface ${dev}; it has ${nicNames(snapshot.links)}`)
   if (dev !== undefined && !link?.up) return refuse(`interface ${dev} is down; the plugin that made it must set it up`)
-  return wanted === 'auto' ? found(gateway, place) : made(gateway, place, wanted.address)
+  return wanted === 'auto' ? autoGateway(gateway, inputs) : namedGateway(gateway, inputs, wanted.address)
 }
 
-/** The default by a gateway that is named. */
-function made({ named, dev, priority, onlink }: Gateway, { family, ifname, snapshot }: Place, gw: string): Asked {
+/** The default route by the gateway at `gw`. */
+function namedGateway(
+  { named, dev, priority, onlink }: Gateway,
+  { family, ifname, snapshot }: GatewayInputs,
+  gw: string,
+): WantedDefaults {
   const device = dev ?? ifname
   if (!onlink && !isOnLink(gw, device, snapshot)) {
     const at = named ? `ovnGateway.ipv${family}` : 'ovnGateway'
-    const says = `${gw} is not on-link on ${device}; give the gateway of the subnet of ${device}, name another NIC with "dev", or add "onlink": true`
+    const says = `${gw} is not on-link on ${device}; write the gateway of its subnet, another NIC as "dev", or "onlink": true`
     return { problem: { at, says } }
   }
   const route: Route = {
@@ -80,57 +84,65 @@ function made({ named, dev, priority, onlink }: Gateway, { family, ifname, snaps
   return { routes: [route] }
 }
 
-/** `auto`: what was demoted, else what was reported for the NIC, else what another NIC has. */
-function found(gateway: Gateway, place: Place): Asked {
-  const { family, ifname, defaults, reported, own } = place
+/** For "auto": a route that was demoted, else one by the reported gateway of the NIC, else that of another NIC. */
+function autoGateway(gateway: Gateway, inputs: GatewayInputs): WantedDefaults {
+  const { family, ifname, defaults, reported, own } = inputs
   const { dev, priority, either } = gateway
   const byMetric = defaults.filter(isPlainDefault).sort((a, b) => a.priority - b.priority)
   const fits = (route: Route) => {
     const sole = soleDevice(route)
     return sole !== undefined && (dev === undefined || sole === dev)
   }
-  /** All next hops of one IPv6 multipath route by one NIC. */
-  const together = (route: Route): readonly Route[] =>
-    family === 4
-      ? [route]
-      : byMetric.filter(
-          (other) => samePlace(other, route) && other.dev === route.dev && isDemoted(other) === isDemoted(route),
-        )
-  const at = (route: Route): Route => {
-    const wished = priority === undefined ? route.priority : priority || DEFAULT_PRIORITY[family]
-    return wished === route.priority ? route : { ...route, priority: wished, protocol: GATEWAY_PROTOCOL }
-  }
-  // What is parked to let Calico attach is parked, whatever else is asked.
-  const parked = byMetric.filter((route) => isDemoted(route) && !(own === 'are parked' && soleDevice(route) === ifname))
+  // What is demoted so that Calico can attach stays demoted, whatever ovnGateway wants.
+  const demotedRoutes = byMetric.filter(
+    (route) => isDemoted(route) && !(own === 'are demoted' && soleDevice(route) === ifname),
+  )
 
-  // Restored before, and nobody is demoting it again. The NIC may have others that are parked, by the same next hop even.
-  const isParkedAgain = (route: Route) =>
-    parked.some((copy) => sameHop(copy, route) && samePlace(restored(copy), route))
-  const back = byMetric.find((route) => route.protocol === RESTORED_PROTOCOL && fits(route) && !isParkedAgain(route))
-  if (back) return { routes: together(back) }
+  // First what was restored before, unless somebody is demoting it again. The NIC may have other demoted routes, even
+  // by the same next hop.
+  const isDemotedAgain = (route: Route) =>
+    demotedRoutes.some((copy) => sameHop(copy, route) && samePlace(restored(copy), route))
+  const back = byMetric.find((route) => route.protocol === RESTORED_PROTOCOL && fits(route) && !isDemotedAgain(route))
+  if (back) return { routes: hopsTogether(back, byMetric) }
   const stale = staleCopies(byMetric)
-  const copy = parked.find((route) => fits(route) && !stale.has(route))
+  const copy = demotedRoutes.find((route) => fits(route) && !stale.has(route))
   if (copy)
     return {
-      routes: together(copy)
+      routes: hopsTogether(copy, byMetric)
         .filter((route) => !stale.has(route))
-        .map((route) => at(restored(route))),
+        .map((route) => withMetric(restored(route), priority)),
     }
   if (reported !== undefined && (dev ?? ifname) === ifname) {
-    // Where the subnet is also on the underlay (kube-ovn's u2o), the kernel's gateway is not the reported one, and it
-    // is right.
+    // If the subnet is also on the underlay (kube-ovn's u2o), the kernel's gateway differs from the reported one. The
+    // kernel's is right.
     const standing = byMetric.find((route) => soleDevice(route) === ifname && hasGateway(route) && !isDemoted(route))
-    return standing ? { routes: together(standing).map(at) } : made(gateway, place, reported)
+    return standing
+      ? { routes: hopsTogether(standing, byMetric).map((route) => withMetric(route, priority)) }
+      : namedGateway(gateway, inputs, reported)
   }
-  // Another NIC's own, and right as it is; also as what remains of one over several NICs.
+  // Another NIC's default route stays as it is, or as what is left of it once this NIC's next hops are removed.
   const others = byMetric
     .filter((route) => !isDemoted(route))
-    .map((route) => (own === 'leave' ? without(route, ifname) : route))
+    .map((route) => (own === 'are removed' ? without(route, ifname) : route))
   const standing = others.find((route) => fits(route) && soleDevice(route) !== ifname)
-  if (standing) return { routes: family === 4 ? [standing] : together(standing) }
+  if (standing) return { routes: hopsTogether(standing, byMetric) }
   return either
     ? NONE
     : { problem: noGateway(ifname, { ask: { [family]: 'auto' }, ...(dev === undefined ? {} : { dev }) }) }
+}
+
+/** All next hops that the default route, if it is an IPv6 multipath route, has on its NIC. */
+function hopsTogether(route: Route, defaults: readonly Route[]): readonly Route[] {
+  if (route.family === 4) return [route]
+  return defaults.filter(
+    (other) => samePlace(other, route) && other.dev === route.dev && isDemoted(other) === isDemoted(route),
+  )
+}
+
+/** The route with the configured metric, if there is one: with another metric than its own it is one that we make. */
+function withMetric(route: Route, priority: number | undefined): Route {
+  const metric = priority === undefined ? route.priority : priority || DEFAULT_PRIORITY[route.family]
+  return metric === route.priority ? route : { ...route, priority: metric, protocol: GATEWAY_PROTOCOL }
 }
 
 function hasGateway({ gw, nexthops }: Route): boolean {
@@ -143,42 +155,42 @@ function without(route: Route, ifname: string): Route {
 }
 
 /**
- * Demoted copies that are of the past: since they were made the NIC has got another default in the place they were taken
- * from. Not so where that one has a copy as well: then somebody was interrupted who demotes, or restores, several at once.
+ * Demoted copies that are out of date: the NIC has since got another default route in their old place. But if that
+ * route has a copy too, then demoting or restoring several routes was interrupted, and the copies are current.
  */
 export function staleCopies(defaults: readonly Route[]): ReadonlySet<Route> {
   const copies = defaults.filter(isDemoted)
   if (copies.length === 0) return new Set()
-  const spot = (route: Route) => `${soleDevice(route)} ${route.priority}`
-  // What we made for ovnGateway is none of the NIC's own, and what ends by itself takes the place of nothing.
+  const nicAndMetric = (route: Route) => `${soleDevice(route)} ${route.priority}`
+  // Routes we made for ovnGateway are not the NIC's own, and a route that expires replaces nothing.
   const isOwn = (route: Route) =>
     isPlainDefault(route) && !isDemoted(route) && route.protocol !== GATEWAY_PROTOCOL && route.expires === undefined
-  const standing = Map.groupBy(defaults.filter(isOwn), spot)
-  const bySpot = Map.groupBy(copies, spot)
-  const stale = [...bySpot.values()].flatMap((twins) => {
-    const [first] = twins
-    const now = first ? standing.get(spot(restored(first))) : undefined
-    const newer = now?.some((route) => !twins.some((copy) => sameHop(copy, route)))
-    return newer ? twins : []
+  const standing = Map.groupBy(defaults.filter(isOwn), nicAndMetric)
+  const copiesByKey = Map.groupBy(copies, nicAndMetric)
+  const stale = [...copiesByKey.values()].flatMap((sameKey) => {
+    const [first] = sameKey
+    const now = first ? standing.get(nicAndMetric(restored(first))) : undefined
+    const newer = now?.some((route) => !sameKey.some((copy) => sameHop(copy, route)))
+    return newer ? sameKey : []
   })
   return new Set(stale)
 }
 
-/** What is wrong where no gateway is known. */
+/** The problem that no gateway is known. */
 export function noGateway(ifname: string, { ask, dev }: Pick<Gateway, 'ask' | 'dev'>): Problem {
   const families = Object.keys(ask)
     .map((family) => `IPv${family}`)
     .join(' or ')
   const where =
     dev === undefined
-      ? `no other NIC has a default route, and the plugin before reported no gateway for ${ifname}`
+      ? `no other NIC has a default route, and the previous plugin reported no gateway for ${ifname}`
       : `there is no default route on ${dev}`
   return { at: 'ovnGateway', says: `no ${families} gateway is known: ${where}; write its address, such as "10.0.1.1"` }
 }
 
 function isOnLink(gw: string, dev: string, snapshot: Snapshot): boolean {
   if (isLinkLocal(gw)) return true
-  // Not what a default route makes on-link, which may be about to go.
+  // What a default route makes on-link does not count: it may be about to be removed.
   return snapshot.routes.some(
     (route) =>
       !isMainDefault(route) &&

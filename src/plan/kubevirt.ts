@@ -4,30 +4,30 @@ import { DEFAULT_DST, MAIN_TABLE, placeOf, type Route, type Snapshot, UNICAST } 
 import type { Problem } from './problem.ts'
 
 /**
- * What KubeVirt's bridge binding makes of a pod's routes: it takes the NIC's addresses away and offers them, with what it
- * finds of the NIC's routes, to the VM by DHCP.
+ * What KubeVirt's bridge binding makes of a pod's routes: it removes the NIC's addresses, and offers them to the VM by
+ * DHCP, together with the NIC's routes.
  * @see https://github.com/kubevirt/kubevirt pkg/network/setup/netpod (which routes), pkg/network/dhcp/server/server.go (their order)
  */
 export interface DhcpOffer {
-  /** Option 3, router: the next hop of the first route. Absent: that route has none. */
+  /** Option 3, router: the next hop of the first route. Absent if that route has none. */
   readonly router?: string
   /**
-   * Option 121, classless static routes, in this order, which many clients apply them in; they ignore option 3 then.
-   * Next hop 0.0.0.0 is on-link.
+   * Option 121, classless static routes. Many clients apply them in this order, and ignore option 3. Next hop 0.0.0.0
+   * is on-link.
    */
   readonly classlessRoutes: readonly { readonly dst: string; readonly gw: string }[]
 }
 
 /**
- * What the bridge binding calls the NIC once it is in a bridge.
+ * The name that the bridge binding gives the NIC when it moves it into a bridge.
  * @see https://github.com/kubevirt/kubevirt/blob/main/pkg/network/link/names.go GenerateNewBridgedVmiInterfaceName
  */
 export const bridgedName = (ifname: string): string => `${ifname.replace(/^pod/, '')}-nic`
 
 /**
- * The offer to the VM behind `ifname`, from the routes in the order of the kernel's dump. Only IPv4, and only what
- * leaves by the NIC and the main table; sources, metrics and MTUs of routes do not reach the VM, nor does the route to
- * the NIC's own subnet.
+ * What the VM behind `ifname` is offered, given the routes in the order of the kernel's dump. Only IPv4 routes of the
+ * main table through the NIC count. The route to the NIC's own subnet is left out, and so are sources, metrics and
+ * MTUs.
  * @param address the NIC's own, with prefix length
  * @returns undefined if the NIC has no IPv4 route: then KubeVirt fails the VM ("no gateway address found")
  */
@@ -45,34 +45,34 @@ export function dhcpOffer(routes: readonly Route[], ifname: string, address: str
 }
 
 /**
- * KubeVirt before 1.4 left out every prefix around the address.
+ * Releases before 1.4 left out every prefix that contains the address.
  * @see https://github.com/kubevirt/kubevirt/commit/d9fe046f3f
  */
 function isOwnSubnet({ dst }: Route, address: string): boolean {
   return dst === parsePrefix(address)?.network
 }
 
-/** Why KubeVirt's bridge binding would fail in a pod with these routes, or lead its VM astray. */
+/** Why KubeVirt's bridge binding would fail in a pod with these routes, or mislead its VM. */
 export function kubevirtProblems({ routes, links }: Snapshot, ifname: string): Problem[] {
   const main = routes.filter((route) => route.table === MAIN_TABLE)
   const problems = main
-    // KubeVirt looks up the interface of every route, and these have none.
+    // KubeVirt looks up the interface of every route, and fails if there is none.
     .filter((route) => route.dev === undefined)
     .map((route) => {
       const what = route.nexthops ? 'the multipath route' : 'a route that leads nowhere,'
-      return problem(`KubeVirt cannot read ${what} ${routeText(route)}; remove it, or use another binding than bridge`)
+      return problem(`KubeVirt cannot read ${what} ${routeText(route)}; remove it, or use a binding other than bridge`)
     })
   for (const hops of multipaths6(main)) {
     const text = hops.map(routeText).join(' and ')
     problems.push(
-      problem(`KubeVirt cannot read the multipath route of ${text}; remove one, or use another binding than bridge`),
+      problem(`KubeVirt cannot read the multipath route of ${text}; remove one, or use a binding other than bridge`),
     )
   }
   const addressed = links.find((link) => link.ifname === ifname)?.addresses.some((address) => address.includes('.'))
   if (addressed && !main.some((route) => isMain4(route) && route.dev === ifname)) {
     problems.push(
       problem(
-        `no IPv4 route would be left on ${ifname}, and KubeVirt fails a VM whose NIC has an address and no route; add one to "routes"`,
+        `${ifname} would keep no IPv4 route, and KubeVirt fails a VM whose NIC has an address but no route; add one to "routes"`,
       ),
     )
   }
@@ -84,8 +84,7 @@ function problem(says: string): Problem {
 }
 
 /**
- * The next hops that the kernel shows as one multipath route, since they are in one IPv6 place. Routes that end by themselves
- * never are.
+ * Routes in one IPv6 place, which the kernel shows as one multipath route. Routes that expire are never part of one.
  * @see linux include/net/ip6_route.h rt6_qualify_for_ecmp
  */
 function multipaths6(routes: readonly Route[]): Route[][] {
@@ -97,7 +96,7 @@ function isMain4(route: Route): boolean {
   return route.family === 4 && route.table === MAIN_TABLE && route.type === UNICAST
 }
 
-/** Routes in the order of the kernel's dump of a table: by prefix ascending, the wider first, then by metric. */
+/** Sorts routes as the kernel dumps a table: by prefix, wider prefixes first, then by metric. */
 export function inDumpOrder(routes: readonly Route[]): Route[] {
   const key = ({ dst, priority }: Route) => {
     const [address = '', length = ''] = dst.split('/')
@@ -106,7 +105,7 @@ export function inDumpOrder(routes: readonly Route[]): Route[] {
   return [...routes].sort((a, b) => (key(a) < key(b) ? -1 : 1))
 }
 
-/** The destinations of an offer whose next hop a client that applies them in order does not know yet: it refuses them. */
+/** The destinations that a client refuses if it applies the offer in order: it does not know their next hop yet. */
 export function unreachableInOrder({ classlessRoutes }: DhcpOffer, address: string): string[] {
   return classlessRoutes
     .filter(({ gw }, i) => {

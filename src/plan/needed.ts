@@ -15,29 +15,33 @@ import type { Gateways } from './gateway.ts'
 import { CALICO_GATEWAY } from './next-hop.ts'
 
 /**
- * Which routes of a pod a decision can need. In an ordinary pod these are as good as all, and nobody asks. In others what a
- * decision makes of the needed ones must be what it makes of all; tests hold every decision to that.
+ * Which routes of a pod a decision can need. Of an ordinary pod all routes are kept, and nobody asks. Of others only
+ * the needed ones are, and every decision must be the same as with all of them: tests check that.
  */
 
 /**
- * Tells of each route whether a decision can need it. Asked once of each, in the kernel's order, and only where there are
+ * Tells whether a decision can need a route. Called once for each route, in the kernel's order, and only if there are
  * many: whoever is root in a pod decides how many.
  */
 export type Lens = (route: Route) => boolean
 
-/** What is kept of a pod that holds more than an ordinary one. */
+/** What is kept of a pod with very many routes. */
 export interface Bounds {
   readonly lens: () => Lens
-  /** How many routes can be kept, a next hop of several counting as one. Asked only where there are many. */
+  /**
+   * The most routes that can be kept; each next hop of a multipath route counts as one. Called only if there are many.
+   */
   readonly most: () => number
 }
 
-/** Beside the routes that are configured; with everything else at its limit as well they take less than an ordinary call. */
-const MOST_ROUTES = 2000
+/**
+ * Not counting configured routes. With everything else at its limit too, they take less memory than an ordinary call.
+ */
+const MAX_OTHERS = 2000
 
-/** What ADD and CHECK decide on. */
+/** What ADD and CHECK need to decide. */
 export function neededToAdd(config: Config, ifname: string, prev: PrevResult): Bounds {
-  return { most: () => MOST_ROUTES + 2 * config.routes.length, lens: () => lensOfAdd(config, ifname, prev) }
+  return { most: () => MAX_OTHERS + 2 * config.routes.length, lens: () => lensOfAdd(config, ifname, prev) }
 }
 
 function lensOfAdd(config: Config, ifname: string, prev: PrevResult): Lens {
@@ -49,15 +53,15 @@ function lensOfAdd(config: Config, ifname: string, prev: PrevResult): Lens {
     ...(prev.routes ?? []).map(({ dst }) => parsePrefix(dst)?.network ?? dst),
   ])
   const addresses = gatewayAddresses(config, gatewaysOf(prev, ifname))
-  const lies = liesIn(new Set(routes.map(({ dst }) => dst)))
-  const isFirst = firstOf()
+  const prefixesAround = prefixesAroundIn(new Set(routes.map(({ dst }) => dst)))
+  const isFirst = firstSeen()
   return (route) => {
     const { family, type, dst, gw, dev, table, protocol } = route
     const isOnDevice = devicesOf(route).some((one) => devices.has(one))
     if (destinations.has(dst)) return true
-    // Also what leads nowhere: a rollback looks for all that were in the place of a default.
+    // Routes that lead nowhere too: a rollback looks for all routes in the place of a default route.
     if (dst === DEFAULT_DST[family] && (table === MAIN_TABLE || isOnDevice)) return true
-    // With `demote`: another NIC has routes of ours.
+    // `demote` looks for another NIC with routes of ours.
     if (protocol === PROTOCOL && dev !== undefined && isFirst(`ours ${dev}`)) return true
     if (kubevirt && table === MAIN_TABLE) {
       if (dev === undefined || (family === 6 && gw !== undefined)) return true
@@ -66,23 +70,23 @@ function lensOfAdd(config: Config, ifname: string, prev: PrevResult): Lens {
     if (dev === undefined || !isOnDevice) return false
     if (gw === undefined)
       return table === MAIN_TABLE && addresses.some((one) => isWithin(one, dst) && isFirst(`to ${one} ${dev}`))
-    // A link-local next hop is learnt from any of ours.
+    // A link-local next hop can be learnt from any route of ours.
     if (protocol === PROTOCOL && type === UNICAST && isLinkLocal(gw) && isFirst(`next hop ${family} ${dev}`))
       return true
-    // A link route is one to a next hop.
-    return lies(gw).some((prefix) => isFirst(`${prefix} by ${dev}`))
+    // Whether a link route leads to a next hop.
+    return prefixesAround(gw).some((prefix) => isFirst(`${prefix} by ${dev}`))
   }
 }
 
-/** The addresses that `ovnGateway` may ask for a route to. */
+/** The gateways that `ovnGateway` may want a route through. */
 function gatewayAddresses({ gateway }: Config, reported: Gateways): string[] {
   if (!gateway) return []
-  const asked = Object.values(gateway.ask).flatMap((one) => (one === 'auto' ? [] : one.address))
-  return [...asked, ...Object.values(reported)]
+  const named = Object.values(gateway.ask).flatMap((one) => (one === 'auto' ? [] : one.address))
+  return [...named, ...Object.values(reported)]
 }
 
-/** Tells which of `prefixes` an address lies in; `prefixes` of few lengths, as those of a configuration are. */
-function liesIn(prefixes: ReadonlySet<string>): (address: string) => string[] {
+/** Tells which of `prefixes` contain an address. Meant for prefixes of few different lengths. */
+function prefixesAroundIn(prefixes: ReadonlySet<string>): (address: string) => string[] {
   const lengths = { 4: new Set<string>(), 6: new Set<string>() }
   for (const prefix of prefixes) lengths[familyOf(prefix)].add(prefix.slice(prefix.indexOf('/')))
   return (address) =>
@@ -91,20 +95,21 @@ function liesIn(prefixes: ReadonlySet<string>): (address: string) => string[] {
       .filter((network) => prefixes.has(network))
 }
 
-/** True for a text that was not asked for before. */
-function firstOf(): (text: string) => boolean {
+/** A function that is true for each text it sees for the first time. */
+function firstSeen(): (text: string) => boolean {
   const seen = new Set<string>()
   return (text) => seen.size < seen.add(text).size
 }
 
-/** What DEL decides on. @param configured the routes of the configuration, if any can be told */
+/** What DEL needs to decide. @param configured the routes of the configuration, or none if it is invalid */
 export function neededToDel(configured: () => Pick<Config, 'routes'>, ifname: string): Bounds {
   const lens = (): Lens => {
-    const spot = (dev: string | undefined, route: Parameters<typeof placeOf>[0]) => `${dev} ${placeOf(route)}`
-    const elsewhere = new Set(configured().routes.flatMap((route) => (route.dev ? spot(route.dev, route) : [])))
+    const nicAndPlace = (dev: string | undefined, route: Parameters<typeof placeOf>[0]) => `${dev} ${placeOf(route)}`
+    const elsewhere = new Set(configured().routes.flatMap((route) => (route.dev ? nicAndPlace(route.dev, route) : [])))
     return (route: Route) =>
       isMainDefault(route) ||
-      (route.protocol === PROTOCOL && (devicesOf(route).includes(ifname) || elsewhere.has(spot(route.dev, route))))
+      (route.protocol === PROTOCOL &&
+        (devicesOf(route).includes(ifname) || elsewhere.has(nicAndPlace(route.dev, route))))
   }
-  return { most: () => MOST_ROUTES + 2 * configured().routes.length, lens }
+  return { most: () => MAX_OTHERS + 2 * configured().routes.length, lens }
 }

@@ -15,8 +15,8 @@ import {
 import type { Problem } from './problem.ts'
 
 /**
- * How packets leave a NIC for elsewhere: through a gateway, or (no `gw`) on-link; and what else is true of that way, which
- * a route that says nothing else takes over.
+ * How packets leave a NIC for elsewhere: through a gateway, or (no `gw`) on-link; and what else is true of that way,
+ * which a route that says nothing else takes over.
  */
 export interface Hop {
   readonly gw?: string | undefined
@@ -27,10 +27,10 @@ export interface Hop {
 }
 
 /**
- * Finds the next hop that a NIC itself has, as far as the kernel still shows it: the default route of the table that the
- * route is for, or of the main table, unless we made it; when that is gone, on a repeated ADD, the routes that such entries
- * of this configuration made before; Calico's link route; the route that another plugin made to the same destination; the
- * default we made or are to make.
+ * Finds the next hop that a NIC itself has, as far as the kernel still shows it: the default route of the table that
+ * the route is for, or of the main table, unless we made it; when that is gone, on a repeated ADD, the routes that such
+ * entries of this configuration made before; Calico's link route; the route that another plugin made to the same
+ * destination; the default we made or are to make.
  *
  * What another configuration made of ours may lead where an entry of it said, so only a link-local next hop is learnt
  * from it: Calico's for IPv6, which nothing else in the kernel tells.
@@ -85,7 +85,10 @@ function isCalicoLink({ dst, gw, protocol }: Route): boolean {
 interface Memory {
   /** Our routes, whichever configuration they are of. */
   readonly ours: readonly Route[]
-  /** What there is in the place of entries that name no next hop, ours or another plugin's; of several the first, which counts. */
+  /**
+   * What there is in the place of entries that name no next hop, ours or another plugin's; of several the first, which
+   * counts.
+   */
   readonly inPlace: ReadonlyMap<string, Route>
   /** The entry that a route is of. */
   readonly entryOf: (route: Route) => ConfiguredRoute | undefined
@@ -180,7 +183,9 @@ function defaultTables(routes: readonly Route[]): Map<string, Set<number>> {
 
 const MOST_TABLES = 5
 
-/** @see https://docs.tigera.io/calico/latest/reference/faq#why-cant-i-see-the-16925411-address-mentioned-above-on-my-host */
+/**
+ * @see https://docs.tigera.io/calico/latest/reference/faq#why-cant-i-see-the-16925411-address-mentioned-above-on-my-host
+ */
 export const CALICO_GATEWAY = '169.254.1.1'
 
 /** True if the entry itself says where its route leads. */

@@ -12,14 +12,14 @@ import {
 } from '../net/route.ts'
 
 /**
- * What becomes of packets: a rule of the pod (ip-rule(8)) may lead them to another table before the main one, where the
- * configured routes are. The kernel is asked for the way to one address of each.
+ * What becomes of packets: a rule in the pod (ip-rule(8)) may send them to another table, before the main one with the
+ * configured routes is looked at. So we ask the kernel which route it chooses for one address of each.
  */
 export interface Probe {
   readonly address: string
-  /** Where in the configuration it stands what the packets should do: `routes[0]`. */
+  /** The key path that the probe is about: `routes[0]`. */
   readonly path: string
-  /** What is asked for: `10.50.0.0/16`. */
+  /** The destination of that key: `10.50.0.0/16`. */
   readonly dst: string
 }
 
@@ -28,13 +28,13 @@ const SOMEWHERE = { 4: '192.0.2.1', 6: '2001:db8::1' } as const
 const FAMILIES = [4, 6] as const
 
 /**
- * Of each configured route of the main table the first address; and one outside of all, where no default route shall lead by
- * the NIC. Rules that match a source address, a mark, a user or an input interface are not seen.
+ * The first address of each configured route of the main table; and an address outside of all of them for each family
+ * whose default route is removed. Rules that match a source address, a mark, a user or an input interface go unnoticed.
  */
 export function probesOf({ routes, defaultRoute }: Config): Probe[] {
   const configured = routes.flatMap(({ key: path, dst, family, table }) => {
     const address = dst === DEFAULT_DST[family] ? SOMEWHERE[family] : dst.slice(0, dst.indexOf('/'))
-    // Such an address alone does not tell a way.
+    // The kernel cannot choose a route by such an address alone.
     const isOdd = isLinkLocal(address) || specialKind(address) !== undefined
     return table !== MAIN_TABLE || isOdd ? [] : { address, path, dst }
   })
@@ -49,16 +49,16 @@ export function probesOf({ routes, defaultRoute }: Config): Probe[] {
 const REMOVED = 'defaultRoute'
 
 /**
- * Where packets do something else than the routes say.
- * @param ways what the kernel told of each address; absent: it has no way for it
+ * Where packets do not do what the routes say.
+ * @param chosen the route that the kernel chose for each address, if it has one
  */
-export function astray(
+export function strayPackets(
   probes: readonly Probe[],
-  ways: ReadonlyMap<string, Route>,
+  chosen: ReadonlyMap<string, Route>,
   snapshot: Snapshot,
   ifname: string,
 ): string[] {
-  // A route that others made, such as `unreachable`, is theirs to make. Where not all routes are known, nobody knows.
+  // Others may have made such a route, `unreachable` say, on purpose. If not all routes are known, there may be one.
   const { routes, leftOut } = snapshot
   const refusing = routes.filter(({ table, type }) => table === MAIN_TABLE && type !== UNICAST)
   const isRefused = (address: string) => leftOut !== undefined || refusing.some(({ dst }) => isWithin(address, dst))
@@ -66,28 +66,30 @@ export function astray(
     routes.filter(({ table }) => table === MAIN_TABLE),
     new Set(probes.map(({ dst }) => dst)),
   )
-  const isSameWay = (way: Route, dst: string) => inMain.get(dst)?.some((route) => sameHop(route, way)) ?? false
+  const isConfigured = (route: Route, dst: string) => inMain.get(dst)?.some((one) => sameHop(one, route)) ?? false
   return probes.flatMap(({ address, path, dst }) => {
-    const way = ways.get(address)
+    const route = chosen.get(address)
     if (path === REMOVED) {
-      if (!way || way.dev !== ifname || !isElsewhere(way)) return []
-      return `${path}: packets to other destinations (${address}, say) still leave by ${ifname}: ${byRule(way)}`
+      if (!route || route.dev !== ifname || !isElsewhere(route)) return []
+      return `${path}: packets to other destinations, such as ${address}, still leave through ${ifname}: ${byRule(route)}`
     }
-    if (!way && isRefused(address)) return []
-    if (!way) return `${path}: packets to ${dst} go nowhere; run "ip route get ${address}" and "ip rule" in the pod`
-    return isElsewhere(way) && !isSameWay(way, dst)
-      ? `${path}: packets to ${dst} do not take this route: ${byRule(way)}`
+    if (!route && isRefused(address)) return []
+    if (!route) return `${path}: packets to ${dst} go nowhere; run "ip route get ${address}" and "ip rule" in the pod`
+    return isElsewhere(route) && !isConfigured(route, dst)
+      ? `${path}: packets to ${dst} do not take this route: ${byRule(route)}`
       : []
   })
 }
 
-/** In the local table are the pod's own addresses, which nobody need be led to. */
+/** The local table holds the pod's own addresses: nothing has to lead there. */
 function isElsewhere({ table, type }: Route): boolean {
   return table !== MAIN_TABLE && !(table === LOCAL_TABLE && type !== UNICAST)
 }
 
 function byRule({ table, gw, dev }: Route): string {
-  // `ip route get` prints the address in the place of the destination, and no protocol that means something.
-  const way = [gw && `via ${gw}`, dev && `dev ${dev}`].filter(Boolean).join(' ')
-  return table === LOCAL_TABLE ? `table local has them go ${way}` : `an "ip rule" sends them to table ${table}, ${way}`
+  // `ip route get` prints the address instead of the route's destination, and a meaningless protocol.
+  const nextHop = [gw && `via ${gw}`, dev && `dev ${dev}`].filter(Boolean).join(' ')
+  return table === LOCAL_TABLE
+    ? `table local sends them ${nextHop}`
+    : `an "ip rule" sends them to table ${table}, ${nextHop}`
 }

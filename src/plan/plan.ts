@@ -51,8 +51,8 @@ export interface Known {
 }
 
 /**
- * What makes the routes of a pod those of the configuration: additions before deletions, so that at no moment a route is
- * missing that was there before and is wanted after.
+ * What makes the routes of a pod those of the configuration: additions before deletions, so that at no moment a route
+ * is missing that was there before and is wanted after.
  * @throws CniError 4 if the pod has no such interface
  */
 export function planAdd(
@@ -172,8 +172,8 @@ function planRoute(
 }
 
 /**
- * The route by which the NIC reaches a destination directly, where an entry asks for no gateway: the connected one that the
- * kernel made, and the one that a next hop resolves through. With `scope: link`, any that is on-link. It may have a
+ * The route by which the NIC reaches a destination directly, where an entry asks for no gateway: the connected one that
+ * the kernel made, and the one that a next hop resolves through. With `scope: link`, any that is on-link. It may have a
  * metric of its maker's, as IPv6 always has: any will do unless the entry says which.
  */
 function directRoute(
@@ -214,7 +214,9 @@ function hopRoutes({ routes }: Snapshot): Ways['leadsThrough'] {
   }
 }
 
-/** True for a prefix of one address. As a link route it is there for a next hop, be that in use at the moment or not. */
+/**
+ * True for a prefix of one address. As a link route it is there for a next hop, be that in use at the moment or not.
+ */
 function isHost(dst: string): boolean {
   return dst.endsWith(familyOf(dst) === 4 ? '/32' : '/128')
 }
@@ -234,8 +236,8 @@ function asItIs(configured: ConfiguredRoute, route: Route): Verdict {
 }
 
 /**
- * What it takes to have a route: nothing, an addition, or an exchange for what is ours. Routes of others are never taken
- * away. Of several in one IPv4 place the kernel takes the first, of IPv6 all.
+ * What it takes to have a route: nothing, an addition, or an exchange for what is ours. Routes of others are never
+ * taken away. Of several in one IPv4 place the kernel takes the first, of IPv6 all.
  * @param plain the route with nothing but what its entry says, and the next hop
  */
 function placement(configured: ConfiguredRoute, route: Route, plain: Route, inPlace: readonly Route[]): Verdict {
