@@ -198,7 +198,7 @@ describe('x-calico-route plan', () => {
     [
       'a file that is no namespace',
       ['--netns', UNDERLAY, '--ifname', 'eth0', UNDERLAY],
-      /--netns: no network namespace is at /,
+      /--netns: not a network namespace: /,
     ],
     ['no interface', ['--netns', '/proc/self/ns/net', UNDERLAY], /--ifname is missing/],
     [

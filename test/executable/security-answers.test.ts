@@ -29,7 +29,7 @@ test.each(Object.entries(FLOODS))('%s: ADD says so, and DEL succeeds with a warn
   expect(deleted).toMatchObject({
     exitCode: 0,
     stdout: '',
-    stderr: expect.stringMatching(/(routes not removed|the pod could not be looked at): ip: /),
+    stderr: expect.stringMatching(/(routes not removed|the pod's routes could not be read): ip: /),
   })
 })
 

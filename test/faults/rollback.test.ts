@@ -69,8 +69,8 @@ function twice(scenario: Scenario): Table {
       const again = column as Again
       const says = {
         'killed, then that line fails': `still to do: ${undo[row]}`,
-        'killed, then killed there again': `still to do, unless it was done: ${undo.slice(row).join(', ')}`,
-        'killed, then killed at once': `may have been done: ${add.join(', ')}`,
+        'killed, then killed there again': `perhaps still to do: ${undo.slice(row).join(', ')}`,
+        'killed, then killed at once': `perhaps done: ${add.join(', ')}`,
       }
       return {
         code: 102,

@@ -175,7 +175,7 @@ describe('where there is more than can be read, DEL', () => {
     using host = hostWhereIpIs(flooded('exec "$REAL_IP" "$@"'))
     const { exitCode, stderr } = await run(environment('DEL', pod), config, host.via)
     expect(exitCode).toBe(0)
-    expect(stderr).toContain('the pod could not be looked at: ip: ')
+    expect(stderr).toContain("the pod's routes could not be read: ip: ")
     expect(await ours(pod.netns)).toEqual([])
   })
 
@@ -184,7 +184,7 @@ describe('where there is more than can be read, DEL', () => {
     using host = hostWhereIpIs(flooded('echo "Flush terminated" >&2; exit 2'))
     const { exitCode, stderr } = await run(environment('DEL', pod), config, host.via)
     expect(exitCode).toBe(0)
-    expect(stderr).toContain('the pod could not be looked at: ip: ')
+    expect(stderr).toContain("the pod's routes could not be read: ip: ")
     expect(stderr).toContain('ip route flush table all proto 142 dev eth0: Flush terminated')
     expect(await ours(pod.netns)).toHaveLength(4)
   })

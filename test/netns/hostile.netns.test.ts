@@ -87,7 +87,7 @@ describe('where the pod holds', () => {
     const { exitCode, stderr } = await call('DEL', pod)
     expect({ exitCode, stderr }).toEqual({
       exitCode: 0,
-      stderr: expect.stringContaining('the pod could not be looked at: ip: the pod has more than 2004 routes'),
+      stderr: expect.stringContaining("the pod's routes could not be read: ip: the pod has more than 2004 routes"),
     })
     expect(await ours(pod)).toEqual([])
   })
@@ -106,7 +106,7 @@ describe('where the pod holds', () => {
     const { exitCode, stderr } = await call('DEL', pod)
     expect({ exitCode, stderr }).toEqual({
       exitCode: 0,
-      stderr: expect.stringContaining('default routes were left alone'),
+      stderr: expect.stringContaining('default routes are unchanged'),
     })
     expect(await ours(pod)).toEqual([])
     expect((await routes(pod.netns)).filter((one) => one.startsWith('default')).length).toBeGreaterThanOrEqual(4000)
@@ -185,7 +185,7 @@ test('where ip(8) talks without end, ADD and DEL end in time', { timeout: 120_00
   })
   expect(deleted).toMatchObject({
     exitCode: 0,
-    stderr: expect.stringContaining('the pod could not be looked at: ip: '),
+    stderr: expect.stringContaining("the pod's routes could not be read: ip: "),
   })
 })
 
@@ -207,7 +207,7 @@ test('where somebody appended a route to one of ours, an ADD that fails leaves b
   })
   expect(JSON.parse(answer.stdout)).toMatchObject({
     code: 100,
-    details: expect.stringMatching(/route prepend .*; the pod's routes are as they were$/),
+    details: expect.stringMatching(/route prepend .*; the pod's routes are unchanged$/),
   })
   expect((await routes(pod.netns)).filter((one) => one.startsWith('10.50.'))).toEqual([
     '10.50.0.0/16 via 10.199.9.1 dev eth0 proto 142 onlink',

@@ -272,7 +272,7 @@ describe('kubevirt: true refuses, the pod untouched', () => {
         route replace default dev eth0
         route del 169.254.1.1`,
       conf: {},
-      msg: /^kubevirt: no IPv4 route would be left on eth0/,
+      msg: /^kubevirt: eth0 would keep no IPv4 route/,
     },
     {
       title: 'an unreachable route',

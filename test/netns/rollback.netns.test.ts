@@ -141,7 +141,7 @@ describe('the advice where ip refuses a next hop', () => {
     const pod = await calicoPod({ families: [4] })
     const { msg } = await fails('ADD', pod, { ...config, prevResult: calicoResult(pod) })
     expect(msg).toMatch(`${at}: ip refused`)
-    expect(msg).toMatch(/leave out "gw" for the next hop of eth0 itself, or add "onlink": true$/)
+    expect(msg).toMatch(/leave out "gw" to use the next hop of eth0, or add "onlink": true$/)
   })
 
   test('does not name what was not written', async () => {
@@ -152,9 +152,7 @@ describe('the advice where ip refuses a next hop', () => {
       'route add 192.0.2.1 dev eth0\nroute replace default via 192.0.2.1 dev eth0\nroute del 192.0.2.1 dev eth0',
     )
     const { msg } = await fails('ADD', pod, { routes: [{ dst: '10.60.0.0/16' }], prevResult: calicoResult(pod) })
-    expect(msg).toMatch(
-      /192\.0\.2\.1 is not reached directly through eth0: it is the next hop that eth0 was seen to have/,
-    )
+    expect(msg).toMatch(/192\.0\.2\.1 is not on-link on eth0; write the right "gw"/)
     expect(msg).not.toContain('leave out')
   })
 })

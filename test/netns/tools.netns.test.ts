@@ -92,7 +92,7 @@ describe.concurrent('an ip that', () => {
       const { code, details } = failure(await run(environment('ADD', pod), config, host.via))
       expect({ code, details }).toEqual({
         code: 100,
-        details: expect.stringContaining("the pod's routes are as they were"),
+        details: expect.stringContaining("the pod's routes are unchanged"),
       })
     })
     expect(after).toBe(before)

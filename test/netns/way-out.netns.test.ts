@@ -62,7 +62,7 @@ describe('a rule that goes before the main table', () => {
   test('and gives the NIC a default route again, which was removed', async () => {
     const details = await told(`route add default ${VIA} table 99`, ['rule add pref 100 to 192.0.0.0/8 lookup 99'])
     expect(details).toMatch(
-      /^defaultRoute: packets to other destinations \(192\.0\.2\.1, say\) still leave by eth0: .* table 99, via 169\.254\.1\.1 dev eth0$/,
+      /^defaultRoute: packets to other destinations, such as 192\.0\.2\.1, still leave through eth0: .* table 99, via 169\.254\.1\.1 dev eth0$/,
     )
   })
 
@@ -114,7 +114,7 @@ test('another interface by the name of the NIC is told by its MAC address', asyn
   )
   const { details } = await fails('CHECK', pod, { ...config, prevResult })
   expect(details).toBe(
-    `eth0: is another interface than the one of the Result: its MAC address is ${mac}, not ${own.address.toUpperCase()}`,
+    `eth0: not the interface of the Result: its MAC address is ${mac}, not ${own.address.toUpperCase()}`,
   )
 })
 
@@ -151,7 +151,7 @@ while read -r line; do case $line in *show*) answer ;; esac; done`
     const { exitCode, stderr } = await run(environment('DEL', pod), config, host.via)
     expect({ exitCode, stderr }).toEqual({
       exitCode: 0,
-      stderr: expect.stringContaining('the pod could not be looked at'),
+      stderr: expect.stringContaining("the pod's routes could not be read"),
     })
     expect((await ip(pod, 'route', 'show', 'table', 'all', 'proto', '142')).stdout).toBe('')
     await del(pod, config)

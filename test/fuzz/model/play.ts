@@ -187,7 +187,7 @@ export async function play(pod: ModelPod, { table, links, confs, steps }: Case, 
     const after = await readTables(pod)
     expect([7, 100, 103], error.msg).toContain(error.code)
     expectRestored(before, after, error)
-    if (!error.details?.includes('restored by')) return
+    if (!error.details?.includes('rolled back by')) return
     tally.undone++
     if (error.details.includes('route prepend')) tally.undoneInOrder++
   }

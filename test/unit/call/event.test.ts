@@ -56,7 +56,7 @@ describe('in the event of a pod that does not start one sees', () => {
     ['not for a pod to choose', override({ ovnGateway: { dev: 'net1' } })],
     ['is outside of', override(routes({ dst: '2001:db8:1111:2222:3333:4444::/96' }))],
     [
-      'no more than 16384 are read',
+      'at most 16384 are read',
       () => {
         throw boundArgs(`{"args":{"cni":"${'x'.repeat(20_000)}"}}`).refusal
       },
@@ -64,7 +64,7 @@ describe('in the event of a pod that does not start one sees', () => {
     ['prevResult: missing; put x-calico-route after the plugin that makes the NIC', prev(undefined)],
     ['prevResult: is of CNI 0.2.0 or older', prev({ ip4: {} })],
     ['prevResult.ips[0].address: must be an address with prefix length', prev({ ips: [{ address: GW }] })],
-    ['prevResult.interfaces[0].name: must be a string', prev({ interfaces: [{}] })],
+    ['prevResult.interfaces[0].name: missing', prev({ interfaces: [{}] })],
     ['cniVersion: "0.2.0" is not supported', request({ name: 'net', cniVersion: '0.2.0' })],
     ['cniVersion: must be a string', request({ name: 'net', cniVersion: 1 })],
     ['name: missing', request({ cniVersion: '1.0.0' })],
@@ -73,7 +73,7 @@ describe('in the event of a pod that does not start one sees', () => {
     ['stdin: not exactly one JSON document', () => parseDocument('{"a": }')],
     ['stdin: empty', () => parseDocument('')],
     ['CNI_NETNS: not set', () => checkEnv({ CNI_COMMAND: 'ADD', CNI_CONTAINERID: 'a', CNI_IFNAME: 'eth0' })],
-    ['ip: answered something else than JSON', () => parsed(parseRoutes, 'x')],
+    ['ip: answered with something other than JSON', () => parsed(parseRoutes, 'x')],
   ])('%s', (what, run) => {
     expect(event(refusal(run).message)).toContain(what)
   })
@@ -82,7 +82,7 @@ describe('in the event of a pod that does not start one sees', () => {
   const source = (file: string) => readFileSync(new URL(`../../../src/${file}`, import.meta.url), 'utf8')
   it.each([
     ['kernel/netns.ts', 'CNI_NETNS: cannot open the network namespace'],
-    ['kernel/netns.ts', 'CNI_NETNS: no network namespace is at'],
+    ['kernel/netns.ts', 'CNI_NETNS: not a network namespace: '],
     ['kernel/ip-errors.ts', 'nsenter: may not enter'],
     ['kernel/ip-errors.ts', 'nsenter: could not be started'],
     ['kernel/ip-errors.ts', 'nsenter: not found on this node'],
@@ -112,16 +112,16 @@ describe('of what stands against a configuration in a pod one sees', () => {
     ['the pod has no interface net9', on(routes({ dst: DST, dev: 'net9' }))],
     ['the pod has another route to', on(routes({ dst: DST, gw: GW }), route(6, DST, { gw: GATEWAY, dev: 'eth0' }))],
     ['"mtu" and "advmss" cannot be put on', on(routes({ dst: DST, mtu: 1400, advmss: 1300 }), connected)],
-    ['a route has "encap", which could not be restored', on({}, { ...DEFAULT, opaque: 'encap' })],
-    ['cannot be taken apart', on({}, route(6, '::/0', { nhid: 4_294_967_295, nexthops: hops }))],
-    ['metric 300000000 is too large to be demoted', on({ defaultRoute: 'demote' }, { ...DEFAULT, priority: 3e8 })],
+    ['"encap" could not be restored', on({}, { ...DEFAULT, opaque: 'encap' })],
+    ['cannot be split', on({}, route(6, '::/0', { nhid: 4_294_967_295, nexthops: hops }))],
+    ['metric 300000000 is too large to demote', on({ defaultRoute: 'demote' }, { ...DEFAULT, priority: 3e8 })],
     ['is not on-link on net1', on({ ovnGateway: GW })],
     ['no IPv4 or IPv6 gateway is known', on({ ovnGateway: 'auto' })],
     [
       'the pod has another default route with the same metric',
       on({ ovnGateway: { ipv6: GW, onlink: true } }, { ...DEFAULT, dev: 'eth0' }),
     ],
-    ['no IPv4 route would be left on net1', on({ kubevirt: true })],
+    ['net1 would keep no IPv4 route', on({ kubevirt: true })],
   ])('%s', (what, problems) => {
     expect(problems).toHaveLength(1)
     expect(event(problems[0] ?? '')).toContain(what)

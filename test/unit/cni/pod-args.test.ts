@@ -31,7 +31,7 @@ describe('what a pod asks for', () => {
       const { text, refusal } = boundArgs(JSON.stringify(conf, undefined, 1))
       expect(JSON.parse(text)).toEqual({ ...rest, args: {} })
       expect(refusal?.code).toBe(Code.overrideNotAllowed)
-      expect(refusal?.message).toMatch(/^args: \d+ characters, no more than 16384 are read/)
+      expect(refusal?.message).toMatch(/^args: has \d+ characters; at most 16384 are read/)
     }
   })
 

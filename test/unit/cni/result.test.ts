@@ -27,7 +27,7 @@ describe('prevResult', () => {
     [{ cniVersion: '9.9.9' }, 'prevResult.cniVersion: must be one of 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0, is "9.9.9"'],
     [{ ips: {} }, 'prevResult.ips: must be a list, is {}'],
     [{ ips: [5] }, 'prevResult.ips[0]: must be an object, is 5'],
-    [{ ips: [{}] }, 'prevResult.ips[0].address: must be an address with prefix length, is missing'],
+    [{ ips: [{}] }, 'prevResult.ips[0].address: missing; must be an address with prefix length'],
     [{ ips: [{ address: null }] }, 'prevResult.ips[0].address: must be an address with prefix length, is null'],
     [
       { ips: [{ address: '10.0.0.1/32' }, { address: '10.0.0.1' }] },
@@ -41,7 +41,7 @@ describe('prevResult', () => {
       { ips: [{ address: '10.0.0.1/32', interface: 'eth0' }] },
       'prevResult.ips[0].interface: must be an integer, is "eth0"',
     ],
-    [{ interfaces: [{}] }, 'prevResult.interfaces[0].name: must be a string, is missing'],
+    [{ interfaces: [{}] }, 'prevResult.interfaces[0].name: missing; must be a string'],
     [{ routes: [{ dst: 'default' }] }, 'prevResult.routes[0].dst: must be an address with prefix length, is "default"'],
     [{ routes: [{ dst: '::/0', gw: 'host' }] }, 'prevResult.routes[0].gw: must be an IP address, is "host"'],
     [{ dns: [] }, 'prevResult.dns: must be an object, is []'],
@@ -222,7 +222,7 @@ describe('the shape of each version', () => {
     ).toEqual({
       code: 7,
       message:
-        'prevResult.routes[0].table: CNI 0.4.0 has no routes of table 100; set "cniVersion" of the plugin list to 1.1.0',
+        'prevResult.routes[0].table: is 100, which CNI 0.4.0 cannot express; set "cniVersion" of the plugin list to 1.1.0',
     })
   })
 

@@ -66,7 +66,7 @@ describe('the second look', () => {
   it('hears nothing but JSON', () => {
     const look = lookAgain(podWith(1001), adding('10.50.0.0/16'))
     expect(() => heardOf(look, ['[]', ''])).toThrow(CniError)
-    expect(() => heardOf(lookAt(EVERYTHING, { links: true }), [''])).toThrow(/answered something else than JSON/)
+    expect(() => heardOf(lookAt(EVERYTHING, { links: true }), [''])).toThrow(/answered with something other than JSON/)
   })
 })
 

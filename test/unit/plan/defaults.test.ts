@@ -118,7 +118,7 @@ describe('ovnGateway: auto on the NIC of Calico', () => {
   it('without any other gateway is a problem, and says what to write', () => {
     expect(add(conf, 'eth0', pod(DEFAULT4, DEFAULT6))).toEqual({
       problems: [
-        'ovnGateway: no IPv4 or IPv6 gateway is known: no other NIC has a default route, and the plugin before reported no gateway for eth0; write its address, such as "10.0.1.1"',
+        'ovnGateway: no IPv4 or IPv6 gateway is known: no other NIC has a default route, and the previous plugin reported no gateway for eth0; write its address, such as "10.0.1.1"',
       ],
     })
   })
@@ -126,7 +126,7 @@ describe('ovnGateway: auto on the NIC of Calico', () => {
   it('for a family by name needs that family', () => {
     expect(add({ ovnGateway: { ipv6: 'auto' } }, 'eth0', pod(DEFAULT4, PARKED4))).toEqual({
       problems: [
-        'ovnGateway: no IPv6 gateway is known: no other NIC has a default route, and the plugin before reported no gateway for eth0; write its address, such as "10.0.1.1"',
+        'ovnGateway: no IPv6 gateway is known: no other NIC has a default route, and the previous plugin reported no gateway for eth0; write its address, such as "10.0.1.1"',
       ],
     })
   })
@@ -143,7 +143,7 @@ describe('ovnGateway: auto on the NIC of Calico', () => {
     const foreign = route(4, '0.0.0.0/0', { gw: '172.16.3.2', dev: 'net2' })
     expect(add(conf, 'eth0', pod(PARKED4, foreign))).toEqual({
       problems: [
-        'ovnGateway: the pod has another default route with the same metric: 0.0.0.0/0 via 172.16.3.2 dev net2 proto 3; take it away with "defaultRoute" in the network of net2',
+        'ovnGateway: the pod has another default route with the same metric: 0.0.0.0/0 via 172.16.3.2 dev net2 proto 3; remove it with "defaultRoute" in the network of net2',
       ],
     })
   })
@@ -188,7 +188,7 @@ describe('ovnGateway on the NIC of Kube-OVN', () => {
     [
       'a gateway that is not on-link',
       '10.0.9.1',
-      'ovnGateway: 10.0.9.1 is not on-link on net1; give the gateway of the subnet of net1, name another NIC with "dev", or add "onlink": true',
+      'ovnGateway: 10.0.9.1 is not on-link on net1; write the gateway of its subnet, another NIC as "dev", or "onlink": true',
     ],
     [
       'a NIC that is not there',
@@ -325,7 +325,7 @@ describe('several defaults in one place', () => {
     const learnt = { ...DEFAULT6, gw: 'fe80::1', protocol: 9 }
     const third = { ...OVN6, gw: 'fd00:10:0:2::1', dev: 'net2' }
     expect(planAdd(parseConfig(address6), 'eth0', pod(learnt, third)).problems.map(problemText)).toEqual([
-      'ovnGateway: the pod has another default route with the same metric: ::/0 via fd00:10:0:2::1 dev net2 proto 3 metric 1024; take it away with "defaultRoute" in the network of net2',
+      'ovnGateway: the pod has another default route with the same metric: ::/0 via fd00:10:0:2::1 dev net2 proto 3 metric 1024; remove it with "defaultRoute" in the network of net2',
     ])
   })
 
@@ -343,7 +343,7 @@ describe('several defaults in one place', () => {
   it('one that comes before the one that stands takes the packets: refused', () => {
     expect(add({ ...address4, defaultRoute: 'keep' }, 'eth0', pod(DEFAULT4, OVN4))).toEqual({
       problems: [
-        'ovnGateway: the pod has another default route with the same metric: 0.0.0.0/0 via 169.254.1.1 dev eth0 proto 3; take it away with "defaultRoute" in the network of eth0',
+        'ovnGateway: the pod has another default route with the same metric: 0.0.0.0/0 via 169.254.1.1 dev eth0 proto 3; remove it with "defaultRoute" in the network of eth0',
       ],
     })
   })
@@ -351,7 +351,7 @@ describe('several defaults in one place', () => {
   it('one of a lower metric goes before the one asked for, which the warning says', () => {
     const behind = { defaultRoute: 'keep', ovnGateway: { ipv4: '10.0.1.1', dev: 'net1', priority: 100 } }
     expect(add(behind, 'eth0', pod(DEFAULT4)).warnings).toEqual([
-      'the pod keeps another default route, which goes before that of ovnGateway: 0.0.0.0/0 via 169.254.1.1 dev eth0 proto 3',
+      'the pod keeps another default route, with a lower metric than the one of ovnGateway: 0.0.0.0/0 via 169.254.1.1 dev eth0 proto 3',
     ])
   })
 
@@ -411,12 +411,12 @@ describe('a default that could not be put back as it was', () => {
     [
       'has an attribute that ip does not print as it takes it',
       { opaque: 'features' },
-      'a route has "features", which could not be restored: 0.0.0.0/0 via 10.0.1.1 dev net1 proto 3; set "defaultRoute": {"ipv4": "keep"} to leave it',
+      '"features" could not be restored: 0.0.0.0/0 via 10.0.1.1 dev net1 proto 3; set "defaultRoute": {"ipv4": "keep"} to leave it',
     ],
     [
       'has too large a metric',
       { priority: 300_000_000 },
-      'metric 300000000 is too large to be demoted: 0.0.0.0/0 via 10.0.1.1 dev net1 proto 3 metric 300000000; set "defaultRoute": {"ipv4": "keep"} to leave it',
+      'metric 300000000 is too large to demote: 0.0.0.0/0 via 10.0.1.1 dev net1 proto 3 metric 300000000; set "defaultRoute": {"ipv4": "keep"} to leave it',
     ],
   ])('is not demoted: it %s', (_, more, problem) => {
     const { problems, ops } = planAdd(parseConfig({ defaultRoute: 'demote' }), 'net1', pod({ ...OVN4, ...more }))

@@ -62,7 +62,7 @@ describe('of several IPv4 routes in one place, of which some are lost, a rollbac
     const after = carryOut(now, planRestore(crowd, now, ops))
     expect(after.routes).toEqual(many)
     expect(swappedText(crowd, after, ops)).toBeUndefined()
-    expect(swappedText(crowd, { ...after, routes: many.toReversed() }, ops)).toMatch(/^all routes are there again/)
+    expect(swappedText(crowd, { ...after, routes: many.toReversed() }, ops)).toMatch(/^all routes are back/)
   })
 
   it('says so where it cannot: what is between others comes behind them', () => {
@@ -70,7 +70,7 @@ describe('of several IPv4 routes in one place, of which some are lost, a rollbac
     const now = carryOut(pod, ops)
     const after = carryOut(now, planRestore(pod, now, ops))
     expect(swappedText(pod, after, ops)).toMatch(
-      /^all routes are there again, those to 0\.0\.0\.0\/0 in another order: before .*9\.1 .*9\.2 .*; now .*9\.1 .*9\.3 /,
+      /^all routes are back, but those to 0\.0\.0\.0\/0 in another order: before .*9\.1 .*9\.2 .*; now .*9\.1 .*9\.3 /,
     )
   })
 })
@@ -97,7 +97,7 @@ describe('the check after the changes', () => {
 
   it('names each that the kernel does not show', () => {
     expect(unmet(ops, [DEFAULT4, DEFAULT6]).map(unmetText)).toEqual([
-      'routes[0]: no route 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142',
+      'routes[0]: missing: 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142',
       'defaultRoute: still there: 0.0.0.0/0 via 169.254.1.1 dev eth0 proto 3',
       'defaultRoute: still there: ::/0 via fe80::ecee:eeff:feee:eeee dev eth0 proto 3 metric 1024',
     ])

@@ -98,7 +98,7 @@ describe('kubevirt: true', () => {
   it('refuses to leave an addressed NIC without IPv4 route', () => {
     const pod = { ...calicoPod(), routes: [route(4, '0.0.0.0/0', { dev: 'eth0' })] }
     expect(problems({}, pod)).toEqual([
-      'kubevirt: no IPv4 route would be left on eth0, and KubeVirt fails a VM whose NIC has an address and no route; add one to "routes"',
+      'kubevirt: eth0 would keep no IPv4 route, and KubeVirt fails a VM whose NIC has an address but no route; add one to "routes"',
     ])
     expect(problems({ routes: [{ dst: '10.50.0.0/16' }] }, pod)).toEqual([])
   })
@@ -116,7 +116,7 @@ describe('kubevirt: true', () => {
     ],
   ])('refuses a route %s', (_, bad, text) => {
     expect(problems({}, calicoPod(bad))).toEqual([
-      `kubevirt: KubeVirt cannot read ${text}; remove it, or use another binding than bridge`,
+      `kubevirt: KubeVirt cannot read ${text}; remove it, or use a binding other than bridge`,
     ])
   })
 
@@ -125,7 +125,7 @@ describe('kubevirt: true', () => {
     const other = { ...hop, gw: 'fd00::2' }
     expect(problems({}, calicoPod(hop, { ...other, priority: 5 }))).toEqual([])
     expect(problems({}, calicoPod(hop, other))).toEqual([
-      'kubevirt: KubeVirt cannot read the multipath route of fd00:10:60::/48 via fd00::1 dev net1 proto 3 metric 1024 and fd00:10:60::/48 via fd00::2 dev net1 proto 3 metric 1024; remove one, or use another binding than bridge',
+      'kubevirt: KubeVirt cannot read the multipath route of fd00:10:60::/48 via fd00::1 dev net1 proto 3 metric 1024 and fd00:10:60::/48 via fd00::2 dev net1 proto 3 metric 1024; remove one, or use a binding other than bridge',
     ])
   })
 
