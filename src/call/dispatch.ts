@@ -26,10 +26,10 @@ export interface Reply {
   readonly exitCode: 0 | 1
 }
 
-/** A record is a line that people and programs read. */
-const MOST_LOGGED = 1000
+/** A record is one line, for people and programs to read. */
+const MAX_LOGGED = 1000
 
-/** How a call reaches what is outside of it; the rehearsal has means of its own. */
+/** How a call reaches the outside world. The rehearsal brings its own. */
 export interface Outside {
   readonly readStdin: () => Promise<Uint8Array>
   readonly withNetns: WithNetns
@@ -37,12 +37,12 @@ export interface Outside {
 const THE_SYSTEM: Outside = { readStdin: readStdinInTime, withNetns }
 
 /**
- * One call of a runtime, from its environment to what it is answered. Never throws: every failure becomes the error
- * object that the specification asks for, on stdout.
+ * One call of a runtime, from its environment to its answer. Never throws: every failure becomes the error object of
+ * the specification, on stdout.
  * @see https://github.com/containernetworking/cni/blob/main/SPEC.md#error
  */
 export async function dispatch(env: Env, { readStdin, withNetns }: Outside = THE_SYSTEM): Promise<Reply> {
-  // Answered whatever else comes, or does not: it is how a runtime finds out what it may send.
+  // Answered whatever is on stdin: this is how a runtime finds out which versions it may use.
   if (env.CNI_COMMAND === 'VERSION') return printed(versionAnswer(await peekStdin()))
 
   const started = Date.now()
@@ -61,7 +61,7 @@ export async function dispatch(env: Env, { readStdin, withNetns }: Outside = THE
       ...subject(env, document, started),
       outcome: 'ok',
       warning,
-      routes: routes && listed(routes, MOST_LOGGED),
+      routes: routes && listed(routes, MAX_LOGGED),
     })
     return 'result' in outcome ? printed(outcome.result) : { stdout: '', exitCode: 0 }
   } catch (error) {
@@ -90,7 +90,7 @@ function run(request: Request, withNetns: WithNetns): Promise<Outcome> | Outcome
     case 'STATUS':
       return status(request)
     case 'GC':
-      return {} // Routes go with their namespace: there is never anything left to collect.
+      return {} // Routes are gone with their namespace: there is never anything to collect.
     default:
       throw request satisfies never
   }
@@ -100,7 +100,7 @@ function printed(value: unknown): Reply {
   return { stdout: `${JSON.stringify(value)}\n`, exitCode: 0 }
 }
 
-/** What a log record says of every call. */
+/** What every record says of its call. */
 function subject(env: Env, document: unknown, started: number): Record<string, unknown> {
   return {
     verb: env.CNI_COMMAND,
@@ -112,7 +112,7 @@ function subject(env: Env, document: unknown, started: number): Record<string, u
   }
 }
 
-/** The log keys of a configuration that may otherwise be wrong: a call that fails is logged where the operator looks. */
+/** The log keys, read even from an invalid configuration: a failed call is logged where the operator looks. */
 function logTarget(document: unknown): LogTarget {
   const { logLevel, logFile } = isObject(document) ? document : {}
   return {

@@ -33,22 +33,22 @@ const LINK = {
   linkinfo: { info_kind: 'veth' },
   addr_info: [{ local: '10.0.0.1' }, { local: 'fd00::1' }],
 }
-/** What ip(8) answers, one line for each question. */
+/** ip(8)'s answers, one for each question. */
 const ANSWERS = {
   ADD: [[DEFAULT], [LINK], ADDED],
   DEL: [ADDED, [DEFAULT]],
 }
 
-/** Plays ip(8) for the rehearsal: an answer for each question. */
+/** Plays ip(8): gives the next answer to each question. */
 const STAND_IN = `require('node:readline').createInterface(process.stdin).on('line', (line) => {
   if (line.includes(' show')) console.log(JSON.stringify(answers.shift()))
 })`
 
 /**
- * Takes an ADD and a DEL through everything, from the document to the answer, while the start-up snapshot is built: what zod
- * and others prepare on first use, and the bytecode of every function on the way, is then in the snapshot, and no call has
- * to make it again.
- * @param node the executable that plays ip(8): where this is built, there may be neither nsenter nor ip, nor root
+ * Takes an ADD and a DEL through everything, from stdin to the answer, while the start-up snapshot is built. The
+ * snapshot then holds what zod and others prepare on first use, and the bytecode of every function on the way: no call
+ * has to make it again.
+ * @param node the executable that plays ip(8): the build machine may have neither nsenter, nor ip, nor root
  * @throws Error if a call fails
  */
 export async function rehearse(node: string): Promise<void> {
@@ -63,7 +63,8 @@ export async function rehearse(node: string): Promise<void> {
     })
     if (exitCode !== 0) throw new Error(`rehearsal of ${verb}: ${stdout}`)
   }
-  // Node.js remembers when the next timer ends, and asks the kernel for none that ends later; it forgets when a timer fires.
-  // Else the time limit armed and cleared above would, from the snapshot, keep that of a call from ever coming.
+  // Node.js remembers when its next timer is due and does not ask the kernel for a later one. It forgets when a timer
+  // fires. So let one fire: otherwise the timer that was armed and cleared above would, from the snapshot, block every
+  // call's timer.
   await new Promise((resolve) => setTimeout(resolve, 1))
 }

@@ -2,7 +2,8 @@ import { queryObjects, setFlagsFromString, startupSnapshot } from 'node:v8'
 import { rehearse } from './rehearsal.ts'
 
 /**
- * Runs `main`: at once; or, while the executable's start-up snapshot is built, whenever a process starts from it.
+ * Runs `main` at once; or, while the start-up snapshot is built, arranges for it to run in every process that starts
+ * from it.
  * @see https://nodejs.org/api/v8.html#startup-snapshot-api
  */
 export function start(main: () => Promise<void>, node: string): void {
@@ -16,12 +17,12 @@ export function start(main: () => Promise<void>, node: string): void {
 }
 
 /**
- * Lets V8 forget the bytecode of all functions: what is used from here on is compiled again, and kept. So the snapshot
- * holds the bytecode of what a call needs, and none of the rest of Node, which each process would have to read.
+ * Makes V8 drop the bytecode of all functions. From here on, what is used is compiled again and kept: so the snapshot
+ * holds the bytecode that a call needs, and not the rest of Node's, which every process would have to read.
  */
 function forgetCompiled(): void {
   setFlagsFromString('--stress-flush-code')
-  // Looks for objects of a class that nobody made, in a heap that it has collected first. Twice: what is old is flushed.
+  // This query finds nothing, but collects garbage first. Twice: V8 flushes bytecode only once it is old.
   class Nothing {}
   queryObjects(Nothing)
   queryObjects(Nothing)

@@ -13,11 +13,12 @@ import { inputsOf } from './inputs.ts'
 import type { Outcome } from './outcome.ts'
 import { refuseOwn, refuseProblems, refuseUnwritable } from './refusals.ts'
 
-/** A runtime waits for minutes. What else takes time: stdin 10 s, the rollback 10 s; 60 s in all. */
+/** Runtimes wait for minutes. Reading stdin and the rollback take up to 10 s each: 60 s in all. */
 const LIMIT_MS = 40_000
 
 /**
- * Makes the routes of the pod's NIC those of the configuration. A second call finds nothing to do and prints the same.
+ * Makes the routes of the pod's NIC what the configuration says. Called again, it finds nothing to do and prints the
+ * same.
  * @see https://github.com/containernetworking/cni/blob/main/SPEC.md#add-add-container-to-network-or-apply-modifications
  */
 export async function add(request: Request & { verb: 'ADD' }, withNetns: WithNetns): Promise<Outcome> {
@@ -41,15 +42,15 @@ export async function add(request: Request & { verb: 'ADD' }, withNetns: WithNet
     return {
       result,
       routes: ops.map(batchLine),
-      ...(warnings.length > 0 ? { warning: listed(warnings, MOST_WARNINGS).join('; ') } : {}),
+      ...(warnings.length > 0 ? { warning: listed(warnings, MAX_WARNINGS).join('; ') } : {}),
     }
   })
 }
 
-/** Nobody needs to read of more default routes beside the one that was asked for. */
-const MOST_WARNINGS = 10
+/** There is one for each other default route: the first few are enough. */
+const MAX_WARNINGS = 10
 
-/** What ADD does to a pod, and says. */
+/** What ADD does to a pod, and what it reports. */
 export interface Decision {
   readonly ops: readonly RouteOp[]
   readonly result: unknown
@@ -57,8 +58,8 @@ export interface Decision {
 }
 
 /**
- * What ADD does where the kernel holds `snapshot`.
- * @throws CniError 4 or 7, before anything is written: a Result that cannot be told is a reason not to start
+ * What ADD does if the kernel holds `snapshot`.
+ * @throws CniError 4 or 7, before anything is written; also if the Result could not be expressed
  */
 export function decideAdd(
   { cniVersion, ifname }: Pick<Request & { verb: 'ADD' }, 'cniVersion' | 'ifname'>,

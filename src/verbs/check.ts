@@ -2,7 +2,7 @@ import type { Request } from '../cni/request.ts'
 import { gatewaysOf, macOf, type PrevResult } from '../cni/result.ts'
 import type { Config } from '../config/config.ts'
 import { CniError, Code, listed } from '../errors.ts'
-import { readRoutesAndWays } from '../kernel/change.ts'
+import { readRoutesAndLookUp } from '../kernel/change.ts'
 import { type Look, lookAt } from '../kernel/look.ts'
 import type { WithNetns } from '../kernel/netns.ts'
 import { routeText } from '../net/iproute2.ts'
@@ -18,16 +18,16 @@ import {
 import { bridgedName } from '../plan/kubevirt.ts'
 import { neededToAdd } from '../plan/needed.ts'
 import type { Hop } from '../plan/next-hop.ts'
+import { probesOf, strayPackets } from '../plan/packets.ts'
 import { planAdd } from '../plan/plan.ts'
 import { problemText } from '../plan/problem.ts'
-import { astray, probesOf } from '../plan/way-out.ts'
 import { inputsOf } from './inputs.ts'
 import type { Outcome } from './outcome.ts'
 import { refuseUnwritable } from './refusals.ts'
 
 /**
- * Compares the pod with the configuration: it is right exactly if ADD would find nothing to do. Routes that others added
- * are theirs.
+ * Compares the pod with the configuration: all is well if ADD would find nothing to do. Routes that others added are
+ * none of our business.
  * @throws CniError 110 with every difference
  * @see https://github.com/containernetworking/cni/blob/main/SPEC.md#check-check-containers-networking-is-as-expected
  */
@@ -41,7 +41,7 @@ export async function check(request: Request & { verb: 'CHECK' }, withNetns: Wit
   )
 }
 
-/** Every difference by itself; with dryRun there is none to find. @param overhear for who wants to hear the answers, too */
+/** The differences one by one; none with dryRun. @param overhear wraps the look, to hear ip(8)'s answers as well */
 export async function findDifferences(
   request: Pick<Request & { verb: 'CHECK' }, 'conf' | 'ifname' | 'netns'>,
   withNetns: WithNetns,
@@ -55,11 +55,11 @@ export async function findDifferences(
     const look = overhear(lookAt(bounds, { links: true }))
     const probes = probesOf(config)
     const addresses = [...new Set(probes.map(({ address }) => address))]
-    const { heard: snapshot, ways } = await readRoutesAndWays(netns, look, addresses)
+    const { heard: snapshot, chosen } = await readRoutesAndLookUp(netns, look, addresses)
     if (config.dryRun) return []
     const found = differences(config, ifname, prev, snapshot)
-    // What is missing goes astray as well, and has been told.
-    return found.length > 0 || isBridged(snapshot, ifname) ? found : astray(probes, ways, snapshot, ifname)
+    // Packets to a missing route go strayPackets too, but that difference is already reported.
+    return found.length > 0 || isBridged(snapshot, ifname) ? found : strayPackets(probes, chosen, snapshot, ifname)
   })
 }
 
@@ -71,12 +71,12 @@ function differences(config: Config, ifname: string, prev: PrevResult, snapshot:
   if (isBridged(snapshot, ifname)) return []
   const mac = macOf(prev, ifname)
   if (mac !== undefined && nic.mac !== undefined && mac.toLowerCase() !== nic.mac)
-    return [`${ifname}: is another interface than the one of the Result: its MAC address is ${nic.mac}, not ${mac}`]
+    return [`${ifname}: not the interface of the Result: its MAC address is ${nic.mac}, not ${mac}`]
   const { ops, problems } = planAdd(config, ifname, snapshot, {
     gateways: gatewaysOf(prev, ifname),
-    hops: hopsOf(prev, config, prev.cniVersion === '1.1.0'),
+    hops: reportedHops(prev, config, prev.cniVersion === '1.1.0'),
   })
-  // With `demote`, a default that nobody restored is as ADD left it, too: Calico's chain need not ask for it.
+  // With `demote`, a default route that is still demoted is as ADD left it: nothing need ever restore it.
   const either = ({ origin, route }: RouteOp) =>
     origin.key === 'defaultRoute' &&
     config.defaultRoute[route.family] === 'demote' &&
@@ -87,8 +87,8 @@ function differences(config: Config, ifname: string, prev: PrevResult, snapshot:
 }
 
 /**
- * KubeVirt's bridge binding moves the NIC into a bridge, by another name, and leaves a dummy of its own that has addresses and
- * no routes.
+ * KubeVirt's bridge binding moves the NIC into a bridge under another name. In its place it leaves a dummy interface
+ * that has addresses but no routes.
  */
 function isBridged({ links }: Snapshot, ifname: string): boolean {
   const has = (name: string, kind?: string) =>
@@ -97,10 +97,11 @@ function isBridged({ links }: Snapshot, ifname: string): boolean {
 }
 
 /**
- * The next hops that ADD reported, of the destinations that stand in the configuration once: the Result does not tell
- * more apart. From CNI 1.1.0 on it tells the metrics of the route as well, or that it has none.
+ * The next hops that ADD reported, by destination. Destinations that are configured more than once are left out: the
+ * Result does not tell their routes apart. Since CNI 1.1.0 (`complete`) it also reports a route's metrics, or that it
+ * has none.
  */
-function hopsOf(prev: PrevResult, { routes }: Config, complete: boolean): Map<string, Hop> {
+function reportedHops(prev: PrevResult, { routes }: Config, complete: boolean): Map<string, Hop> {
   const times = new Map<string, number>()
   for (const { dst } of routes) times.set(dst, (times.get(dst) ?? 0) + 1)
   const once = new Set(
@@ -108,17 +109,17 @@ function hopsOf(prev: PrevResult, { routes }: Config, complete: boolean): Map<st
   )
   const hopIn = ({ gw, mtu, advmss }: Readonly<Record<string, unknown>>): Hop => ({
     gw: typeof gw === 'string' ? gw : undefined,
-    ...(complete ? { mtu: numberOr(mtu), advmss: numberOr(advmss) } : {}),
+    ...(complete ? { mtu: optionalNumber(mtu), advmss: optionalNumber(advmss) } : {}),
   })
   return new Map((prev.routes ?? []).flatMap((route) => (once.has(route.dst) ? [[route.dst, hopIn(route)]] : [])))
 }
 
-function numberOr(value: unknown): number | undefined {
+function optionalNumber(value: unknown): number | undefined {
   return typeof value === 'number' ? value : undefined
 }
 
-/** Of what is in the place of a route the first counts. */
-const MOST_PRESENT = 5
+/** The first of several routes in a place is the one that counts. */
+const MAX_PRESENT = 5
 
 function difference({ op, route, origin: { path } }: RouteOp, inPlace: (route: Route) => readonly Route[]): string {
   switch (op) {
@@ -128,7 +129,7 @@ function difference({ op, route, origin: { path } }: RouteOp, inPlace: (route: R
       return `${path}: missing: ${routeText(route)}`
     case 'replace': {
       const present = inPlace(route).map(routeText)
-      return `${path}: expected ${routeText(route)}, found ${listed(present, MOST_PRESENT).join(', ')}`
+      return `${path}: expected ${routeText(route)}, found ${listed(present, MAX_PRESENT).join(', ')}`
     }
     case 'del':
       return `${path}: not removed: ${routeText(route)}`

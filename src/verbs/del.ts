@@ -12,17 +12,17 @@ import { planDel } from '../plan/plan.ts'
 import type { Outcome } from './outcome.ts'
 import { refuseOwn } from './refusals.ts'
 
-/** For an ordinary pod; and for one that holds so much that ours must be found otherwise. With 10 s for stdin 30 in all. */
+/** For an ordinary pod; and for one that holds too much to be read. With 10 s for stdin, 30 s in all. */
 const LIMIT_MS = 10_000
 const LONG_LIMIT_MS = 20_000
 
 /**
- * Takes our routes off the NIC, if there still is one. Everything else is success: a DEL that fails keeps the runtime
- * from calling the plugins before us, and their interfaces and addresses leak.
+ * Removes our routes from the NIC, if it still exists. Everything else counts as success: if DEL failed, the runtime
+ * would not call the previous plugins, and their interfaces and addresses would leak.
  * @see https://github.com/containernetworking/cni/blob/main/SPEC.md#del-remove-container-from-network-or-un-apply-modifications
  */
 export async function del(request: Request & { verb: 'DEL' }, withNetns: WithNetns): Promise<Outcome> {
-  // Where ADD was dry there is nothing of ours; and dry is dry.
+  // A dry ADD made no routes, and a dry DEL removes none.
   if (request.netns === '' || isDry(request.conf)) return {}
   try {
     return await withNetns(request.netns, LONG_LIMIT_MS, async (netns) => {
@@ -31,7 +31,7 @@ export async function del(request: Request & { verb: 'DEL' }, withNetns: WithNet
     })
   } catch (error) {
     if (error instanceof CniError && error.code === Code.ownNetns) throw error
-    // A namespace that is gone is the ordinary end of a pod, not worth a word at level info.
+    // A pod's namespace is normally gone by now: not worth a record.
     const gone = error instanceof CniError && error.code === Code.invalidEnvironment
     return gone ? {} : { warning: `routes not removed: ${messageOf(error)}` }
   }
@@ -41,7 +41,7 @@ async function removeRoutes(netns: Netns, { conf, ifname }: Request & { verb: 'D
   const warnings: string[] = []
   const decide = (snapshot: Snapshot) => {
     if (snapshot.tooManyDefaults && warnings.length === 0)
-      warnings.push('the default routes were left alone: the pod has too many')
+      warnings.push('the default routes are unchanged: the pod has too many')
     return decideDel(conf, ifname, snapshot)
   }
   const change: Change = { decide, bounds: neededToDel(() => configured(conf), ifname), onFailure: 'leave' }
@@ -52,18 +52,18 @@ async function removeRoutes(netns: Netns, { conf, ifname }: Request & { verb: 'D
   } catch (error) {
     if (!(error instanceof TooMuch)) throw error
     warnings.unshift(...(await removeUnseen(netns, { conf, ifname }, error)))
-    // What is left may be little enough to be looked at.
+    // What is left may be little enough to be read.
     await changeRoutes(netns, change).then(
       (ops) => done.push(...ops.map(batchLine)),
-      () => {}, // for the same reason
+      () => {}, // DEL still succeeds, and the warning already says why
     )
   }
   return { routes: done, ...(warnings.length > 0 ? { warning: warnings.join('; ') } : {}) }
 }
 
 /**
- * Removes routes of ours that cannot be looked at: those that the kernel finds by protocol and NIC, and, where it fails over
- * one of them, those that the configuration names. @returns what to say of it
+ * Removes our routes without reading the pod's. The kernel finds them by protocol and NIC; in case it fails at one of
+ * them, those of the configuration are deleted by name as well. @returns what to report
  */
 async function removeUnseen(
   netns: Netns,
@@ -76,18 +76,18 @@ async function removeUnseen(
     if (failure) failures.push(`ip ${words.join(' ')}: ${messageOf(failure.error ?? failure.stderr)}`)
   }
   const named = configured(conf).routes.map((route) => delLine(route, route.dev ?? ifname))
-  // Each that is gone already fails, and the others go on.
+  // Deleting a route that is already gone fails, and ip(8) goes on with the next.
   if (named.length > 0) await converse(netns, 'go on', ({ tell }) => tell(named, undefined))
   const told = `the kernel was told to remove the routes of protocol ${PROTOCOL} and ${GATEWAY_PROTOCOL} on ${ifname}`
-  return [`the pod could not be looked at: ${message}; ${told}, and those of the configuration`, ...failures]
+  return [`the pod's routes could not be read: ${message}; ${told}, and those of the configuration`, ...failures]
 }
 
-/** What DEL does where the kernel holds `snapshot`. */
+/** What DEL does if the kernel holds `snapshot`. */
 export function decideDel(conf: NetConf, ifname: string, snapshot: Snapshot): readonly RouteOp[] {
   return planDel(() => configured(conf), ifname, snapshot)
 }
 
-/** What the configuration put on other NICs; nothing if it is one that ADD would have refused: then it never did. */
+/** What the configuration asks for. Nothing if it is invalid: ADD refused it, and made no routes. */
 function configured(conf: NetConf): Pick<Config, 'routes' | 'gateway'> {
   try {
     return effectiveConfig(onlyKnown(conf))

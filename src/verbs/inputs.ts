@@ -4,16 +4,15 @@ import type { Config } from '../config/config.ts'
 import { readEffective } from '../config/overrides.ts'
 import { CniError, refusal } from '../errors.ts'
 
-/** What ADD and CHECK go by. */
+/** What ADD and CHECK decide from. */
 export interface Inputs {
   readonly config: Config
   readonly prev: PrevResult
 }
 
 /**
- * The configuration, and what the plugins before reported. Both are looked at before one is refused, so that no fault hides
- * another.
- * @throws CniError of the configuration, if it has problems, with all others in the details; else that of prevResult
+ * The configuration and prevResult. Both are read before either is refused, so that no mistake hides another.
+ * @throws CniError of the configuration if it has problems, with all others in the details; else that of prevResult
  */
 export function inputsOf(conf: NetConf): Inputs {
   const read = readEffective(conf)

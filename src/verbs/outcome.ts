@@ -1,9 +1,9 @@
-/** How a verb ended well. */
+/** How a call ended that succeeded. */
 export interface Outcome {
-  /** Printed on stdout; without it nothing is. */
+  /** Printed on stdout; if absent, nothing is. */
   readonly result?: unknown
-  /** The batch lines that were carried out, or with dryRun would have been. */
+  /** The batch lines that were carried out; with dryRun, those that would have been. */
   readonly routes?: readonly string[]
-  /** Something an operator should know although the call succeeded. */
+  /** Something the operator should know, although the call succeeded. */
   readonly warning?: string
 }

@@ -4,7 +4,7 @@ import { batchProblem } from '../net/ifname.ts'
 import { type Problem, problemText } from '../plan/problem.ts'
 
 /**
- * A runtime that hands us our own namespace would have the node's routes changed.
+ * If the namespace is our own, the runtime made a mistake, and we would change the routes of the node.
  * @throws CniError 8
  * @see https://github.com/containernetworking/cni/blob/main/pkg/ns/ns_linux.go CheckNetNS
  */
@@ -12,24 +12,19 @@ export function refuseOwn(request: { readonly allowOwnNetns: boolean }, netns: N
   if (!netns.own || request.allowOwnNetns) return
   throw new CniError(
     Code.ownNetns,
-    `CNI_NETNS: the plugin's own network namespace, ${netns.path}; it must be the pod's`,
+    `CNI_NETNS: ${netns.path} is the plugin's own network namespace, not the pod's`,
     'CNI_NETNS_OVERRIDE=1 allows it',
   )
 }
 
-/**
- * @throws CniError 4 for an interface name that is legal, but cannot be told to ip(8)
- */
+/** @throws CniError 4 for an interface name that is legal but cannot be written in a batch of ip(8) */
 export function refuseUnwritable(ifname: string): void {
   const problem = batchProblem(ifname)
   if (problem !== undefined)
     throw new CniError(Code.invalidEnvironment, `CNI_IFNAME: ${quote(ifname)} ${problem}; rename the interface`)
 }
 
-/**
- * What a plan found in the way.
- * @throws CniError 7
- */
+/** @throws CniError 7 if there are any problems */
 export function refuseProblems(problems: readonly Problem[]): void {
   if (problems.length > 0) throw refusal(Code.invalidConfig, problems.map(problemText))
 }

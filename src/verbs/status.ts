@@ -9,8 +9,8 @@ import type { Outcome } from './outcome.ts'
 const LIMIT_MS = 10_000
 
 /**
- * Tells whether ADD could do its work on this node: does what ADD does first, asking ip(8) in a namespace, in our own. Only
- * for its default route: a node can have a million others.
+ * Tells whether ADD could work on this node, by doing what ADD does first: it asks ip(8) for routes in a namespace. The
+ * namespace is our own, where it asks for the default route alone: a node can have a million others.
  * @throws CniError 50, or 7 for a configuration that ADD would refuse
  * @see https://github.com/containernetworking/cni/blob/main/SPEC.md#status-check-plugin-status
  */
