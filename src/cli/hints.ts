@@ -1,7 +1,7 @@
 import { isObject, type NetConf } from '../cni/request.ts'
 import { type Config, readConfig } from '../config/config.ts'
+import { isKnown, misnamedKeys } from '../config/misnamed-keys.ts'
 import { SCOPES } from '../config/schema.ts'
-import { isKnown, strangeKeys } from '../config/strange-keys.ts'
 import { listed } from '../errors.ts'
 import { parsePrefix } from '../net/address.ts'
 import { MAIN_TABLE, Scope } from '../net/route.ts'
@@ -33,7 +33,7 @@ export function hints(types: readonly string[], entries: readonly Entry[], say: 
 /** The plugin ignores what it does not know at the top, since runtimes put keys of theirs there. What resembles ours it refuses. */
 function unknownKeys(conf: NetConf, say: Say): void {
   for (const key of Object.keys(conf)) {
-    if (!isKnown(key) && strangeKeys({ [key]: true }).length === 0) say('note', [key], 'unknown key, ignored', 'key')
+    if (!isKnown(key) && misnamedKeys({ [key]: true }).length === 0) say('note', [key], 'unknown key, ignored', 'key')
   }
 }
 

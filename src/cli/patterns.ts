@@ -3,7 +3,7 @@
  * implementation of JSON Schema has, lookahead included; the tests hold them against the parser.
  */
 
-import { OF_ROUTE_OVERRIDE, OUR_KEYS } from '../config/strange-keys.ts'
+import { OF_ROUTE_OVERRIDE, OUR_KEYS } from '../config/misnamed-keys.ts'
 
 /** `least` to `most` by ones, or by `step`. */
 function range(least: number, most: number, step = 1): number[] {

@@ -1,5 +1,5 @@
 import { isObject } from '../cni/request.ts'
-import { LONGEST_KEY } from '../config/explain.ts'
+import { MAX_KEY_LENGTH } from '../config/explain.ts'
 import type { JsonDocument, Path, Place } from './json.ts'
 
 /** Both from 1 on, as editors count. */
@@ -105,7 +105,7 @@ export function pathOf(message: string, value: unknown): Path {
 
 /** The longest key of an object that a text starts with, as a step of a path. A message has no longer one: see keyText. */
 function keyBefore(text: string, part: Readonly<Record<string, unknown>>): string | undefined {
-  for (let length = Math.min(text.length, LONGEST_KEY); length >= 0; length -= 1) {
+  for (let length = Math.min(text.length, MAX_KEY_LENGTH); length >= 0; length -= 1) {
     const key = text.slice(0, length)
     if (Object.hasOwn(part, key) && /^(?:[.[]|: )/.test(text.slice(length, length + 2))) return key
   }

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
 import { type $ZodType, type ToJSONSchemaParams, toJSONSchema } from 'zod/v4/core'
-import { CONF, LOG_PATH, LONGEST_PATH, ROUTE as ROUTE_SCHEMA, RULES, type Rule } from '../config/schema.ts'
+import { CONF, LOG_PATH, MAX_PATH_LENGTH, ROUTE as ROUTE_SCHEMA, RULES, type Rule } from '../config/schema.ts'
 import { type Command, Exit } from './command.ts'
 import { DISPOSITION, GATEWAY, KEYS, type Key, OVERRIDES, ROUTE } from './keys.ts'
 import { gateway, IFNAME, PREFIX, SOURCE, STRANGE_KEY } from './patterns.ts'
@@ -37,11 +37,11 @@ const DEFINITIONS = { prefix: { type: 'string', pattern: PREFIX } }
 function checks(rule: Rule): Json {
   switch (rule.is) {
     case 'integer': {
-      const { least, most, except } = rule
+      const { min, max, except } = rule
       return {
         type: 'integer',
-        minimum: least,
-        maximum: most,
+        minimum: min,
+        maximum: max,
         ...(except === undefined ? {} : { not: { const: except } }),
       }
     }
@@ -56,9 +56,9 @@ function checks(rule: Rule): Json {
     case 'ifname':
       return { minLength: 1, maxLength: 15, pattern: IFNAME }
     case 'logFile':
-      return { maxLength: LONGEST_PATH, pattern: LOG_PATH.source }
+      return { maxLength: MAX_PATH_LENGTH, pattern: LOG_PATH.source }
     case 'list':
-      return { maxItems: rule.most }
+      return { maxItems: rule.max }
     default:
       throw rule satisfies never
   }

@@ -4,71 +4,68 @@ import { Code, quote, refusal } from '../errors.ts'
 import { type Family, familyOf, type Prefix, parseAddress, parsePrefix } from '../net/address.ts'
 import { DEFAULT_DST, DEFAULT_PRIORITY, MAIN_TABLE, Scope } from '../net/route.ts'
 import { explain } from './explain.ts'
-import { CONF, KEYS_OF, keysAt, MOST_ROUTES, ROUTE, ROUTE_KEYS, SCOPES } from './schema.ts'
-import { strangeKeys } from './strange-keys.ts'
+import { misnamedKeys } from './misnamed-keys.ts'
+import { CONF, KEYS_OF, keysAt, MAX_ROUTES, ROUTE, ROUTE_KEYS, SCOPES } from './schema.ts'
 
-/** What happens to the main-table default routes of the interface. */
+/** What becomes of the default routes of the NIC in the main table. */
 export type DefaultRoute = 'remove' | 'demote' | 'keep'
 
-/** `ovnGateway`: the one default route of the pod, for each family that is asked for. */
+/** `ovnGateway`: the one default route that the pod gets. */
 export interface Gateway {
-  readonly ask: Readonly<Partial<Record<Family, 'auto' | { readonly address: string }>>>
-  /** Plain "auto": a gateway of one family is enough. */
+  readonly wanted: Readonly<Partial<Record<Family, 'auto' | { readonly address: string }>>>
+  /** One gateway of either family is enough: no family was named. */
   readonly either: boolean
-  /** The keys `ipv4` and `ipv6` were written, not only a word or an address. */
+  /** The keys `ipv4` and `ipv6` were used, and not just "auto" or an address. */
   readonly named: boolean
-  /** Absent: CNI_IFNAME, or with "auto" whichever NIC has the gateway. */
+  /** If absent: CNI_IFNAME, or with "auto" whichever NIC has the gateway. */
   readonly dev?: string
   readonly priority?: number
   readonly onlink: boolean
 }
 
-/** One entry of `routes`: a route to have. */
+/** One entry of `routes`. */
 export interface ConfiguredRoute {
-  /** Where it stands: `routes[0]`. */
+  /** Its key path: `routes[0]`. */
   readonly key: string
   readonly family: Family
   readonly dst: string
-  /** Absent and no `scope: link`: the interface's own next hop, which the kernel knows. */
+  /** If absent, and not `scope: link`: the NIC's own next hop, which the kernel knows. */
   readonly gw?: string
-  /** Absent: CNI_IFNAME. */
+  /** If absent: CNI_IFNAME. */
   readonly dev?: string
   readonly src?: string
   readonly priority: number
   readonly table: number
-  /** As configured; absent: what the next hop implies. */
+  /** If absent: what the next hop implies. */
   readonly scope?: number
   readonly mtu?: number
   readonly advmss?: number
   readonly onlink: boolean
-  /**
-   * The optional CNI 1.1 keys that were written down, as they were written: these, and no others, appear in the
-   * Result.
-   */
+  /** The optional CNI 1.1 keys of the entry, exactly as written: the Result repeats these and no others. */
   readonly given: Readonly<Partial<Record<'mtu' | 'advmss' | 'priority' | 'table' | 'scope', number>>>
 }
 
-/** The plugin's part of the network configuration, defaults filled in. */
+/** Our part of the network configuration, with defaults filled in. */
 export interface Config {
   readonly defaultRoute: Readonly<Record<Family, DefaultRoute>>
   readonly routes: readonly ConfiguredRoute[]
   readonly gateway?: Gateway
-  /** Refuse what KubeVirt's bridge binding cannot hand to a VM. */
+  /** Refuse whatever KubeVirt's bridge binding cannot pass on to a VM. */
   readonly kubevirt: boolean
   readonly dryRun: boolean
 }
 
-/** An entry of `routes` as far as it is right; a key that is wrong is one that nobody knows. */
-type KnownRoute = Pick<ConfiguredRoute, 'key'> & Partial<ConfiguredRoute>
+/** An entry of `routes` without its invalid keys. */
+type PartialRoute = Pick<ConfiguredRoute, 'key'> & Partial<ConfiguredRoute>
 
 type WrittenRoute = z.infer<typeof ROUTE>
 
 type Written = z.infer<typeof CONF>
 
 /**
- * The plugin's keys of a network configuration. Keys of others are ignored: runtimes and libcni add some.
- * @param base where the keys stand, for messages: `['args', 'cni']`
- * @throws CniError 7 with the key path of the first problem in the message, those of all others in the details
+ * Reads our keys of a network configuration. Other keys are ignored: runtimes and libcni add some.
+ * @param base the path to the keys, for messages: `['args', 'cni']`
+ * @throws CniError 7 with the first problem in the message and all others in the details
  */
 export function parseConfig(conf: Readonly<Record<string, unknown>>, base: readonly string[] = []): Config {
   const read = readConfig(conf, base)
@@ -76,24 +73,24 @@ export function parseConfig(conf: Readonly<Record<string, unknown>>, base: reado
   throw refusal(Code.invalidConfig, read.problems)
 }
 
-/** What a configuration asks for as far as it is right; and all of it, or its problems one by one, key path first. */
-export type Read = Readonly<{ routes: readonly KnownRoute[]; gateway?: Gateway }> &
+/** The valid part of a configuration; and either all of it, or its problems, each with its key path first. */
+export type ReadConfig = Readonly<{ routes: readonly PartialRoute[]; gateway?: Gateway }> &
   ({ readonly config: Config } | { readonly problems: readonly string[] })
 
-/** The same, with what is right of a configuration that is wrong: no fault hides another. */
-export function readConfig(conf: Readonly<Record<string, unknown>>, base: readonly string[] = []): Read {
+/** The same for a configuration that may be invalid: its valid part can be checked further, so no mistake hides another. */
+export function readConfig(conf: Readonly<Record<string, unknown>>, base: readonly string[] = []): ReadConfig {
   const written = presentKeys(conf)
-  // In args.cni there may be anybody's keys.
-  const problems = base.length > 0 ? [] : strangeKeys(conf)
-  const routes = readRoutes(written.routes, base, problems)
-  const { right } = readMembers(CONF, written, base, problems)
-  const { defaultRoute = 'remove', ovnGateway, kubevirt = false, dryRun = false } = right
+  const { routes, problems: ofRoutes } = readRoutes(written.routes, base)
+  const { valid, problems: ofMembers } = readMembers(CONF, written, base)
+  // args.cni may hold the keys of any plugin.
+  const problems = [...(base.length > 0 ? [] : misnamedKeys(conf)), ...ofRoutes, ...ofMembers]
+  const { defaultRoute = 'remove', ovnGateway, kubevirt = false, dryRun = false } = valid
   const gateway = ovnGateway === undefined ? {} : { gateway: gatewayOf(ovnGateway) }
   if (problems.length > 0) return { problems, routes, ...gateway }
   const perFamily = typeof defaultRoute === 'string' ? { ipv4: defaultRoute, ipv6: defaultRoute } : defaultRoute
   const config: Config = {
     defaultRoute: { 4: perFamily.ipv4 ?? 'remove', 6: perFamily.ipv6 ?? 'remove' },
-    routes: routes as ConfiguredRoute[], // whole, since nothing is wrong
+    routes: routes as ConfiguredRoute[], // complete, since there are no problems
     ...gateway,
     kubevirt,
     dryRun,
@@ -101,7 +98,7 @@ export function readConfig(conf: Readonly<Record<string, unknown>>, base: readon
   return { config, routes, ...gateway }
 }
 
-/** A configuration without the keys that are null, also those of ours below it. */
+/** A configuration without those of our keys that are null, also inside of our objects. */
 function presentKeys(conf: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
   let present = withoutNulls(conf, CONF._zod.def.shape)
   for (const key in KEYS_OF) {
@@ -111,10 +108,7 @@ function presentKeys(conf: Readonly<Record<string, unknown>>): Readonly<Record<s
   return present
 }
 
-/**
- * An object without those of `keys` that are null: what is written in Go says so of a slice or pointer that is not there. Of
- * a key that nobody knows it says nothing.
- */
+/** An object without those of `keys` that are null. Programs in Go print absent slices and pointers as null. */
 export function withoutNulls<T>(written: T, keys: object): T {
   if (!isObject(written) || !hasNull(written)) return written
   return Object.fromEntries(
@@ -127,50 +121,69 @@ function hasNull(written: Readonly<Record<string, unknown>>): boolean {
   return false
 }
 
-const NONE: ReadonlySet<PropertyKey> = new Set()
+interface Members<T> {
+  readonly valid: T
+  readonly invalid: ReadonlySet<PropertyKey>
+  readonly problems: readonly string[]
+}
 
-/** The members of an object that are right by a schema, and which keys are not; what is wrong goes to `problems`. */
+// Shared, since there may be thousands of valid entries.
+const NO_KEYS: ReadonlySet<PropertyKey> = new Set()
+const NO_PROBLEMS: readonly string[] = []
+
+/** The members of an object that a schema accepts, the keys of the others, and why not. */
 function readMembers<S extends typeof ROUTE | typeof CONF>(
   schema: S,
   written: unknown,
   path: readonly PropertyKey[],
-  problems: string[],
-): { readonly right: Partial<z.infer<S>>; readonly wrong: ReadonlySet<PropertyKey> } {
+): Members<Partial<z.infer<S>>> {
   const parsed = schema.safeParse(written, { reportInput: true })
-  if (parsed.success) return { right: parsed.data as z.infer<S>, wrong: NONE }
+  if (parsed.success) return { valid: parsed.data as z.infer<S>, invalid: NO_KEYS, problems: NO_PROBLEMS }
   const { issues } = parsed.error
-  problems.push(...issues.flatMap((issue) => explain(issue, path, keysAt)))
-  const wrong = new Set(issues.flatMap((issue) => issue.path.slice(0, 1)))
+  const problems = issues.flatMap((issue) => explain(issue, path, keysAt))
+  const invalid = new Set(issues.flatMap((issue) => issue.path.slice(0, 1)))
   const known = Object.keys(schema._zod.def.shape).filter((key) => isObject(written) && Object.hasOwn(written, key))
-  const right = known.filter((key) => !wrong.has(key)).map((key) => [key, (written as Record<string, unknown>)[key]])
-  return { right: Object.fromEntries(right), wrong }
+  const valid = known.filter((key) => !invalid.has(key)).map((key) => [key, (written as Record<string, unknown>)[key]])
+  return { valid: Object.fromEntries(valid), invalid, problems }
 }
 
-/** Each entry by itself, so that a problem in one place hides none in another. */
-function readRoutes(written: unknown, base: readonly string[], problems: string[]): KnownRoute[] {
-  if (!Array.isArray(written) || written.length > MOST_ROUTES) return []
+/** Reads each entry on its own, so that a mistake in one hides none in another. */
+function readRoutes(
+  written: unknown,
+  base: readonly string[],
+): { readonly routes: readonly PartialRoute[]; readonly problems: readonly string[] } {
+  const problems: string[] = []
+  if (!Array.isArray(written) || written.length > MAX_ROUTES) return { routes: [], problems }
   const at = [...base, 'routes'].join('.')
   const seen = new Map<string, string>()
-  return written.map((one: unknown, index) => {
+  const routes = written.map((one: unknown, index) => {
     const entry = withoutNulls(one, ROUTE_KEYS)
-    const { right, wrong } = readMembers(ROUTE, entry, [...base, 'routes', index], problems)
-    const route = routeOf(right, `${at}[${index}]`, isObject(entry) ? entry : {}, wrong)
-    problems.push(...contradictions(route, isObject(entry) ? entry : {}), ...twins(route, seen))
+    const members = readMembers(ROUTE, entry, [...base, 'routes', index])
+    const route = routeOf(members, `${at}[${index}]`, isObject(entry) ? entry : {})
+    problems.push(
+      ...members.problems,
+      ...contradictions(route, isObject(entry) ? entry : {}),
+      ...duplicates(route, seen),
+    )
     return route
   })
+  return { routes, problems }
 }
 
 function gatewayOf(written: NonNullable<Written['ovnGateway']>): Gateway {
-  if (written === 'auto') return { ask: { 4: 'auto', 6: 'auto' }, either: true, named: false, onlink: false }
+  if (written === 'auto') return { wanted: { 4: 'auto', 6: 'auto' }, either: true, named: false, onlink: false }
   if (typeof written === 'string')
-    return { ask: { [familyOf(written)]: asked(written) }, either: false, named: false, onlink: false }
+    return { wanted: { [familyOf(written)]: gatewayTarget(written) }, either: false, named: false, onlink: false }
   const { ipv4, ipv6, dev, priority, onlink = false } = written
-  // An object that names no family says only where: both are looked for there.
+  // An object without a family only says where: look there for both.
   const either = ipv4 === undefined && ipv6 === undefined
   return {
-    ask: either
+    wanted: either
       ? { 4: 'auto', 6: 'auto' }
-      : { ...(ipv4 === undefined ? {} : { 4: asked(ipv4) }), ...(ipv6 === undefined ? {} : { 6: asked(ipv6) }) },
+      : {
+          ...(ipv4 === undefined ? {} : { 4: gatewayTarget(ipv4) }),
+          ...(ipv6 === undefined ? {} : { 6: gatewayTarget(ipv6) }),
+        },
     either,
     named: !either,
     ...(dev === undefined ? {} : { dev }),
@@ -179,21 +192,19 @@ function gatewayOf(written: NonNullable<Written['ovnGateway']>): Gateway {
   }
 }
 
-function asked(value: string): 'auto' | { address: string } {
+function gatewayTarget(value: string): 'auto' | { address: string } {
   return value === 'auto' ? 'auto' : { address: parseAddress(value)?.address ?? value }
 }
 
-/** @param wrong keys that were written and are not in `right` */
 function routeOf(
-  right: Partial<WrittenRoute>,
+  { valid, invalid }: Members<Partial<WrittenRoute>>,
   key: string,
   entry: Readonly<Record<string, unknown>>,
-  wrong: ReadonlySet<PropertyKey>,
-): KnownRoute {
+): PartialRoute {
   const prefix = destination(entry.dst)
-  const { gw, src, dev, mtu, advmss } = right
-  const scope = typeof right.scope === 'string' ? SCOPES[right.scope] : right.scope
-  const given = { mtu, advmss, priority: right.priority, table: right.table, scope }
+  const { gw, src, dev, mtu, advmss } = valid
+  const scope = typeof valid.scope === 'string' ? SCOPES[valid.scope] : valid.scope
+  const given = { mtu, advmss, priority: valid.priority, table: valid.table, scope }
   return {
     key,
     ...(prefix ? { family: prefix.family, dst: prefix.network } : {}),
@@ -203,59 +214,62 @@ function routeOf(
     ...(scope === undefined ? {} : { scope }),
     ...(mtu === undefined ? {} : { mtu }),
     ...(advmss === undefined ? {} : { advmss }),
-    // The kernel reads metric 0 of an IPv6 route, and table 0 of any, as its default.
-    ...(wrong.has('priority') || !prefix ? {} : { priority: right.priority || DEFAULT_PRIORITY[prefix.family] }),
-    ...(wrong.has('table') ? {} : { table: right.table || MAIN_TABLE }),
-    onlink: right.onlink ?? false,
+    // The kernel takes metric 0 of an IPv6 route, and table 0 of any route, for its default.
+    ...(invalid.has('priority') || !prefix ? {} : { priority: valid.priority || DEFAULT_PRIORITY[prefix.family] }),
+    ...(invalid.has('table') ? {} : { table: valid.table || MAIN_TABLE }),
+    onlink: valid.onlink ?? false,
     given: Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
   }
 }
 
-/** Where a route leads, also one that has host bits too many. */
+/** The destination of an entry, even if it has host bits set. */
 function destination(written: unknown): Prefix | undefined {
   return typeof written === 'string' ? parsePrefix(written) : undefined
 }
 
-/** What no schema sees: keys of one entry that contradict each other. */
-function contradictions(route: KnownRoute, entry: Readonly<Record<string, unknown>>): string[] {
+/** Keys of one entry that contradict each other, which no schema can see. */
+function contradictions(route: PartialRoute, entry: Readonly<Record<string, unknown>>): string[] {
   const { key, family, dst, scope, table, mtu, onlink } = route
   const problems: string[] = []
   const say = (where: string, what: string) => problems.push(`${key}.${where}: ${what}`)
   for (const name of ['gw', 'src'] as const) {
     const other = addressIn(entry[name])
     if (other && family && other.family !== family) {
-      say(name, `${other.address} is no IPv${family} address, as ${dst} needs; write an IPv${family} address`)
+      say(
+        name,
+        `${other.address} is an IPv${other.family} address, but ${dst} is IPv${family}; write an IPv${family} address`,
+      )
     }
   }
   if (entry.gw !== undefined && scope === Scope.link) {
     const gw = route.gw ?? quote(entry.gw)
     say('scope', `a route through gateway ${gw} cannot have scope link; leave out "gw" or "scope"`)
   }
-  if (onlink && entry.gw === undefined) say('onlink', 'says how to reach a gateway; add "gw" or leave it out')
-  if (family === 6 && mtu !== undefined && mtu < LEAST_MTU_6)
-    say('mtu', `must be ${LEAST_MTU_6} or more for IPv6, is ${mtu}`)
+  if (onlink && entry.gw === undefined) say('onlink', 'needs a gateway; add "gw" or remove "onlink"')
+  if (family === 6 && mtu !== undefined && mtu < MIN_MTU_6)
+    say('mtu', `must be at least ${MIN_MTU_6} for IPv6, is ${mtu}`)
   if (family && dst === DEFAULT_DST[family] && table === MAIN_TABLE) {
-    say('dst', `${dst} would be the default route that "defaultRoute" decides on; name the prefixes you need`)
+    say('dst', `${dst} is the default route, which "defaultRoute" decides on; write the prefixes you need`)
   }
   return problems
 }
 
 /** @see https://www.rfc-editor.org/rfc/rfc8200#section-5 */
-const LEAST_MTU_6 = 1280
+const MIN_MTU_6 = 1280
 
 function addressIn(written: unknown): { family: Family; address: string } | undefined {
   return typeof written === 'string' ? parseAddress(written) : undefined
 }
 
-/** Another entry for the same place, of those before. */
-function twins({ key, dst, table, priority }: KnownRoute, seen: Map<string, string>): string[] {
+/** Whether an earlier entry is for the same place. */
+function duplicates({ key, dst, table, priority }: PartialRoute, seen: Map<string, string>): string[] {
   if (dst === undefined || table === undefined || priority === undefined) return []
   const place = `${dst} table ${table} metric ${priority}`
-  const twin = seen.get(place)
-  if (twin === undefined) seen.set(place, key)
-  return twin === undefined
+  const earlier = seen.get(place)
+  if (earlier === undefined) seen.set(place, key)
+  return earlier === undefined
     ? []
     : [
-        `${key}: ${dst} with the same table and priority stands in ${twin} already; remove one or give it another "priority"`,
+        `${key}: ${dst} is already in ${earlier} with the same table and priority; remove one, or write another "priority"`,
       ]
 }

@@ -2,7 +2,7 @@ import leven from 'leven'
 import type * as z from 'zod/mini'
 import { quote } from '../errors.ts'
 
-// What people write who come from other tools, where no spelling distance helps.
+// What people coming from other tools write. Spelling distance does not help here.
 const ALIASES: Readonly<Record<string, string>> = {
   gateway: 'gw',
   via: 'gw',
@@ -18,8 +18,8 @@ const ALIASES: Readonly<Record<string, string>> = {
 }
 
 /**
- * One zod issue as lines `key path: what is wrong, what to do`. zod/mini says no more than "Invalid input" by itself.
- * @param keysAt the keys there are in the object at a path
+ * A zod issue as lines `key path: what is wrong; what to do`. All that zod/mini says by itself is "Invalid input".
+ * @param keysAt the keys that the object at a path can have
  */
 export function explain(
   issue: z.core.$ZodIssue,
@@ -31,7 +31,7 @@ export function explain(
   switch (issue.code) {
     case 'unrecognized_keys': {
       return issue.keys
-        .slice(0, MOST_KEYS)
+        .slice(0, MAX_KEYS)
         .map((key) => `${at}.${keyText(key)}: unknown key; ${hint(key, keysAt(path))}`)
     }
     case 'invalid_value':
@@ -41,8 +41,8 @@ export function explain(
         `${at}: ${issue.input === undefined ? 'missing' : `must be ${article(issue.expected)}, is ${quote(issue.input)}`}`,
       ]
     case 'invalid_union': {
-      // The branch that got furthest knows best: one that looked inside before one that did not know the word before
-      // one of another type.
+      // The branch that got furthest knows best: first one that looked inside, then one that does not know the word, then
+      // one that expects another type.
       const rank = (errors: readonly z.core.$ZodIssue[]) =>
         errors.some((e) => e.path.length === 0 && e.code === 'invalid_type')
           ? 2
@@ -61,18 +61,18 @@ export function explain(
   }
 }
 
-/** A configuration is not a place for any number of mistakes, nor of any length. */
-const MOST_KEYS = 20
-export const LONGEST_KEY = 40
+/** Nobody reads further. */
+const MAX_KEYS = 20
+export const MAX_KEY_LENGTH = 40
 
-/** A key as it was written, where that reads well in a path; it may hold line ends and terminal escapes, or megabytes. */
+/** A key as written, if it reads well in a path; else quoted, since it may hold line ends, escapes, or megabytes. */
 export function keyText(key: string): string {
-  return /^[\w./-]+$/.test(key) && key.length <= LONGEST_KEY ? key : quote(key)
+  return /^[\w./-]+$/.test(key) && key.length <= MAX_KEY_LENGTH ? key : quote(key)
 }
 
 function hint(key: string, known: readonly string[]): string {
-  const all = `known here: ${known.join(', ')}`
-  if (key.length > LONGEST_KEY) return all
+  const all = `write one of ${known.join(', ')}`
+  if (key.length > MAX_KEY_LENGTH) return all
   const spellings = [
     ...Object.entries(ALIASES).filter(([, meant]) => known.includes(meant)),
     ...known.map((one): [string, string] => [one, one]),

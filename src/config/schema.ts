@@ -5,24 +5,24 @@ import { batchProblem, ifnameProblem } from '../net/ifname.ts'
 import { LOCAL_TABLE, Scope } from '../net/route.ts'
 import { list } from './explain.ts'
 
-// zod otherwise compiles each schema to a function by eval on first use: time lost in a process that parses once.
+// Otherwise zod compiles each schema by eval on first use: a waste of time in a process that parses once.
 z.config({ jitless: true })
 
 const UINT32 = 4294967295
 export const SCOPES: Readonly<Record<string, number>> = { ...Scope, universe: Scope.global }
 
 /**
- * What a check asks of one value, as data: the JSON Schema is made of it, so that no bound is written twice. zod itself
- * knows only that there is a check.
+ * What a check requires of a value, as data. The JSON Schema is generated from it, so that no limit is written twice; zod
+ * itself only knows that there is a check.
  */
 export type Rule =
-  | { readonly is: 'integer'; readonly least: number; readonly most: number; readonly except?: number }
+  | { readonly is: 'integer'; readonly min: number; readonly max: number; readonly except?: number }
   | { readonly is: 'word'; readonly words: readonly string[] }
   | { readonly is: 'gateway'; readonly family?: Family; readonly auto: boolean }
   | { readonly is: 'prefix' | 'source' | 'ifname' | 'logFile' }
-  | { readonly is: 'list'; readonly most: number }
+  | { readonly is: 'list'; readonly max: number }
 
-/** By the schema that has the check. */
+/** The rules, by the schema that checks them. */
 export const RULES = new Map<z.core.$ZodType, Rule>()
 
 function ruled<S extends z.core.$ZodType>(rule: Rule, schema: S): S {
@@ -30,7 +30,7 @@ function ruled<S extends z.core.$ZodType>(rule: Rule, schema: S): S {
   return schema
 }
 
-/** A schema for strings; `problem` says what is wrong with a value, or undefined. */
+/** A schema for strings; `problem` returns what is wrong with a value, or undefined. */
 const text = (rule: Rule, problem: (value: string) => string | undefined) =>
   ruled(
     rule,
@@ -40,15 +40,15 @@ const text = (rule: Rule, problem: (value: string) => string | undefined) =>
     }),
   )
 
-/** @param except one number in between that is none, and why */
-const integer = (least: number, most: number, except?: { readonly value: number; readonly message: string }) =>
+/** @param except a number in the range that is not allowed, and why */
+const integer = (min: number, max: number, except?: { readonly value: number; readonly message: string }) =>
   ruled(
-    { is: 'integer', least, most, ...(except ? { except: except.value } : {}) },
+    { is: 'integer', min, max, ...(except ? { except: except.value } : {}) },
     z.number().check((ctx) => {
       const { value } = ctx
-      const inside = Number.isInteger(value) && value >= least && value <= most
+      const inside = Number.isInteger(value) && value >= min && value <= max
       if (inside && value !== except?.value) return
-      const message = inside && except ? except.message : `must be an integer from ${least} to ${most}, is ${value}`
+      const message = inside && except ? except.message : `must be an integer from ${min} to ${max}, is ${value}`
       ctx.issues.push({ code: 'custom', input: value, message })
     }),
   )
@@ -60,7 +60,7 @@ const KINDS = {
   broadcast: 'the broadcast address',
 } as const
 
-/** Why no gateway can have an address. @param none what to write where there is to be no gateway */
+/** Why an address cannot be a gateway's. @param none what to write if there should be no gateway */
 function gatewayProblem(address: string, none = ''): string | undefined {
   const kind = specialKind(address)
   if (kind === undefined) return undefined
@@ -69,7 +69,7 @@ function gatewayProblem(address: string, none = ''): string | undefined {
 }
 
 const NO_ADDRESS = (value: string) =>
-  `${quote(value)} is no IP address; write one without prefix length, such as 10.50.0.1`
+  `${quote(value)} is not an IP address; write one without prefix length, such as 10.50.0.1`
 
 const gateway = text({ is: 'gateway', auto: false }, (value) => {
   const parsed = parseAddress(value)
@@ -82,7 +82,7 @@ const source = text({ is: 'source' }, (value) => {
   const parsed = parseAddress(value)
   if (!parsed) return NO_ADDRESS(value)
   const kind = specialKind(parsed.address)
-  // The kernel takes 127.0.0.1, an address that every pod has, and not ::1.
+  // Every pod has 127.0.0.1, and the kernel accepts it as a source, unlike ::1.
   if (kind === undefined || (kind === 'loopback' && parsed.family === 4)) return undefined
   return `${value} is ${KINDS[kind]}, which no packet comes from; write an address of the pod`
 })
@@ -96,7 +96,7 @@ const dst = text({ is: 'prefix' }, (value) => {
   if (parseAddress(value)) {
     return `${quote(value)} has no prefix length; write ${value}/${familyOf(value) === 4 ? 32 : 128} for this one host`
   }
-  return `${quote(value)} is no IP prefix; write one such as 10.50.0.0/16 or fd00:10:50::/48`
+  return `${quote(value)} is not an IP prefix; write one such as 10.50.0.0/16 or fd00:10:50::/48`
 })
 
 const ifname = text({ is: 'ifname' }, (value) => {
@@ -123,7 +123,7 @@ export const ROUTE_KEYS = {
     integer(0, UINT32, { value: LOCAL_TABLE, message: "255 is the kernel's local table; choose another" }),
   ),
   scope: z.optional(scope),
-  // More than this the kernel cuts down to it: net/ipv4/metrics.c, ip_metrics_convert.
+  // The kernel cuts larger values down to this one: net/ipv4/metrics.c, ip_metrics_convert.
   mtu: z.optional(integer(68, 65520)),
   advmss: z.optional(integer(1, 65495)),
   onlink: z.optional(z.boolean()),
@@ -131,25 +131,25 @@ export const ROUTE_KEYS = {
 const DISPOSITION = z.enum(['remove', 'demote', 'keep'])
 export const DISPOSITION_KEYS = { ipv4: z.optional(DISPOSITION), ipv6: z.optional(DISPOSITION) }
 
-/** An absolute path of a file that leads nowhere else. */
+/** An absolute path of a file, without `..`. */
 export const LOG_PATH = /^\/(?!(?:[\s\S]*\/)?\.\.(?:\/|$))[\s\S]*[^/]$/
-export const LONGEST_PATH = 4095
+export const MAX_PATH_LENGTH = 4095
 
 export function isLogPath(path: string): boolean {
-  return path.length <= LONGEST_PATH && LOG_PATH.test(path)
+  return path.length <= MAX_PATH_LENGTH && LOG_PATH.test(path)
 }
 
-/** One entry of `routes`, by itself. */
+/** One entry of `routes`, on its own. */
 export const ROUTE = z.strictObject(ROUTE_KEYS)
 
-/** @param family absent: either will do */
+/** @param family if absent, either */
 const autoOrGateway = (family?: Family) =>
   text({ is: 'gateway', auto: true, ...(family ? { family } : {}) }, (value) => {
     if (value === 'auto') return undefined
     const parsed = parseAddress(value)
     if (!parsed) return `must be "auto" or an IP address, is ${quote(value)}`
     if (family && parsed.family !== family)
-      return `${value} is no IPv${family} address; write an IPv${family} address or "auto"`
+      return `${value} is not an IPv${family} address; write an IPv${family} address or "auto"`
     return gatewayProblem(parsed.address)
   })
 
@@ -161,35 +161,35 @@ export const GATEWAY_KEYS = {
   onlink: z.optional(z.boolean()),
 }
 
-/** More in one configuration is a mistake, or an attack: each route is a line to ip(8) and twice a line from it. */
-export const MOST_ROUTES = 10_000
-export const MOST_PREFIXES = 1_000
+/** More are a mistake or an attack: each route is one line to ip(8) and two lines from it. */
+export const MAX_ROUTES = 10_000
+export const MAX_PREFIXES = 1_000
 
-const atMost = <S extends z.core.$ZodType>(most: number, of: S) =>
+const atMost = <S extends z.core.$ZodType>(max: number, of: S) =>
   ruled(
-    { is: 'list', most },
+    { is: 'list', max },
     z.array(of).check((ctx) => {
       const { length } = ctx.value
-      if (length > most)
-        ctx.issues.push({ code: 'custom', input: length, message: `has ${length} entries; ${most} are the most` })
+      if (length > max)
+        ctx.issues.push({ code: 'custom', input: length, message: `has ${length} entries; the limit is ${max}` })
     }),
   )
 
-/** What `overrides.allow` may list: nothing that decides where root writes, or who decides. */
+/** What `overrides.allow` may list. Left out is what decides where root writes, or who decides. */
 export const OVERRIDABLE = ['defaultRoute', 'routes', 'ovnGateway', 'kubevirt', 'dryRun'] as const
 export const OVERRIDES_KEYS = {
   allow: z.optional(z.array(z.enum(OVERRIDABLE))),
-  within: z.optional(atMost(MOST_PREFIXES, dst)),
+  within: z.optional(atMost(MAX_PREFIXES, dst)),
 }
 export const OVERRIDES = z.strictObject(OVERRIDES_KEYS)
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
 
-/** Our keys of a network configuration, the entries of `routes` unread. */
+/** Our keys of a network configuration; entries of `routes` are checked one by one elsewhere. */
 export const CONF = z.looseObject({
   defaultRoute: z.optional(z.union([DISPOSITION, z.strictObject(DISPOSITION_KEYS)])),
-  routes: z.optional(atMost(MOST_ROUTES, z.unknown())),
+  routes: z.optional(atMost(MAX_ROUTES, z.unknown())),
   ovnGateway: z.optional(z.union([autoOrGateway(), z.strictObject(GATEWAY_KEYS)])),
   overrides: z.optional(OVERRIDES),
   kubevirt: z.optional(z.boolean()),
@@ -202,13 +202,13 @@ export const CONF = z.looseObject({
   ),
 })
 
-/** What there is in the object, or in each object of the list, at a key. */
+/** The keys that an object, or each object of a list, can have at one of our keys. */
 export const KEYS_OF: Readonly<Record<string, object>> = {
   routes: ROUTE_KEYS,
   defaultRoute: DISPOSITION_KEYS,
   ovnGateway: GATEWAY_KEYS,
   overrides: OVERRIDES_KEYS,
 }
-/** The keys there are in the object at a path, for the nearest one to a misspelt one. */
+/** The keys that the object at a path can have, to find the one that was meant. */
 export const keysAt = (path: readonly PropertyKey[]) =>
   Object.keys(path.map((part) => KEYS_OF[String(part)]).find(Boolean) ?? {})

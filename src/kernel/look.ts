@@ -1,7 +1,7 @@
 import { CniError, Code, messageOf, TooMuch } from '../errors.ts'
 import { getWay, parseLinks, parseRoutes, SHOW_LINKS, SHOW_ROUTES, showRoutesTo } from '../net/iproute2.ts'
 import { DEFAULT_DST, isMainDefault, type Link, type Route, type RouteOp, type Snapshot } from '../net/route.ts'
-import type { Bounds, Lens } from '../plan/needed.ts'
+import type { Bounds, RouteFilter } from '../plan/needed.ts'
 
 /** The questions to ip(8), and what to make of its answers. */
 export interface Look<T> {
@@ -41,12 +41,12 @@ export function lookAt(bounds: Bounds, { links }: { readonly links: boolean }): 
 }
 
 /** For a reader who needs everything, as far as it can be kept. */
-export const EVERYTHING: Bounds = { lens: () => () => true, most: () => 100_000 }
+export const EVERYTHING: Bounds = { filter: () => () => true, max: () => 100_000 }
 
 /** Looks at next to nothing, to see whether ip(8) answers as it should. */
 export const GLANCE: Look<Snapshot> = {
   questions: [showRoutesTo(DEFAULT_DST[4])],
-  listen: () => withLinks(routeListener({ lens: () => () => false, most: () => 1000 }), []),
+  listen: () => withLinks(routeListener({ filter: () => () => false, max: () => 1000 }), []),
 }
 
 /** With more routes than this, ip(8) takes longer to print them all than to find those to a few destinations. */
@@ -92,13 +92,13 @@ function withLinks(routes: Listener<Omit<Snapshot, 'links'>>, links: readonly Li
 }
 
 /** Takes routes, of all answers together. */
-function routeListener({ lens, most }: Bounds): Listener<Omit<Snapshot, 'links'>> {
+function routeListener({ filter, max }: Bounds): Listener<Omit<Snapshot, 'links'>> {
   const routes: Route[] = []
-  let isNeeded: Lens | undefined
+  let isNeeded: RouteFilter | undefined
   let [limit, leftOut, weight, defaults] = [0, 0, 0, 0]
   /** Keeps a route of a long answer if it is needed. */
   const keep = (route: Route) => {
-    if (!isNeeded) [isNeeded, limit] = [lens(), most()]
+    if (!isNeeded) [isNeeded, limit] = [filter(), max()]
     const isDefault = isMainDefault(route)
     if (isDefault) defaults += weightOf(route)
     if ((isDefault && defaults > MAX_DEFAULTS) || !isNeeded(route)) {

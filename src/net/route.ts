@@ -169,14 +169,14 @@ export interface Link {
 }
 
 /** Who is root in a pod decides how many there are. */
-export const MOST_NAMED = 10
+export const MAX_NAMED = 10
 
 /** The names of interfaces, for a message. */
 export function nicNames(links: readonly Link[]): string {
   return (
     listed(
       links.map(({ ifname }) => ifname),
-      MOST_NAMED,
+      MAX_NAMED,
     ).join(', ') || 'none'
   )
 }

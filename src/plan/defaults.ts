@@ -354,6 +354,7 @@ function unmarked(route: Route): Route {
 function isMadeForNic(route: Route, gateway: Gateway | undefined, ifname: string, defaults: readonly Route[]): boolean {
   const device = soleDevice(route)
   if (device === ifname || (gateway?.dev !== undefined && device === gateway.dev)) return true
-  if (gateway === undefined || gateway.priority !== route.priority || gateway.ask[route.family] !== 'auto') return false
+  if (gateway === undefined || gateway.priority !== route.priority || gateway.wanted[route.family] !== 'auto')
+    return false
   return defaults.some((copy) => isDemoted(copy) && sameWay(copy, route))
 }

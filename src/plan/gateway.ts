@@ -47,7 +47,7 @@ const NONE: WantedDefaults = { routes: [] }
 /** The default routes that `ovnGateway` wants; none if it names the other family only. */
 export function wantedDefaults(gateway: Gateway, inputs: GatewayInputs): WantedDefaults {
   const { family, ifname, snapshot } = inputs
-  const wanted = gateway.ask[family]
+  const wanted = gateway.wanted[family]
   if (wanted === undefined) return NONE
   const { dev } = gateway
   const link = snapshot.links.find((candidate) => candidate.ifname === (dev ?? ifname))
@@ -128,7 +128,7 @@ function autoGateway(gateway: Gateway, inputs: GatewayInputs): WantedDefaults {
   if (standing) return { routes: hopsTogether(standing, byMetric) }
   return either
     ? NONE
-    : { problem: noGateway(ifname, { ask: { [family]: 'auto' }, ...(dev === undefined ? {} : { dev }) }) }
+    : { problem: noGateway(ifname, { wanted: { [family]: 'auto' }, ...(dev === undefined ? {} : { dev }) }) }
 }
 
 /** All next hops that the default route, if it is an IPv6 multipath route, has on its NIC. */
@@ -177,8 +177,8 @@ export function staleCopies(defaults: readonly Route[]): ReadonlySet<Route> {
 }
 
 /** The problem that no gateway is known. */
-export function noGateway(ifname: string, { ask, dev }: Pick<Gateway, 'ask' | 'dev'>): Problem {
-  const families = Object.keys(ask)
+export function noGateway(ifname: string, { wanted, dev }: Pick<Gateway, 'wanted' | 'dev'>): Problem {
+  const families = Object.keys(wanted)
     .map((family) => `IPv${family}`)
     .join(' or ')
   const where =

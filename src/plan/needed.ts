@@ -23,15 +23,15 @@ import { CALICO_GATEWAY } from './next-hop.ts'
  * Tells whether a decision can need a route. Called once for each route, in the kernel's order, and only if there are
  * many: whoever is root in a pod decides how many.
  */
-export type Lens = (route: Route) => boolean
+export type RouteFilter = (route: Route) => boolean
 
 /** What is kept of a pod with very many routes. */
 export interface Bounds {
-  readonly lens: () => Lens
+  readonly filter: () => RouteFilter
   /**
    * The most routes that can be kept; each next hop of a multipath route counts as one. Called only if there are many.
    */
-  readonly most: () => number
+  readonly max: () => number
 }
 
 /**
@@ -41,10 +41,10 @@ const MAX_OTHERS = 2000
 
 /** What ADD and CHECK need to decide. */
 export function neededToAdd(config: Config, ifname: string, prev: PrevResult): Bounds {
-  return { most: () => MAX_OTHERS + 2 * config.routes.length, lens: () => lensOfAdd(config, ifname, prev) }
+  return { max: () => MAX_OTHERS + 2 * config.routes.length, filter: () => filterForAdd(config, ifname, prev) }
 }
 
-function lensOfAdd(config: Config, ifname: string, prev: PrevResult): Lens {
+function filterForAdd(config: Config, ifname: string, prev: PrevResult): RouteFilter {
   const { routes, gateway, kubevirt } = config
   const devices = new Set([ifname, gateway?.dev ?? ifname, ...routes.map(({ dev = ifname }) => dev)])
   const destinations = new Set([
@@ -81,7 +81,7 @@ function lensOfAdd(config: Config, ifname: string, prev: PrevResult): Lens {
 /** The gateways that `ovnGateway` may want a route through. */
 function gatewayAddresses({ gateway }: Config, reported: Gateways): string[] {
   if (!gateway) return []
-  const named = Object.values(gateway.ask).flatMap((one) => (one === 'auto' ? [] : one.address))
+  const named = Object.values(gateway.wanted).flatMap((one) => (one === 'auto' ? [] : one.address))
   return [...named, ...Object.values(reported)]
 }
 
@@ -103,7 +103,7 @@ function firstSeen(): (text: string) => boolean {
 
 /** What DEL needs to decide. @param configured the routes of the configuration, or none if it is invalid */
 export function neededToDel(configured: () => Pick<Config, 'routes'>, ifname: string): Bounds {
-  const lens = (): Lens => {
+  const filter = (): RouteFilter => {
     const nicAndPlace = (dev: string | undefined, route: Parameters<typeof placeOf>[0]) => `${dev} ${placeOf(route)}`
     const elsewhere = new Set(configured().routes.flatMap((route) => (route.dev ? nicAndPlace(route.dev, route) : [])))
     return (route: Route) =>
@@ -111,5 +111,5 @@ export function neededToDel(configured: () => Pick<Config, 'routes'>, ifname: st
       (route.protocol === PROTOCOL &&
         (devicesOf(route).includes(ifname) || elsewhere.has(nicAndPlace(route.dev, route))))
   }
-  return { most: () => MAX_OTHERS + 2 * configured().routes.length, lens }
+  return { max: () => MAX_OTHERS + 2 * configured().routes.length, filter }
 }

@@ -8,7 +8,7 @@ import {
   devicesOf,
   GATEWAY_PROTOCOL,
   KERNEL_PROTOCOL,
-  MOST_NAMED,
+  MAX_NAMED,
   nicNames,
   type Origin,
   PROTOCOL,
@@ -319,7 +319,7 @@ function addressesOf(family: Family, snapshot: Snapshot): string {
   return (
     listed(
       all.filter((address) => familyOf(address) === family && !isLinkLocal(address)),
-      MOST_NAMED,
+      MAX_NAMED,
     ).join(', ') || 'none'
   )
 }

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { keysTable, routeTable } from '../../../src/cli/keys.ts'
 import { jsonSchema } from '../../../src/cli/schema.ts'
 import { readConfig } from '../../../src/config/config.ts'
-import { OF_ROUTE_OVERRIDE, OUR_KEYS } from '../../../src/config/strange-keys.ts'
+import { OF_ROUTE_OVERRIDE, OUR_KEYS } from '../../../src/config/misnamed-keys.ts'
 import { parsePrefix } from '../../../src/net/address.ts'
 import { configurations, EXAMPLES } from '../../support/examples.ts'
 

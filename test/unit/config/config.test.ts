@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { parseConfig } from '../../../src/config/config.ts'
-import { OUR_KEYS } from '../../../src/config/strange-keys.ts'
+import { OUR_KEYS } from '../../../src/config/misnamed-keys.ts'
 import { refusal } from '../../support/refusal.ts'
 
 const ROUTE_KEYS = ['dst', 'gw', 'dev', 'src', 'priority', 'table', 'scope', 'mtu', 'advmss', 'onlink']

@@ -118,8 +118,8 @@ function configOf(keys: object): Config {
 }
 
 /** What is left of a pod where only that is kept. */
-function leftBy({ lens }: Bounds, { routes, links }: Snapshot): Snapshot {
-  const isNeeded = lens()
+function leftBy({ filter }: Bounds, { routes, links }: Snapshot): Snapshot {
+  const isNeeded = filter()
   return { routes: routes.filter((one) => isNeeded(one)), links }
 }
 
@@ -154,7 +154,7 @@ describe('of a pod with very many routes enough is kept', () => {
 
   it('for ADD to learn the next hop from Calico’s link route, when its default route is gone', () => {
     const config = parseConfig({ routes: [{ dst: '10.50.0.0/16' }] })
-    const isNeeded = neededToAdd(config, 'eth0', {}).lens()
+    const isNeeded = neededToAdd(config, 'eth0', {}).filter()
     expect(isNeeded(route(4, '169.254.1.1/32', { dev: 'eth0' }))).toBe(true)
     expect(isNeeded(route(4, '169.254.1.2/32', { dev: 'eth0' }))).toBe(false)
   })
@@ -192,8 +192,8 @@ describe('of a pod with very many routes enough is kept', () => {
   it('for DEL of a configuration with more routes than a crowded pod may have of others', () => {
     const routes = Array.from({ length: 5000 }, (_, i) => ({ dst: `10.${i >> 8}.${i & 255}.0/24`, dev: 'net1' }))
     const config = parseConfig({ routes })
-    expect(neededToDel(() => config, 'eth0').most()).toBeGreaterThan(5000)
-    expect(neededToAdd(config, 'eth0', {}).most()).toBeGreaterThan(5000)
+    expect(neededToDel(() => config, 'eth0').max()).toBeGreaterThan(5000)
+    expect(neededToAdd(config, 'eth0', {}).max()).toBeGreaterThan(5000)
   })
 
   it('for a rollback to bring the same back', () => {

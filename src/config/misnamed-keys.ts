@@ -22,7 +22,7 @@ const COMMON = [
 export const OUR_KEYS: readonly string[] = Object.keys(CONF._zod.def.shape)
 const KNOWN: ReadonlySet<string> = new Set([...OUR_KEYS, ...COMMON])
 
-/** Keys of route-override, which people come from, in lower case: Go does not tell capitals apart. */
+/** Keys of route-override, in lower case since Go does not tell capitals apart. People come to us from there. */
 export const OF_ROUTE_OVERRIDE: ReadonlyMap<string, string> = new Map([
   ['addroutes', 'write "routes"'],
   ['delroutes', 'write "defaultRoute" for default routes; no other route is removed'],
@@ -31,49 +31,49 @@ export const OF_ROUTE_OVERRIDE: ReadonlyMap<string, string> = new Map([
   ['skipcheck', 'write "disableCheck": true beside "plugins"'],
 ])
 
-/** Longer ones resemble none of ours. */
-const LONGEST = 20
-/** Nobody writes that many keys that are not ours; each is compared with all of ours. */
-const MOST = 1_000
+/** A longer key resembles none of ours. */
+const MAX_LENGTH = 20
+/** Each key is compared with all of ours, and nobody has this many others. */
+const MAX_COMPARED = 1_000
 
 /**
- * Keys at the top of a network configuration that were meant for us and are none of ours. Other unknown keys are nobody's
- * business: runtimes put some there. But ignored, `defaultroute` would remove a default route that was to be kept.
+ * Unknown keys at the top of a network configuration that were meant for us. If `defaultroute` were ignored, a default route
+ * would be removed that was to be kept. All other unknown keys are none of our business: runtimes add some.
  * @returns what is wrong with each, key first
  */
-export function strangeKeys(conf: Readonly<Record<string, unknown>>): string[] {
+export function misnamedKeys(conf: Readonly<Record<string, unknown>>): string[] {
   const problems: string[] = []
-  let looked = 0
+  let compared = 0
   for (const key in conf) {
-    if (isKnown(key) || key.length > LONGEST) continue
-    looked += 1
-    if (looked > MOST) break
-    const what = strangeness(key)
+    if (isKnown(key) || key.length > MAX_LENGTH) continue
+    compared += 1
+    if (compared > MAX_COMPARED) break
+    const what = problemWith(key)
     if (what !== undefined) problems.push(`${keyText(key)}: ${what}`)
   }
   return problems
 }
 
-function strangeness(key: string): string | undefined {
+function problemWith(key: string): string | undefined {
   const instead = OF_ROUTE_OVERRIDE.get(key.toLowerCase())
-  if (instead !== undefined) return `a key of route-override, and none here; ${instead}`
+  if (instead !== undefined) return `a key of route-override; ${instead}`
   const meant = meantBy(key)
   return meant === undefined ? undefined : `unknown key; did you mean "${meant}"?`
 }
 
-/** True for the keys that there are at the top of a network configuration: ours, and those of runtimes. */
+/** True for keys that belong at the top of a network configuration: ours, and those of runtimes. */
 export function isKnown(key: string): boolean {
   return KNOWN.has(key) || key.startsWith('cni.dev/')
 }
 
-/** Which of our keys was meant by a key that is none, if it was one. */
+/** Which of our keys was meant by an unknown one, if any. */
 export function meantBy(key: string): string | undefined {
-  if (key.length > LONGEST) return undefined
+  if (key.length > MAX_LENGTH) return undefined
   const plain = key.toLowerCase().replace(/[^a-z]/g, '')
   return OUR_KEYS.find((ours) => resembles(plain, ours.toLowerCase()))
 }
 
-/** One letter wrong, missing, too many or in another place; of the longer names two. */
+/** One letter is wrong, missing, too many or elsewhere; two in longer names. */
 function resembles(key: string, ours: string): boolean {
   if (Math.abs(key.length - ours.length) > 2) return false
   const distance = leven(key, ours)
