@@ -4,8 +4,8 @@ import { CniError, Code, messageOf } from '../errors.ts'
 import { sleep } from '../sleep.ts'
 
 /**
- * Whole streams, read and written synchronously: process.stdin and process.stdout would take a fifth of the 30 ms that a
- * call lives.
+ * Whole streams, read and written synchronously: process.stdin and process.stdout would take a fifth of the 30 ms that
+ * a call lives.
  */
 
 /** No network configuration is longer. A prevResult of 10,000 routes takes 1 MiB. */
@@ -118,8 +118,8 @@ function readToEnd(fd: number, until = Number.POSITIVE_INFINITY): Read {
 const PAUSE_MS = { min: 0.1, max: 10 } as const
 
 /**
- * Opens stdin once more, to read it without blocking. On the descriptor we were given, the flag would be set for everybody who
- * shares it. Undefined where that is not allowed: a pipe of another user takes CAP_DAC_OVERRIDE.
+ * Opens stdin once more, to read it without blocking. On the descriptor we were given, the flag would be set for
+ * everybody who shares it. Undefined where that is not allowed: a pipe of another user takes CAP_DAC_OVERRIDE.
  */
 function openAgain(stdin: number): number | undefined {
   try {
@@ -129,7 +129,10 @@ function openAgain(stdin: number): number | undefined {
   }
 }
 
-/** A socket cannot be opened again, and only libuv reads it without blocking. Node.js gives its children sockets; Go does not. */
+/**
+ * A socket cannot be opened again, and only libuv reads it without blocking. Node.js gives its children sockets; Go
+ * does not.
+ */
 function readSocket(stdin: number, until: number): Promise<Read> {
   return new Promise((resolve, reject) => {
     const socket = new Socket({ fd: stdin, readable: true, writable: false })
@@ -176,8 +179,8 @@ function readChunk(fd: number): Buffer | 'later' {
 }
 
 /**
- * Names this process, for the kernel's log of killed processes; Node's own name is `MainThread`. process.title would overwrite
- * the command line as well.
+ * Names this process, for the kernel's log of killed processes; Node's own name is `MainThread`. process.title would
+ * overwrite the command line as well.
  * @see proc_pid_comm(5)
  */
 export function nameProcess(name: string): void {
@@ -196,7 +199,8 @@ export function nameProcess(name: string): void {
  */
 export function writeAll(fd: number, text: string): void {
   const bytes = Buffer.from(text)
-  // With SIMDUTF_FORCE_IMPLEMENTATION in the environment Node may convert all text to nothing. That must not pass for success.
+  // With SIMDUTF_FORCE_IMPLEMENTATION in the environment Node may convert all text to nothing. That must not pass for
+  // success.
   if (bytes.length < text.length) throw new Error('text cannot be converted to UTF-8')
   for (let done = 0; done < bytes.length; ) {
     try {

@@ -248,7 +248,9 @@ export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && !isKeptNumber(value)
 }
 
-/** @see https://github.com/containernetworking/cni/blob/main/SPEC.md#parameters CNI_CONTAINERID; network names follow the same rule */
+/**
+ * @see https://github.com/containernetworking/cni/blob/main/SPEC.md#parameters CNI_CONTAINERID; network names follow the same rule
+ */
 function idProblem(id: string): string | undefined {
   return /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(id)
     ? undefined

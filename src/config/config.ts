@@ -77,7 +77,9 @@ export function parseConfig(conf: Readonly<Record<string, unknown>>, base: reado
 export type ReadConfig = Readonly<{ routes: readonly PartialRoute[]; gateway?: Gateway }> &
   ({ readonly config: Config } | { readonly problems: readonly string[] })
 
-/** The same for a configuration that may be invalid: its valid part can be checked further, so no mistake hides another. */
+/**
+ * The same for a configuration that may be invalid: its valid part can be checked further, so no mistake hides another.
+ */
 export function readConfig(conf: Readonly<Record<string, unknown>>, base: readonly string[] = []): ReadConfig {
   const written = presentKeys(conf)
   const { routes, problems: ofRoutes } = readRoutes(written.routes, base)

@@ -41,8 +41,8 @@ export function explain(
         `${at}: ${issue.input === undefined ? 'missing' : `must be ${article(issue.expected)}, is ${quote(issue.input)}`}`,
       ]
     case 'invalid_union': {
-      // The branch that got furthest knows best: first one that looked inside, then one that does not know the word, then
-      // one that expects another type.
+      // The branch that got furthest knows best: first one that looked inside, then one that does not know the word,
+      // then one that expects another type.
       const rank = (errors: readonly z.core.$ZodIssue[]) =>
         errors.some((e) => e.path.length === 0 && e.code === 'invalid_type')
           ? 2

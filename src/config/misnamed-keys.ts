@@ -37,8 +37,8 @@ const MAX_LENGTH = 20
 const MAX_COMPARED = 1_000
 
 /**
- * Unknown keys at the top of a network configuration that were meant for us. If `defaultroute` were ignored, a default route
- * would be removed that was to be kept. All other unknown keys are none of our business: runtimes add some.
+ * Unknown keys at the top of a network configuration that were meant for us. If `defaultroute` were ignored, a default
+ * route would be removed that was to be kept. All other unknown keys are none of our business: runtimes add some.
  * @returns what is wrong with each, key first
  */
 export function misnamedKeys(conf: Readonly<Record<string, unknown>>): string[] {

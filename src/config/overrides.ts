@@ -10,8 +10,9 @@ const KEYS = [...OVERRIDABLE, ...NEVER]
 const NOT_FOR_PODS = 'a pod cannot set this; its routes use'
 
 /**
- * The configuration, changed by `args.cni` (Multus: the cni-args of a pod's annotation) as far as the operator's `overrides`
- * allow. Multus passes the same `args.cni` to every plugin of a chain, so keys that are not ours are ignored.
+ * The configuration, changed by `args.cni` (Multus: the cni-args of a pod's annotation) as far as the operator's
+ * `overrides` allow. Multus passes the same `args.cni` to every plugin of a chain, so keys that are not ours are
+ * ignored.
  * @throws CniError 120 for what is not allowed, 7 for what is invalid
  */
 export function effectiveConfig(conf: NetConf): Config {
@@ -31,7 +32,8 @@ export function readEffective(
   if ('problems' in own) return { code: Code.invalidConfig, problems: [...own.problems, ...problems] }
   if (problems.length > 0) return { code, problems }
   if (wanted.length === 0) return { config: own.config }
-  // Parsed again as a whole: keys that are valid one by one may contradict each other. The pod's routes keep their key path.
+  // Parsed again as a whole: keys that are valid one by one may contradict each other. The pod's routes keep their key
+  // path.
   const merged = parseConfig({ ...conf, ...Object.fromEntries(wanted.map((key) => [key, asked[key]])) })
   const routes = theirs && 'config' in theirs && 'routes' in asked ? { routes: theirs.config.routes } : {}
   return { config: { ...merged, ...routes } }
@@ -82,8 +84,9 @@ function outsideOf(within: readonly string[], { routes, gateway }: ReadConfig): 
 }
 
 /**
- * Keys that differ from ours only in their capitals. Ignoring one would silently not do what was asked for, and it cannot be
- * another plugin's: Go does not tell capitals apart. A key that merely resembles ours may well be another plugin's.
+ * Keys that differ from ours only in their capitals. Ignoring one would silently not do what was asked for, and it
+ * cannot be another plugin's: Go does not tell capitals apart. A key that merely resembles ours may well be another
+ * plugin's.
  */
 function otherCases(asked: Readonly<Record<string, unknown>>): string[] {
   const ours = Object.keys(asked).flatMap((key) => {
@@ -102,8 +105,8 @@ function askedBy({ args }: NetConf): Readonly<Record<string, unknown>> {
 }
 
 /**
- * A configuration without keys that were never ours. An older release may have accepted them in ADD, so DEL must not refuse
- * them.
+ * A configuration without keys that were never ours. An older release may have accepted them in ADD, so DEL must not
+ * refuse them.
  */
 export function onlyKnown(conf: NetConf): NetConf {
   const asked = Object.entries(askedBy(conf)).filter(([key]) => KEYS.some((ours) => ours === key))
@@ -111,7 +114,9 @@ export function onlyKnown(conf: NetConf): NetConf {
   return { ...Object.fromEntries(known), args: { cni: Object.fromEntries(asked) } }
 }
 
-/** True if ADD was dry, so that there is nothing to remove. If ADD refused the configuration, its own `dryRun` counts. */
+/**
+ * True if ADD was dry, so that there is nothing to remove. If ADD refused the configuration, its own `dryRun` counts.
+ */
 export function isDry(conf: NetConf): boolean {
   if (conf.dryRun !== true && askedBy(conf).dryRun !== true) return false
   try {

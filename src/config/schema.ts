@@ -12,8 +12,8 @@ const UINT32 = 4294967295
 export const SCOPES: Readonly<Record<string, number>> = { ...Scope, universe: Scope.global }
 
 /**
- * What a check requires of a value, as data. The JSON Schema is generated from it, so that no limit is written twice; zod
- * itself only knows that there is a check.
+ * What a check requires of a value, as data. The JSON Schema is generated from it, so that no limit is written twice;
+ * zod itself only knows that there is a check.
  */
 export type Rule =
   | { readonly is: 'integer'; readonly min: number; readonly max: number; readonly except?: number }

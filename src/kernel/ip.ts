@@ -22,8 +22,8 @@ const KILL_LIMIT_MS = 1000
 const PACE_MS = 0.1
 
 /**
- * A long answer becomes garbage as it is read, some of it in V8's old generation. V8 would let that grow by more than an
- * ordinary call needs in all before it collects.
+ * A long answer becomes garbage as it is read, some of it in V8's old generation. V8 would let that grow by more than
+ * an ordinary call needs in all before it collects.
  */
 const COLLECT_AFTER = 1024 * 1024
 
@@ -58,7 +58,8 @@ export interface Told<T> {
 export interface Ip {
   /**
    * What the kernel shows.
-   * @throws CniError 100, 103, 104 if there is no answer, TooMuch if it is too large to read or keep; and what `look` throws
+   * @throws CniError 100, 103, 104 if there is no answer, TooMuch if it is too large to read or keep; and what `look`
+   * throws
    */
   readonly ask: <T>(look: Look<T>) => Promise<{ readonly heard: T; readonly blurred: boolean }>
   /** Carries out batch lines, looks, and ends. Never throws: lines that were sent may have been carried out. */
@@ -66,8 +67,8 @@ export interface Ip {
 }
 
 /**
- * Holds a conversation with one ip(8) in the namespace. It answers each line of a batch as it comes, so one process gives a
- * true snapshot, makes the changes, and shows what they did.
+ * Holds a conversation with one ip(8) in the namespace. It answers each line of a batch as it comes, so one process
+ * gives a true snapshot, makes the changes, and shows what they did.
  * @param onError whether a line that fails ends the batch, or the other lines are carried out all the same
  * @see ip(8) -batch, nsenter(1)
  */
@@ -149,8 +150,8 @@ class Child {
     const { end } = this.#expect(look.questions, listener)
     this.#child.stdin?.write(batch(look.questions))
     await end.promise
-    // ip(8) prints that an answer was interrupted before it ends the answer, but on stderr, which may be read after stdout. By
-    // the second turn of the event loop everything printed before has been read.
+    // ip(8) prints that an answer was interrupted before it ends the answer, but on stderr, which may be read after
+    // stdout. By the second turn of the event loop everything printed before has been read.
     await nextTurn()
     await nextTurn()
     return { heard: listener.heard(), blurred: this.#blurred }
@@ -209,7 +210,8 @@ class Child {
       this.#handedOn = 0
       collectGarbage()
     }
-    // ip(8) writes each route by itself. Reading them one by one would wake us up thousands of times, and hold up ip(8).
+    // ip(8) writes each route by itself. Reading them one by one would wake us up thousands of times, and hold up
+    // ip(8).
     if (!text.includes('\n')) sleep(PACE_MS)
   }
 
@@ -269,7 +271,8 @@ class Child {
 
   /** Why there is no answer. */
   #reason(): unknown {
-    // After a question that failed, half an answer is not JSON, and the next answer is to another question: stderr says more.
+    // After a question that failed, half an answer is not JSON, and the next answer is to another question: stderr says
+    // more.
     const failed = /Command failed|Dump terminated/.test(this.#errors) && !(this.#broken?.error instanceof TooMuch)
     if (this.#broken && !failed) return this.#broken.error
     return noAnswer(this.#netns, this.#ending, this.#errors)

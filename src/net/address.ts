@@ -3,56 +3,56 @@ export type Family = 4 | 6
 
 export interface Prefix {
   readonly family: Family
-  /** The address in the form the kernel prints: dotted decimal, or RFC 5952. */
+  /** In the form the kernel prints: dotted decimal, or RFC 5952. */
   readonly address: string
   readonly length: number
   /** The prefix without host bits, `10.50.0.0/16`. */
   readonly network: string
 }
 
-/** Eight words of four digits, seven colons, a prefix length: what is longer is not worth looking at. */
-const LONGEST = 43
+/** Eight words of four digits, seven colons, and a prefix length: nothing longer is an address. */
+const MAX_LENGTH = 43
 
 /**
- * `text` as an address with prefix length, host bits kept apart; undefined if it is none. Strict: no leading zeros,
- * no zone, no IPv4 in IPv6 notation, none of which a route can have.
+ * `text` as an address with prefix length, host bits included; undefined if it is not one. Strict: no leading zeros, no
+ * zone, no IPv4 notation inside IPv6, since no route has them.
  *
- * Our own, because it is called for every route of every call: ip-cidr takes 0.3 ms for each IPv6 prefix, and as much
- * as the rest of ADD for the first. The tests hold this against ip-cidr.
+ * Our own code, because every call needs it for every route: ip-cidr takes 0.3 ms for each IPv6 prefix, and as long as
+ * the rest of ADD for the first. The tests compare the two.
  */
 export function parsePrefix(text: string): Prefix | undefined {
-  if (text.length > LONGEST) return undefined
+  if (text.length > MAX_LENGTH) return undefined
   const known = seen.get(text)
   if (known) return known
   const prefix = readPrefix(text)
-  if (prefix && seen.size < MOST_SEEN) seen.set(text, prefix)
+  if (prefix && seen.size < MAX_SEEN) seen.set(text, prefix)
   return prefix
 }
 
-/** A call asks for the same few prefixes again and again, and reading one costs as much as a small file. */
+/** A call reads the same few prefixes again and again. */
 const seen = new Map<string, Prefix>()
-const MOST_SEEN = 100
+const MAX_SEEN = 100
 
 function readPrefix(text: string): Prefix | undefined {
   const slash = text.indexOf('/')
   const family = familyOf(text)
-  const words = slash < 0 ? undefined : wordsOf(text.slice(0, slash), family)
-  const length = wordOf(text.slice(slash + 1), 10, 3)
+  const words = slash < 0 ? undefined : words16(text.slice(0, slash), family)
+  const length = word16(text.slice(slash + 1), 10, 3)
   if (!words || length > words.length * 16) return undefined
   const address = format(words)
   const network = format(words.map((word, i) => word & maskOf(length - i * 16)))
   return { family, address, length, network: `${network}/${length}` }
 }
 
-/** `text` as a bare address in the form the kernel prints; undefined if it is none. */
+/** `text` as an address without prefix length; undefined if it is not one. */
 export function parseAddress(text: string): { family: Family; address: string } | undefined {
-  if (text.length > LONGEST) return undefined
+  if (text.length > MAX_LENGTH) return undefined
   const family = familyOf(text)
-  const words = wordsOf(text, family)
+  const words = words16(text, family)
   return words && { family, address: format(words) }
 }
 
-/** True if the prefix or address `inner` lies in the prefix `outer`. Both as written by parsePrefix or the kernel. */
+/** True if the address or prefix `inner` lies in the prefix `outer`. Both in the form of parsePrefix or the kernel. */
 export function isWithin(inner: string, outer: string): boolean {
   const [address = '', bits] = inner.split('/')
   const length = outer.slice(outer.indexOf('/') + 1)
@@ -60,22 +60,22 @@ export function isWithin(inner: string, outer: string): boolean {
   return parsePrefix(`${address}/${length}`)?.network === parsePrefix(outer)?.network
 }
 
-/** The family an address or prefix is written in. */
+/** The family that the notation of an address or prefix shows. */
 export function familyOf(text: string): Family {
   return text.includes(':') ? 6 : 4
 }
 
-/** The address in words of 16 bits, two or eight. */
-function wordsOf(text: string, family: Family): number[] | undefined {
+/** An address as 16-bit words: two, or eight. */
+function words16(text: string, family: Family): number[] | undefined {
   if (family === 4) {
-    const bytes = text.split('.').map((part) => wordOf(part, 10, 3))
+    const bytes = text.split('.').map((part) => word16(part, 10, 3))
     const [a = 0, b = 0, c = 0, d = 0] = bytes
     return bytes.length === 4 && bytes.every((byte) => byte <= 255) ? [a * 256 + b, c * 256 + d] : undefined
   }
-  const halves = text.split('::').map((half) => (half === '' ? [] : half.split(':').map((part) => wordOf(part, 16, 4))))
+  const halves = text.split('::').map((half) => (half === '' ? [] : half.split(':').map((part) => word16(part, 16, 4))))
   const [head = [], tail = []] = halves
   const missing = 8 - head.length - tail.length
-  // `::` stands for one word of zeros at least, and can stand there once.
+  // `::` stands for at least one word of zeros, and is allowed once.
   if (halves.length > 2 || (halves.length === 2 ? missing < 1 : missing !== 0)) return undefined
   const words = [...head, ...Array<number>(missing).fill(0), ...tail]
   return words.every((word) => word <= 0xffff) ? words : undefined
@@ -84,11 +84,10 @@ function wordsOf(text: string, family: Family): number[] | undefined {
 const HEX = '0123456789abcdef'
 
 /**
- * The number that `digits` write, Infinity if they write none. Decimal numbers have no leading zeros: to some, these
- * are octal.
+ * The value of `digits`, or Infinity. Decimal numbers must not have leading zeros: some programs read those as octal.
  */
-function wordOf(digits: string, base: 10 | 16, longest: number): number {
-  if (digits.length === 0 || digits.length > longest) return Number.POSITIVE_INFINITY
+function word16(digits: string, base: 10 | 16, maxDigits: number): number {
+  if (digits.length === 0 || digits.length > maxDigits) return Number.POSITIVE_INFINITY
   if (base === 10 && digits.length > 1 && digits.startsWith('0')) return Number.POSITIVE_INFINITY
   let value = 0
   for (let i = 0; i < digits.length; i++) {
@@ -99,7 +98,7 @@ function wordOf(digits: string, base: 10 | 16, longest: number): number {
   return value
 }
 
-/** The mask of a word of 16 bits of which the first `bits` count. */
+/** A 16-bit mask with the first `bits` bits set. */
 function maskOf(bits: number): number {
   return bits >= 16 ? 0xffff : bits <= 0 ? 0 : (0xffff << (16 - bits)) & 0xffff
 }
@@ -125,8 +124,8 @@ export function isLinkLocal(address: string): boolean {
 }
 
 /**
- * What an address is that belongs to no host on a network; undefined for one that does.
- * @param address as parseAddress writes it
+ * The kind of an address that no single host can have; undefined for ordinary addresses.
+ * @param address in the form of parseAddress
  * @see https://www.iana.org/assignments/iana-ipv4-special-registry, https://www.rfc-editor.org/rfc/rfc4291#section-2.4
  */
 export function specialKind(address: string): 'unspecified' | 'loopback' | 'multicast' | 'broadcast' | undefined {

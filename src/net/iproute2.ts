@@ -15,41 +15,41 @@ import {
 } from './route.ts'
 
 /**
- * How the plugin calls ip(8), what it asks, and how it reads the answers. JSON, so that nothing is guessed from columns;
- * numeric, so that no file below /etc/iproute2 renames a table or a protocol (iproute2 5.3 and newer); details, for
- * the kind of an interface; a batch on stdin, so that one process does all and no word of ours is ever an option.
+ * How we call ip(8). JSON, so that nothing is guessed from columns. Numeric, so that no file in /etc/iproute2 renames a
+ * table or a protocol (iproute2 5.3 and newer). Details, for the kind of an interface. A batch on stdin, so that one
+ * process does everything and no word of ours is taken for an option.
  * @see ip(8), ip-route(8), ip-address(8)
  */
 export const IP = ['ip', '-json', '-Numeric', '-details', '-batch', '-'] as const
 export const SHOW_ROUTES = 'route show table all'
 export const SHOW_LINKS = 'address show'
 
-/** @param dst a prefix; those of other lengths are not meant */
+/** Shows the routes to exactly this prefix. */
 export function showRoutesTo(dst: string): string {
   return `${SHOW_ROUTES} exact ${dst}`
 }
 
-/** Asks for the way that a packet takes. */
+/** Asks which route the kernel chooses for a packet. */
 export function getWay(address: string): string {
   return `route get ${address}`
 }
 
 /**
- * What has the kernel itself find the routes of a protocol on an interface, and take them away, thousands in a second. Not for a
- * batch: in one, ip(8) does not ask the kernel to choose, and fails if any route cannot be shown.
+ * The arguments that make the kernel itself find and remove the routes of a protocol on an interface, thousands in a
+ * second. Not for a batch: there ip(8) does not let the kernel choose, and fails if it cannot print any one route.
  * @see ip(8), ip-route(8) flush; iproute2 ip/ip.c, rtnl_set_strict_dump
  */
-export function flushWords(protocol: number, dev: string): string[] {
+export function flushArgs(protocol: number, dev: string): string[] {
   return ['route', 'flush', 'table', 'all', 'proto', String(protocol), 'dev', dev]
 }
 
-/** The batch line that deletes one of our routes that nobody has seen: its next hop is not known. */
+/** The batch line that deletes a route of ours that nobody has seen, so that its next hop is unknown. */
 export function delLine(place: Pick<Route, 'dst' | 'table' | 'priority'>, dev: string): string {
   const { dst, table, priority } = place
   return `route del ${dst} dev ${dev} table ${table} proto ${PROTOCOL} metric ${priority}`
 }
 
-// `ip -json route` prints these; the rest of its keys (flags aside) does not matter to us or is listed in EXTRA.
+// What `ip -json route` prints, as far as it matters to us.
 interface RouteJson {
   type?: string
   dst: string
@@ -66,14 +66,14 @@ interface RouteJson {
   pref?: string
   expires?: number
   metrics?: Record<string, unknown>[]
-  nexthops?: HopJson[]
+  nexthops?: NextHopJson[]
   nhid?: number
   tos?: string | number
   from?: string
   [key: string]: unknown
 }
 
-interface HopJson {
+interface NextHopJson {
   gateway?: string
   via?: { family: string; host: string }
   dev?: string
@@ -82,33 +82,34 @@ interface HopJson {
   flags?: string[]
 }
 
-// Attributes that ip(8) does not print as it takes them: a route with one cannot be put back.
+// Attributes that ip(8) prints in another form than it reads: a route with one cannot be restored.
 const OPAQUE = ['encap', 'flow', 'ttl-propogate'] as const
-// Metrics that ip(8) takes as it prints them. The others it prints scaled (rtt), by another name (congestion) or
-// without value (features).
+// Metrics that ip(8) prints in the form it reads. It prints the others scaled (rtt), under another name (congestion) or
+// without their value (features).
 const METRICS = ['window', 'cwnd', 'initcwnd', 'initrwnd', 'hoplimit', 'reordering', 'ssthresh', 'rto_min', 'quickack']
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] }
 
-/**
- * The routes of one `route show` answer: of every table, both families. @throws SyntaxError if it is no JSON
- */
+/** The routes of a `route show` answer, of all tables and both families. @throws SyntaxError if it is not JSON */
 export function parseRoutes(answer: string): Route[] {
   const routes = parseAnswer<RouteJson>(answer).map(parseRoute)
-  return routes.some(isJoined) ? routes.flatMap((route) => (isJoined(route) ? hopsOf(route) : route)) : routes
+  return routes.some(isMultipath6)
+    ? routes.flatMap((route) => (isMultipath6(route) ? splitMultipath(route) : route))
+    : routes
 }
 
-function isJoined({ family, nexthops, nhid }: Route): boolean {
+function isMultipath6({ family, nexthops, nhid }: Route): boolean {
   return nexthops !== undefined && family === 6 && nhid === undefined
 }
 
 /**
- * The routes that an IPv6 multipath route is made of. Whoever appends a route to a place where another is makes one, and
- * the kernel then tells all but the next hop (protocol, source, metrics) of the first only. What is of the same NIC, and
- * is a default route, we take to be of one making; of others we know no more than the next hop.
+ * The routes that make up an IPv6 multipath route. One comes about whenever somebody appends a route in the place of
+ * another. Of all but the first the kernel then shows only the next hop, and no protocol, source or metrics. If such a
+ * route is a default route on the same NIC, we presume that it is like the first; of any other, we know no more than
+ * its next hop.
  * @see linux net/ipv6/route.c rt6_fill_node; net/ipv6/ip6_fib.c fib6_add_rt2node
  */
-function hopsOf({ nexthops = [], ...first }: Route): Route[] {
+function splitMultipath({ nexthops = [], ...first }: Route): Route[] {
   const { family, type, dst, table, priority, from } = first
   const place = { family, type, dst, table, priority, ...(from === undefined ? {} : { from }) }
   return nexthops.map(({ gw, dev, weight, onlink }, i) => {
@@ -124,14 +125,14 @@ function hopsOf({ nexthops = [], ...first }: Route): Route[] {
   })
 }
 
-// ip(8) prints control characters in the name of an interface as they are, which JSON does not allow.
-// biome-ignore lint/suspicious/noControlCharactersInRegex: these it is about
+// ip(8) prints control characters in an interface name as they are, which is not JSON.
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
 const CONTROL = /[\x00-\x1f]/g
 
-// The keys of an encapsulation stand in the object of the route, a second `dst` among them.
+// ip(8) prints the keys of an encapsulation into the object of the route, with a second `dst` among them.
 const ENCAPSULATED = /"dst":("[^"]*"(?:,"(?:from|nhid)":[^,]*)*,"encap":)/g
 
-/** The objects of one answer. @throws SyntaxError if it is no JSON */
+/** The objects of an answer. @throws SyntaxError if it is not JSON */
 export function parseAnswer<T>(answer: string): T[] {
   try {
     return JSON.parse(answer.includes('"encap"') ? answer.replace(ENCAPSULATED, '"prefix":$1') : answer)
@@ -142,8 +143,8 @@ export function parseAnswer<T>(answer: string): T[] {
 
 function parseRoute(json: RouteJson): Route {
   const dst = text(json.prefix ?? json.dst)
-  // IPv6 routes always carry a router preference, IPv4 routes never: the only difference between `default dev eth0`
-  // of each.
+  // IPv6 routes always have a router preference and IPv4 routes never do. Nothing else tells `default dev eth0` of one
+  // from that of the other.
   const family: Family = json.pref !== undefined || dst.includes(':') ? 6 : 4
   const route: Writable<Route> = {
     family,
@@ -159,10 +160,10 @@ function parseRoute(json: RouteJson): Route {
   if (family === 4) route.scope = number(json.scope ?? Scope.global)
   if (json.prefsrc !== undefined) route.src = text(json.prefsrc)
   if (json.flags?.includes('onlink')) route.onlink = true
-  if (json.nexthops) route.nexthops = json.nexthops.map(parseHop)
+  if (json.nexthops) route.nexthops = json.nexthops.map(parseNextHop)
   if (json.nhid !== undefined) route.nhid = json.nhid
   if (json.expires !== undefined) route.expires = json.expires
-  if (typeof json.tos === 'string') route.tos = json.tos // a number is that of an encapsulation
+  if (typeof json.tos === 'string') route.tos = json.tos // a number belongs to an encapsulation
   if (json.from !== undefined) route.from = json.from
   const opaque = OPAQUE.find((key) => json[key] !== undefined)
   if (opaque !== undefined || json.nexthops?.some((hop) => hop.encap !== undefined)) route.opaque = opaque ?? 'encap'
@@ -172,7 +173,7 @@ function parseRoute(json: RouteJson): Route {
   return route
 }
 
-// A tool of that name that answers otherwise is not the one we know. What of it goes into a batch is looked at there.
+// Another tool may be installed under this name. Before a value goes into a batch, it is checked again.
 function text(value: unknown): string {
   if (typeof value !== 'string') throw new TypeError(`unexpected ${quote(value)}`)
   return value
@@ -195,7 +196,7 @@ function readMetrics(route: Writable<Route>, metrics: Record<string, unknown>): 
   if (extra.length > 0) route.extra = extra
 }
 
-function parseHop(json: HopJson): NextHop {
+function parseNextHop(json: NextHopJson): NextHop {
   const gw = json.gateway ?? json.via?.host
   return {
     ...(gw === undefined ? {} : { gw }),
@@ -219,10 +220,10 @@ interface LinkJson {
   addr_info?: { local?: string }[]
 }
 
-/** The interfaces of one `address show` answer. @throws SyntaxError if it is no JSON */
+/** The interfaces of an `address show` answer. @throws SyntaxError if it is not JSON */
 export function parseLinks(answer: string): Link[] {
   return parseAnswer<LinkJson>(answer).flatMap((json) => {
-    if (json.ifname === undefined) return [] // ip prints `{}` for what a filter left out
+    if (json.ifname === undefined) return [] // ip prints `{}` for an interface that it filtered out
     const kind = json.linkinfo?.info_kind
     return {
       ifname: text(json.ifname),
@@ -236,29 +237,35 @@ export function parseLinks(answer: string): Link[] {
 
 /**
  * The batch line of a change: `route add 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142`.
- * @throws CniError 100 for a word that ip(8) would take for something else than one word: it can only come from the kernel,
- * as the name of an interface
+ * @throws CniError 100 if ip(8) would not take a word for one word. Only names that come from the kernel can be like
+ * that.
  */
 export function batchLine(change: Pick<RouteOp, 'op' | 'route'>): string {
   const words = wordsOf(change)
-  const unsafe = words.find((word) => NO_WORD.test(word))
+  const unsafe = words.find((word) => UNSAFE_WORD.test(word))
   if (unsafe !== undefined)
     throw new CniError(Code.commandFailed, `ip: ${quote(unsafe)} cannot be written in a batch; rename the interface`)
   return words.join(' ')
 }
 
-// What separates, quotes, escapes or comments in a batch. @see iproute2 lib/utils.c, makeargs and getcmdline
-const NO_WORD = /[\s"'#\\]|^$/
+// What separates, quotes, escapes or starts a comment in a batch. @see iproute2 lib/utils.c, makeargs and getcmdline
+const UNSAFE_WORD = /[\s"'#\\]|^$/
 
 function wordsOf({ op, route }: Pick<RouteOp, 'op' | 'route'>): string[] {
-  const words = ['route', op, route.dst, ...(route.from === undefined ? [] : ['from', route.from]), ...hopWords(route)]
+  const words = [
+    'route',
+    op,
+    route.dst,
+    ...(route.from === undefined ? [] : ['from', route.from]),
+    ...nextHopWords(route),
+  ]
   if (route.table !== MAIN_TABLE) words.push('table', String(route.table))
   if (route.protocol !== UNKNOWN_PROTOCOL && !(op === 'del' && route.presumed))
     words.push('proto', String(route.protocol))
-  // To delete an IPv6 route without metric is to delete whichever is first.
+  // Without a metric, the deletion of an IPv6 route deletes whichever comes first.
   if (route.family === 6 || route.priority !== 0) words.push('metric', String(route.priority))
   if (route.tos !== undefined) words.push('tos', route.tos)
-  // A deletion without scope matches any; the next hop already tells which route is meant.
+  // A deletion without scope matches any scope, and the next hop already identifies the route.
   if (route.scope !== undefined && op !== 'del' && route.scope !== impliedScope(route)) {
     words.push('scope', String(route.scope))
   }
@@ -267,8 +274,8 @@ function wordsOf({ op, route }: Pick<RouteOp, 'op' | 'route'>): string[] {
   if (route.advmss !== undefined) words.push('advmss', String(route.advmss))
   if (route.expires !== undefined && op !== 'del') words.push('expires', String(route.expires))
   if (route.extra) words.push(...route.extra)
-  // ip(8) takes everything after the first `nexthop` for part of it.
-  for (const hop of weightedHops(route))
+  // ip(8) takes everything after the first `nexthop` to belong to it.
+  for (const hop of nexthopsToWrite(route))
     words.push(
       'nexthop',
       ...viaWords(hop.gw, route.family),
@@ -281,8 +288,8 @@ function wordsOf({ op, route }: Pick<RouteOp, 'op' | 'route'>): string[] {
   return words
 }
 
-/** What is written as `nexthop`, since it is one of several or may become one. */
-function weightedHops({ nhid, nexthops, gw, dev, weight, onlink = false }: Route): readonly NextHop[] {
+/** The next hops to write as `nexthop`: the route is, or may become, one of several. */
+function nexthopsToWrite({ nhid, nexthops, gw, dev, weight, onlink = false }: Route): readonly NextHop[] {
   if (nhid !== undefined) return []
   if (weight === undefined || dev === undefined) return nexthops ?? []
   return [{ ...(gw === undefined ? {} : { gw }), dev, weight, onlink }]
@@ -294,12 +301,12 @@ export function routeText(route: Route): string {
   return `${type === undefined ? '' : `${type} `}${wordsOf({ op: 'add', route }).slice(2).join(' ')}`
 }
 
-/** `blackhole`, `local`; undefined for what a route is unless it says otherwise. */
+/** `blackhole`, `local` and so on; undefined for unicast. */
 export function typeText(type: number): string | undefined {
   return TYPES[type]
 }
 
-/** @see rtnetlink(7): `rtm_type`, those that a routing table may hold besides unicast */
+/** Types that a routing table can hold besides unicast. @see rtnetlink(7): `rtm_type` */
 const TYPES: Readonly<Record<number, string>> = {
   2: 'local',
   3: 'broadcast',
@@ -311,12 +318,12 @@ const TYPES: Readonly<Record<number, string>> = {
   9: 'throw',
 }
 
-/** The scope ip(8) gives an IPv4 route that is written without one. */
+/** The scope that ip(8) gives an IPv4 route written without one. */
 function impliedScope(route: Route): number {
   return route.gw !== undefined || route.nexthops !== undefined || route.nhid !== undefined ? Scope.global : Scope.link
 }
 
-function hopWords(route: Route): string[] {
+function nextHopWords(route: Route): string[] {
   if (route.nhid !== undefined) return ['nhid', String(route.nhid)]
   if (route.weight !== undefined) return []
   const words = viaWords(route.gw, route.family)

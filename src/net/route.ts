@@ -2,38 +2,41 @@ import { listed } from '../errors.ts'
 import type { Family } from './address.ts'
 
 /**
- * The route protocol of the routes this plugin makes. It is how a later call, or another copy of the plugin, knows them
- * again. No daemon that writes routes in pods or on nodes uses this number.
+ * The protocol number of the routes we make: a later call, or another copy of the plugin, recognizes them by it. No
+ * daemon that writes routes in pods or on nodes uses this number.
  * @see ip-route(8), `protocol RTPROTO`
  */
 export const PROTOCOL = 142
 
-/** The route protocol of a default route this plugin made for `ovnGateway`. */
+/** The protocol number of a default route that we made for `ovnGateway`. */
 export const GATEWAY_PROTOCOL = 143
 
 /**
- * The route protocol of a demoted default route: a copy with a metric that every other default goes before. The
- * metric tells the one it had, so that whoever comes later can restore it.
+ * The protocol number of a demoted default route: a copy with a metric so high that every other default route wins. Its
+ * old metric can be told from the new one, so that any later call can restore it.
  */
 export const DEMOTED_PROTOCOL = 144
-const DEMOTED_PRIORITY = 0xf0000000
-/** Metrics below this can be demoted: there is room for as many defaults of one metric as there are NICs with one. */
-const SLOT = 0x1000000
+const DEMOTED_METRICS = 0xf0000000
+/**
+ * Only metrics below this can be demoted. Default routes of one metric on several NICs are demoted to metrics this far
+ * apart.
+ */
+const DEMOTED_STEP = 0x1000000
 
 /**
- * The demoted copy of a default route, in the first place where `inPlace` shows none of another NIC or kind; undefined if
- * there is none.
+ * The demoted copy of a default route. It gets the first place that, according to `inPlace`, holds no route of another
+ * NIC or kind; undefined if there is none.
  */
 export function demoted(route: Route, inPlace: (route: Route) => readonly Route[]): Route | undefined {
   const own = soleDevice(route)
   const { presumed: _, ...known } = route
   for (
-    let priority = DEMOTED_PRIORITY + route.priority;
-    route.priority < SLOT && priority < 2 ** 32;
-    priority += SLOT
+    let priority = DEMOTED_METRICS + route.priority;
+    route.priority < DEMOTED_STEP && priority < 2 ** 32;
+    priority += DEMOTED_STEP
   ) {
     const copy = { ...known, protocol: DEMOTED_PROTOCOL, priority }
-    // What ends by itself would be shown as if it did not, beside what does not.
+    // If a route that expires shared a place with one that does not, it would be shown as if it did not expire.
     const fits = (other: Route) =>
       soleDevice(other) === own && (other.expires === undefined) === (route.expires === undefined)
     if (inPlace(copy).every(fits)) return copy
@@ -42,36 +45,37 @@ export function demoted(route: Route, inPlace: (route: Route) => readonly Route[
 }
 
 /**
- * The route protocol of a default route that was demoted and is restored. It is not the one it had, so that a copy of
- * the plugin that is just demoting it, and deletes the route it has seen, does not delete the restored one.
+ * The protocol number of a default route that was demoted and then restored. It differs from the original's: another
+ * copy of the plugin that is demoting the route right now will delete the original it has seen, and must not match this
+ * one.
  */
 export const RESTORED_PROTOCOL = 145
 
-/** What a demoted route was before. */
+/** What a demoted route is restored to. */
 export function restored(route: Route): Route {
   const { presumed: _, ...known } = route
-  return { ...known, protocol: RESTORED_PROTOCOL, priority: (route.priority - DEMOTED_PRIORITY) % SLOT }
+  return { ...known, protocol: RESTORED_PROTOCOL, priority: (route.priority - DEMOTED_METRICS) % DEMOTED_STEP }
 }
 
-/** A default route for all packets: one by type of service or source is for some only. */
+/** True for a default route for all packets, not only for those with a type of service or source. */
 export function isPlainDefault(route: Route): boolean {
   return isMainDefault(route) && route.tos === undefined && route.from === undefined
 }
 
 export function isDemoted(route: Route): boolean {
-  return isPlainDefault(route) && route.protocol === DEMOTED_PROTOCOL && route.priority >= DEMOTED_PRIORITY
+  return isPlainDefault(route) && route.protocol === DEMOTED_PROTOCOL && route.priority >= DEMOTED_METRICS
 }
 
 /**
- * RTPROT_UNSPEC: of an IPv6 multipath route the kernel tells the protocol of its first next hop only; it takes this one for
- * any, when a route is deleted, and for BOOT_PROTOCOL when one is added.
+ * RTPROT_UNSPEC. Of an IPv6 multipath route the kernel shows only the protocol of the first next hop. In a deletion
+ * this number matches any protocol; in an addition the kernel takes it for BOOT_PROTOCOL.
  */
 export const UNKNOWN_PROTOCOL = 0
 
-/** RTPROT_KERNEL: the connected routes that addresses bring along. */
+/** RTPROT_KERNEL: the connected routes that come with addresses. */
 export const KERNEL_PROTOCOL = 2
 
-/** RTPROT_BOOT: what ip(8) and netlink libraries give a route that is added without a protocol. */
+/** RTPROT_BOOT: what ip(8) and netlink libraries use if no protocol is given. */
 export const BOOT_PROTOCOL = 3
 
 export const MAIN_TABLE = 254
@@ -83,7 +87,7 @@ export const Scope = { global: 0, site: 200, link: 253, host: 254, nowhere: 255 
 /** @see rtnetlink(7): `rtm_type` RTN_UNICAST */
 export const UNICAST = 1
 
-/** The metric the kernel gives an IPv6 route that comes without one; IPv4's is 0. */
+/** The metric that the kernel gives a route without one. */
 export const DEFAULT_PRIORITY = { 4: 0, 6: 1024 } as const
 
 export const DEFAULT_DST = { 4: '0.0.0.0/0', 6: '::/0' } as const
@@ -97,23 +101,22 @@ export interface NextHop {
 }
 
 /**
- * A route as the kernel holds it. Every attribute we can read is kept, so that a removed route can be put back as it
- * was. Each next hop of an IPv6 multipath route is a route of its own, as it is to the kernel, which only shows them
- * together.
+ * A route as the kernel holds it, with every attribute we can read, so that a removed route can be restored. Each next
+ * hop of an IPv6 multipath route is a route of its own: so it is in the kernel, which merely shows them together.
  */
 export interface Route {
   readonly family: Family
   /** rtm_type as a number; 1 is unicast. */
   readonly type: number
-  /** With its prefix length, also for a host and for a default: `169.254.1.1/32`, `0.0.0.0/0`. */
+  /** Always with a prefix length: `169.254.1.1/32`, `0.0.0.0/0`. */
   readonly dst: string
-  /** Of the other family in an IPv4 route with an IPv6 next hop (RFC 5549). Absent: on-link. */
+  /** An IPv4 route may have an IPv6 one (RFC 5549). If absent: on-link. */
   readonly gw?: string
   /** Absent for multipath routes, and for types that lead nowhere. */
   readonly dev?: string
   readonly table: number
   readonly protocol: number
-  /** The protocol is that of the first next hop of the IPv6 multipath route that this one is shown in; we take it for its own. */
+  /** The protocol is that of the multipath route's first next hop: the kernel does not show this one's. */
   readonly presumed?: boolean
   /** The metric. */
   readonly priority: number
@@ -127,26 +130,26 @@ export interface Route {
   readonly mtu?: number
   readonly advmss?: number
   readonly onlink?: boolean
-  /** Of an IPv6 route that is one next hop of several: its share. Absent: 1. */
+  /** The share of an IPv6 route that is one next hop of several. If absent: 1. */
   readonly weight?: number
-  /** Of an IPv4 multipath route, or of one by a nexthop object. */
+  /** For IPv4 multipath routes, and routes by a nexthop object. */
   readonly nexthops?: readonly NextHop[]
-  /** Number of the nexthop object (ip-nexthop(8)) the route uses; then `gw` and `dev` are only a copy. */
+  /** The nexthop object (ip-nexthop(8)) of the route. If there is one, `gw` and `dev` only repeat it. */
   readonly nhid?: number
-  /** Seconds after which the kernel takes the route away, as one from a router advertisement. */
+  /** Seconds until the kernel removes the route, which may come from a router advertisement. */
   readonly expires?: number
-  /** Further attributes, as ip-route(8) takes them: `['window', '1000', 'pref', 'high']`. */
+  /** Other attributes, in the form ip-route(8) reads: `['window', '1000', 'pref', 'high']`. */
   readonly extra?: readonly string[]
-  /** An attribute we cannot write back (`encap`): the route must not be removed or replaced. */
+  /** An attribute that cannot be written back (`encap`): the route must not be removed or replaced. */
   readonly opaque?: string
 }
 
-/** What a change, or a problem, comes from. */
+/** Why there is an operation, or a problem. */
 export interface Origin {
   readonly key: 'routes' | 'defaultRoute' | 'ovnGateway' | 'DEL' | 'rollback'
-  /** Where it stands in the configuration: `routes[0]`, `args.cni.routes[0]`, `ovnGateway.ipv4`. */
+  /** The key path: `routes[0]`, `args.cni.routes[0]`, `ovnGateway.ipv4`. */
   readonly path: string
-  /** Of `routes`: the entry names its next hop itself. */
+  /** For `routes`: the entry has a `gw`. */
   readonly gwWritten?: boolean
 }
 
@@ -164,11 +167,11 @@ export interface Link {
   readonly kind?: string
   /** In lower case. */
   readonly mac?: string
-  /** Bare addresses as the kernel prints them. */
+  /** Without prefix length, in the form the kernel prints. */
   readonly addresses: readonly string[]
 }
 
-/** Who is root in a pod decides how many there are. */
+/** Whoever is root in a pod decides how many there are. */
 export const MAX_NAMED = 10
 
 /** The names of interfaces, for a message. */
@@ -181,20 +184,19 @@ export function nicNames(links: readonly Link[]): string {
   )
 }
 
-/** What a pod's network namespace held at one moment: the routes of all tables of both families, and the interfaces. */
+/** What the network namespace of a pod held at one moment: all tables of both families, and the interfaces. */
 export interface Snapshot {
   readonly routes: readonly Route[]
   readonly links: readonly Link[]
-  /** How many more routes there were, where there are so many that only those are kept that a decision can need. */
+  /** How many routes no decision can need, and were not kept because there are so many. */
   readonly leftOut?: number | undefined
-  /** Not all default routes of the main table are kept. */
+  /** Not even all default routes of the main table were kept. */
   readonly tooManyDefaults?: boolean
 }
 
 /**
- * True if two routes are in one place: the kernel then lets nobody add the second, and `replace` puts one for the
- * other. Still there can be several in a place: who appends one (IPv4), or what the kernel learns from a router
- * (IPv6), asks not.
+ * True if two routes are in one place: the kernel refuses to add the second, and `replace` puts it in place of the
+ * first. Even so a place can hold several: routes that were appended (IPv4), or that come from a router (IPv6).
  */
 export function samePlace(a: Route, b: Route): boolean {
   return (
@@ -207,7 +209,7 @@ export function samePlace(a: Route, b: Route): boolean {
   )
 }
 
-/** True if two routes send packets the same way, whoever made them. */
+/** True if two routes agree in everything but place and protocol: they do the same to packets. */
 export function sameWay(a: Route, b: Route): boolean {
   return (
     a.type === b.type &&
@@ -227,7 +229,7 @@ export function sameWay(a: Route, b: Route): boolean {
   )
 }
 
-/** True if two routes leave by the same next hops. */
+/** True if two routes have the same next hops. */
 export function sameHop(a: Route, b: Route): boolean {
   return a.gw === b.gw && a.dev === b.dev && sameHops(a, b)
 }
@@ -237,33 +239,33 @@ function sameHops({ nexthops: a }: Route, { nexthops: b }: Route): boolean {
 }
 
 /**
- * True if the kernel would make no difference between two routes. Of a next hop that is not the first of its multipath
- * route, only place and next hop are known; and there is no second one of these.
+ * True if two routes are the same to the kernel. Of a multipath route's further next hops only the place and the next
+ * hop are known; those suffice, since no two routes share both.
  */
 export function sameRoute(a: Route, b: Route): boolean {
   if (!samePlace(a, b)) return false
-  if (isUnsure(a) || isUnsure(b)) return a.type === b.type && sameHop(a, b)
+  if (isPartlyKnown(a) || isPartlyKnown(b)) return a.type === b.type && sameHop(a, b)
   return a.protocol === b.protocol && sameWay(a, b)
 }
 
-function isUnsure({ protocol, presumed }: Route): boolean {
+function isPartlyKnown({ protocol, presumed }: Route): boolean {
   return protocol === UNKNOWN_PROTOCOL || presumed === true
 }
 
-/** The interfaces a route leaves by. */
+/** The NICs a route leaves by. */
 export function devicesOf(route: Route): string[] {
   if (route.nexthops) return [...new Set(route.nexthops.map((hop) => hop.dev))]
   return route.dev === undefined ? [] : [route.dev]
 }
 
-/** The one interface a route leaves by; undefined if there are several, or none. */
+/** The one NIC a route leaves by; undefined if there are several, or none. */
 export function soleDevice(route: Route): string | undefined {
   if (!route.nexthops) return route.dev
   const [dev, ...others] = devicesOf(route)
   return others.length === 0 ? dev : undefined
 }
 
-/** What is left of a multipath route without the next hops on the NIC `dev`, or what is there of it (`only`). */
+/** A multipath route with `only` its next hops on the NIC `dev`, or `without` them. */
 export function partOf(route: Route, which: 'only' | 'without', dev: string): Route {
   const hops = (route.nexthops ?? []).filter((hop) => (hop.dev === dev) === (which === 'only'))
   const { nexthops: _, ...rest } = route
@@ -273,12 +275,12 @@ export function partOf(route: Route, which: 'only' | 'without', dev: string): Ro
   return { ...rest, ...(gw === undefined ? {} : { gw }), dev: first.dev, ...(onlink ? { onlink } : {}) }
 }
 
-/** A default route of the main table: the one that catches what nothing else does. */
+/** True for a default route of the main table. */
 export function isMainDefault(route: Route): boolean {
   return route.table === MAIN_TABLE && route.type === UNICAST && route.dst === DEFAULT_DST[route.family]
 }
 
-/** A key that is the same for two routes of one family exactly if they are in one place. */
+/** A key that two routes of one family share exactly if they are in one place. */
 export function placeOf({
   dst,
   table,
@@ -289,18 +291,18 @@ export function placeOf({
   return `${dst} ${table} ${priority} ${tos ?? ''} ${from ?? ''}`
 }
 
-/** Tells which of `items` are in the place of a route. */
+/** A function that returns those of `items` that are in the place of a route. */
 export function byPlace<T>(items: readonly T[], routeOf: (item: T) => Route): (route: Route) => readonly T[] {
   const groups = Map.groupBy(items, (item) => placeOf(routeOf(item)))
   return (route) => groups.get(placeOf(route)) ?? []
 }
 
-/** Tells which of `routes` are in the place of another. */
+/** A function that returns those of `routes` that are in the place of another. */
 export function placesOf(routes: readonly Route[]): (route: Route) => readonly Route[] {
   return byPlace(routes, (route) => route)
 }
 
-/** The routes to each of the destinations in `wanted`. */
+/** The routes to each destination in `wanted`. */
 export function byDestination(routes: readonly Route[], wanted: ReadonlySet<string>): Map<string, Route[]> {
   const found = new Map<string, Route[]>()
   for (const route of routes) {

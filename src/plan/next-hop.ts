@@ -15,8 +15,8 @@ import {
 import type { Problem } from './problem.ts'
 
 /**
- * How packets leave a NIC for elsewhere: through a gateway, or (no `gw`) on-link; and what else is true of that way,
- * which a route that says nothing else takes over.
+ * How packets leave a NIC: through a gateway or, without `gw`, on-link. The other attributes are those that a route
+ * takes over with this next hop, if its entry does not set them.
  */
 export interface Hop {
   readonly gw?: string | undefined
@@ -27,15 +27,15 @@ export interface Hop {
 }
 
 /**
- * Finds the next hop that a NIC itself has, as far as the kernel still shows it: the default route of the table that
- * the route is for, or of the main table, unless we made it; when that is gone, on a repeated ADD, the routes that such
- * entries of this configuration made before; Calico's link route; the route that another plugin made to the same
- * destination; the default we made or are to make.
+ * Finds the next hop that a NIC itself has. The kernel shows it in, by preference: a default route that we did not
+ * make, in the table of the configured route or else the main table; if that is gone, as on a repeated ADD, routes of
+ * ours by entries that learnt it before; Calico's link route; another plugin's route to the same destination; a default
+ * route that we made or are going to make.
  *
- * What another configuration made of ours may lead where an entry of it said, so only a link-local next hop is learnt
- * from it: Calico's for IPv6, which nothing else in the kernel tells.
+ * Routes of ours from another configuration may lead wherever its entries said. From them we take only a link-local
+ * next hop: that is Calico's for IPv6, which nothing else in the kernel shows.
  * @param hints what ADD reported, by destination
- * @param gateways the default routes that `ovnGateway` asks for
+ * @param gateways the default routes that `ovnGateway` wants
  */
 export function nextHops(
   config: Config,
@@ -55,11 +55,11 @@ export function nextHops(
     const onNic = (route: Route) => route.family === family && devicesOf(route).includes(dev)
     memory ??= memoryOf(config, unicast)
     const { ours, inPlace, entryOf } = memory
-    /** How one of our routes leads, as far as its entry does not say so itself; or another plugin's. */
+    /** What a route tells of its next hop; for one of ours, only what it did not get from its entry. */
     const wayOf = (route: Route): Hop =>
       route.protocol === PROTOCOL ? learntBy(route, entryOf(route)) : hopOf(route, dev)
     const present = inPlace.get(`${dev} ${placeOf(configured)}`)
-    // A table that has a default of its own may have another next hop.
+    // If a table has a default route of its own, its next hop may be another.
     const isOfUse = (route: Route) =>
       isLearnt(entryOf(route)) && onNic(route) && (route.table === table || !defaultOf(family, route.table, dev))
     const own = present?.protocol === PROTOCOL ? present : ours.find(isOfUse)
@@ -81,16 +81,13 @@ function isCalicoLink({ dst, gw, protocol }: Route): boolean {
   return dst === `${CALICO_GATEWAY}/32` && gw === undefined && protocol !== PROTOCOL
 }
 
-/** What the kernel shows of a call before. */
+/** What the kernel shows of earlier calls. */
 interface Memory {
-  /** Our routes, whichever configuration they are of. */
+  /** Our routes, of any configuration. */
   readonly ours: readonly Route[]
-  /**
-   * What there is in the place of entries that name no next hop, ours or another plugin's; of several the first, which
-   * counts.
-   */
+  /** The route in the place of each entry without a next hop, ours or another plugin's. The first of several counts. */
   readonly inPlace: ReadonlyMap<string, Route>
-  /** The entry that a route is of. */
+  /** The entry that a route was made for. */
   readonly entryOf: (route: Route) => ConfiguredRoute | undefined
 }
 
@@ -117,7 +114,7 @@ function isLearnt(entry: ConfiguredRoute | undefined): boolean {
   return entry !== undefined && !isExplicit(entry)
 }
 
-/** Tells the default route for all packets that we did not make, the best of a table by a NIC. */
+/** Tells the best default route for all packets, of a table and NIC, that we did not make. */
 function bestDefaults(unicast: readonly Route[]): (family: Family, table: number, dev: string) => Route | undefined {
   const best = new Map<string, Route>()
   for (const route of unicast) {
@@ -133,13 +130,13 @@ function bestDefaults(unicast: readonly Route[]): (family: Family, table: number
   return (family, table, dev) => best.get(`${family} ${table} ${dev}`)
 }
 
-/** The way a route leads, by the NIC `dev`. */
+/** The next hop of a route on the NIC `dev`. */
 function hopOf({ gw, onlink, src, mtu, advmss, nexthops }: Route, dev: string): Hop {
   const part = nexthops?.find((hop) => hop.dev === dev) ?? { gw, onlink }
   return { gw: part.gw, onlink: part.onlink, src, mtu, advmss }
 }
 
-/** What one of our routes took over from the way it was learnt from: all that its entry does not say itself. */
+/** The next hop that one of our routes was made with: without what came from its entry. */
 function learntBy({ gw, onlink, src, mtu, advmss }: Route, entry: ConfiguredRoute | undefined): Hop {
   return {
     gw,
@@ -150,7 +147,7 @@ function learntBy({ gw, onlink, src, mtu, advmss }: Route, entry: ConfiguredRout
   }
 }
 
-/** Tells why a route has no next hop: what is missing, and what may be written instead. */
+/** Tells why an entry has no next hop, and what to write instead. */
 export function noHops({ routes }: Snapshot): (configured: ConfiguredRoute, dev: string) => Problem {
   let tables: Map<string, Set<number>> | undefined
   return ({ key, dst, family, table }, dev) => {
@@ -162,12 +159,12 @@ export function noHops({ routes }: Snapshot): (configured: ConfiguredRoute, dev:
       return { at: key, says: `${says}which has no IPv${family} default route; add "gw" or "scope": "link"` }
     return {
       at: key,
-      says: `${says}whose IPv${family} default route is in table ${others.slice(0, MOST_TABLES).join(', ')}; add "gw", or "table": ${first} to have this route there`,
+      says: `${says}whose IPv${family} default route is in table ${others.slice(0, MAX_TABLES).join(', ')}; add "gw", or "table": ${first} to put this route there`,
     }
   }
 }
 
-/** The first tables with a default route, by family and interface. */
+/** The first tables with a default route, by family and NIC. */
 function defaultTables(routes: readonly Route[]): Map<string, Set<number>> {
   const tables = new Map<string, Set<number>>()
   for (const route of routes) {
@@ -175,13 +172,13 @@ function defaultTables(routes: readonly Route[]): Map<string, Set<number>> {
     for (const dev of devicesOf(route)) {
       const key = `${route.family} ${dev}`
       const known = tables.get(key) ?? new Set()
-      if (known.size <= MOST_TABLES) tables.set(key, known.add(route.table))
+      if (known.size <= MAX_TABLES) tables.set(key, known.add(route.table))
     }
   }
   return tables
 }
 
-const MOST_TABLES = 5
+const MAX_TABLES = 5
 
 /**
  * @see https://docs.tigera.io/calico/latest/reference/faq#why-cant-i-see-the-16925411-address-mentioned-above-on-my-host

@@ -30,29 +30,29 @@ import { kubevirtProblems } from './kubevirt.ts'
 import { type Hop, isExplicit, nextHops, noHops } from './next-hop.ts'
 import type { Problem } from './problem.ts'
 
-/** What ADD does to a pod. Without `ops` and `problems` the pod is as configured. */
+/** What ADD does to a pod. Without `ops` and `problems`, the pod is as configured. */
 export interface Plan {
   readonly ops: readonly RouteOp[]
-  /** Every configured route as it will be in the kernel, in configuration order. */
+  /** Every configured route as it will be in the kernel, in the order of the configuration. */
   readonly routes: readonly AppliedRoute[]
-  /** The default routes of this NIC that `ovnGateway` asks for. */
+  /** The default routes on this NIC that `ovnGateway` wants. */
   readonly gateways: readonly Route[]
-  /** Why the configuration cannot be carried out in this pod. If there are any, `ops` are not to be. */
+  /** Why the configuration cannot be carried out in this pod. If there are any, `ops` must not be. */
   readonly problems: readonly Problem[]
-  /** What an operator should know of although it keeps nothing from being done. */
+  /** What the operator should know, although nothing fails. */
   readonly warnings: readonly string[]
 }
 
-/** What prevResult tells. */
+/** What prevResult says. */
 export interface Known {
   readonly gateways?: Gateways
-  /** CHECK: the next hops ADD reported, by destination. They go before what our own routes show. */
+  /** For CHECK: the next hops that ADD reported, by destination. They count more than what our own routes show. */
   readonly hops?: ReadonlyMap<string, Hop>
 }
 
 /**
- * What makes the routes of a pod those of the configuration: additions before deletions, so that at no moment a route
- * is missing that was there before and is wanted after.
+ * The operations that make a pod's routes what the configuration says. Additions come before deletions: at no moment is
+ * a route missing that was there before and is wanted after.
  * @throws CniError 4 if the pod has no such interface
  */
 export function planAdd(
@@ -97,8 +97,9 @@ export function planAdd(
 }
 
 /**
- * What takes our routes off a NIC: those on it, and those this configuration put on another with `dev`.
- * @param config asked for only if the pod has routes of ours on another NIC
+ * The operations that remove our routes from a NIC: those on it, and those that this configuration put on others with
+ * `dev`.
+ * @param config called only if there are routes of ours on other NICs
  */
 export function planDel(
   config: () => Pick<Config, 'routes' | 'gateway'>,
@@ -126,27 +127,27 @@ export function planDel(
 
 /** What becomes of one entry of `routes`. */
 type Verdict =
-  /** The kernel, or another plugin, has made what is asked for. It stays theirs. */
+  /** The kernel or another plugin has made this route. It stays theirs. */
   | { readonly is: 'there'; readonly route: Route }
   | {
       readonly is: 'to have'
       readonly route: Route
-      /** Absent: it is there already. */
+      /** Absent if it is already there. */
       readonly comes?: RouteOp
-      /** What else of ours is in its place. */
+      /** Other routes of ours in its place. */
       readonly goes: readonly RouteOp[]
     }
   | { readonly is: 'refused'; readonly problem: Problem }
 
 const refused = (at: string, says: string): Verdict => ({ is: 'refused', problem: { at, says } })
 
-/** What is known of the ways out of the pod. */
+/** What the snapshot says of next hops. */
 interface Ways {
   /** The next hop that a NIC itself has. */
   readonly learn: (configured: ConfiguredRoute, dev: string) => Hop | undefined
-  /** Whether a next hop of the NIC's routes lies in a prefix. */
+  /** Whether a prefix contains a next hop of the NIC's routes. */
   readonly leadsThrough: (dev: string, dst: string) => boolean
-  /** Why there is none. */
+  /** Why there is no next hop. */
   readonly noHop: (configured: ConfiguredRoute, dev: string) => Problem
 }
 
@@ -166,15 +167,15 @@ function planRoute(
   if (!hop) return { is: 'refused', problem: noHop(configured, dev) }
   const route = routeVia(hop, configured, dev, snapshot)
   const inPlace = sameDst.length === 0 ? sameDst : sameDst.filter((other) => samePlace(other, route))
-  // Another plugin's that leads there just so, without what ours would take over besides, is as good.
+  // Another plugin's route with this next hop is as good, even without the attributes that ours would take over.
   const plain = inPlace.length === 0 ? route : routeVia({ gw: hop.gw }, configured, dev, snapshot)
   return placement(configured, route, plain, inPlace)
 }
 
 /**
- * The route by which the NIC reaches a destination directly, where an entry asks for no gateway: the connected one that
- * the kernel made, and the one that a next hop resolves through. With `scope: link`, any that is on-link. It may have a
- * metric of its maker's, as IPv6 always has: any will do unless the entry says which.
+ * The route of somebody else that already does what an entry without gateway asks for: a connected route, or one that
+ * leads to a next hop; with `scope: link`, any on-link route. Its maker chose its metric, as the kernel does for all of
+ * IPv6, so any metric will do unless the entry has one.
  */
 function directRoute(
   { gw, scope, table, priority, given }: ConfiguredRoute,
@@ -197,7 +198,7 @@ function directRoute(
   )
 }
 
-/** The next hops of each NIC, as networks of each length that is asked for: there may be thousands of either. */
+/** Tells whether a prefix contains a next hop of a NIC. Prepared by prefix length: there may be thousands of either. */
 function hopRoutes({ routes }: Snapshot): Ways['leadsThrough'] {
   const networks = new Map<string, Set<string>>()
   return (dev, dst) => {
@@ -214,14 +215,12 @@ function hopRoutes({ routes }: Snapshot): Ways['leadsThrough'] {
   }
 }
 
-/**
- * True for a prefix of one address. As a link route it is there for a next hop, be that in use at the moment or not.
- */
+/** True for a prefix of a single address. An on-link route to one is there for a next hop, in use or not. */
 function isHost(dst: string): boolean {
   return dst.endsWith(familyOf(dst) === 4 ? '/32' : '/128')
 }
 
-/** Somebody else's route is looked for, and not changed. */
+/** The verdict for somebody else's route: it must already be as configured, since we do not change it. */
 function asItIs(configured: ConfiguredRoute, route: Route): Verdict {
   const { key, src, mtu, advmss, scope } = configured
   const asked = Object.entries({ src, mtu, advmss, ...(configured.family === 4 ? { scope } : {}) })
@@ -231,14 +230,14 @@ function asItIs(configured: ConfiguredRoute, route: Route): Verdict {
   const maker = route.protocol === KERNEL_PROTOCOL ? 'the kernel' : 'another plugin'
   return refused(
     key,
-    `${names} cannot be put on the route of ${maker}: ${routeText(route)}; leave out ${names}, or add a "priority" for a route beside it`,
+    `${names} cannot be set on the route of ${maker}, ${routeText(route)}; remove ${names}, or add a "priority" to have a second route`,
   )
 }
 
 /**
- * What it takes to have a route: nothing, an addition, or an exchange for what is ours. Routes of others are never
- * taken away. Of several in one IPv4 place the kernel takes the first, of IPv6 all.
- * @param plain the route with nothing but what its entry says, and the next hop
+ * What it takes to have a route: nothing, an addition, or a replacement of ours. We never remove routes of others. The
+ * kernel uses the first of several IPv4 routes in a place, and all of IPv6.
+ * @param plain the route with its next hop and nothing else that its entry does not say
  */
 function placement(configured: ConfiguredRoute, route: Route, plain: Route, inPlace: readonly Route[]): Verdict {
   const { key, gw } = configured
@@ -255,7 +254,7 @@ function placement(configured: ConfiguredRoute, route: Route, plain: Route, inPl
     .filter((one, i) => isOurs(one) && one !== same && (same !== undefined || i !== own))
     .map((one): RouteOp => ({ op: 'del', route: one, origin }))
   if (same) return { is: 'to have', route: same.protocol === PROTOCOL ? route : same, goes }
-  // In IPv6 one with a gateway takes the place of all that have one.
+  // In IPv6, a route with a gateway replaces all in its place that have one.
   return {
     is: 'to have',
     route,
@@ -266,13 +265,13 @@ function placement(configured: ConfiguredRoute, route: Route, plain: Route, inPl
 
 function taken({ key, dst, gw }: ConfiguredRoute, route: Route, other: Route): Problem {
   const direct = other.dev === route.dev && other.gw === undefined && other.type === UNICAST
-  const asItIs = gw !== undefined ? 'leave out "gw"' : 'write "scope": "link"'
-  const keep = direct && route.gw !== undefined ? `${asItIs} to have that one, or ` : ''
-  const says = `the pod has another route to ${dst} already: ${routeText(other)}, where ${routeText(route)} would go; ${keep}give this one another "priority"`
+  const asItIs = gw !== undefined ? 'remove "gw"' : 'write "scope": "link"'
+  const keep = direct && route.gw !== undefined ? `${asItIs} to use that one, or ` : ''
+  const says = `the pod already has another route to ${dst}: ${routeText(other)}, in the place of ${routeText(route)}; ${keep}write another "priority"`
   return { at: key, says }
 }
 
-/** A configured route with everything filled in that the kernel knows. */
+/** A configured route, completed with what is known of its next hop. */
 function routeVia(hop: Hop, configured: ConfiguredRoute, dev: string, snapshot: Snapshot): Route {
   const { family, dst, table, priority, scope } = configured
   const onlink = hop.gw !== undefined && (configured.onlink || hop.onlink === true)
@@ -305,7 +304,7 @@ function linkProblem({ key, dev: given }: ConfiguredRoute, dev: string, snapshot
 
 function sourceProblem({ key, src, family }: ConfiguredRoute, snapshot: Snapshot): Problem | undefined {
   if (src === undefined || isAddress(src, snapshot)) return undefined
-  const says = `${src} is no address of the pod; its IPv${family} addresses are ${addressesOf(family, snapshot)}`
+  const says = `${src} is not an address of the pod; its IPv${family} addresses are ${addressesOf(family, snapshot)}`
   return { at: `${key}.src`, says }
 }
 
@@ -313,7 +312,7 @@ function isAddress(src: string, { links }: Snapshot): boolean {
   return links.some(({ addresses }) => addresses.includes(src))
 }
 
-/** Link-local addresses are left out: each NIC makes its own, and no route of the underlay starts there. */
+/** Without link-local addresses: each NIC makes its own, and no route of the underlay uses them as source. */
 function addressesOf(family: Family, snapshot: Snapshot): string {
   const all = snapshot.links.flatMap(({ ifname, addresses }) => (ifname === 'lo' ? [] : addresses))
   return (

@@ -2,7 +2,7 @@
 export interface Problem {
   /** The key path it is about: `routes[0].src`. */
   readonly at: string
-  /** What is wrong, then what to do; one line. */
+  /** What is wrong; what to do. One line. */
   readonly says: string
 }
 

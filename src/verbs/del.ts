@@ -5,7 +5,7 @@ import { CniError, Code, messageOf, TooMuch } from '../errors.ts'
 import { type Change, changeRoutes } from '../kernel/change.ts'
 import { converse, runAlone } from '../kernel/ip.ts'
 import type { Netns, WithNetns } from '../kernel/netns.ts'
-import { batchLine, delLine, flushWords } from '../net/iproute2.ts'
+import { batchLine, delLine, flushArgs } from '../net/iproute2.ts'
 import { GATEWAY_PROTOCOL, PROTOCOL, type RouteOp, type Snapshot } from '../net/route.ts'
 import { neededToDel } from '../plan/needed.ts'
 import { planDel } from '../plan/plan.ts'
@@ -71,7 +71,7 @@ async function removeUnseen(
   { message }: TooMuch,
 ): Promise<string[]> {
   const failures: string[] = []
-  for (const words of [PROTOCOL, GATEWAY_PROTOCOL].map((protocol) => flushWords(protocol, ifname))) {
+  for (const words of [PROTOCOL, GATEWAY_PROTOCOL].map((protocol) => flushArgs(protocol, ifname))) {
     const failure = await runAlone(netns, words)
     if (failure) failures.push(`ip ${words.join(' ')}: ${messageOf(failure.error ?? failure.stderr)}`)
   }
