@@ -1,6 +1,6 @@
 import { CniError, Code, listed, messageOf, TooMuch } from '../errors.ts'
 import { batchLine } from '../net/iproute2.ts'
-import { type Route, type RouteOp, type Snapshot, sameWay } from '../net/route.ts'
+import { type Route, type RouteOp, type Snapshot, sameAttributes } from '../net/route.ts'
 import { planRestore, swappedText, unmet, unmetText } from '../plan/effects.ts'
 import type { Bounds } from '../plan/needed.ts'
 import { converse, type Failure, type Told } from './ip.ts'
@@ -218,7 +218,7 @@ function withoutSwaps(ops: readonly RouteOp[]): RouteOp[] {
   const added = ops.filter(({ op }) => op !== 'del')
   return ops.filter(
     ({ op, route }) =>
-      op === 'del' && !added.some((other) => other.route.dst === route.dst && sameWay(other.route, route)),
+      op === 'del' && !added.some((other) => other.route.dst === route.dst && sameAttributes(other.route, route)),
   )
 }
 

@@ -1,5 +1,5 @@
 import { CniError, Code, messageOf, TooMuch } from '../errors.ts'
-import { getWay, parseLinks, parseRoutes, SHOW_LINKS, SHOW_ROUTES, showRoutesTo } from '../net/iproute2.ts'
+import { getRoute, parseLinks, parseRoutes, SHOW_LINKS, SHOW_ROUTES, showRoutesTo } from '../net/iproute2.ts'
 import { DEFAULT_DST, isMainDefault, type Link, type Route, type RouteOp, type Snapshot } from '../net/route.ts'
 import type { Bounds, RouteFilter } from '../plan/needed.ts'
 
@@ -84,7 +84,7 @@ export function lookUpInto(chosen: Map<string, Route>, addresses: readonly strin
   const take = (_: number, json: string) => {
     for (const route of parsed(parseRoutes, json)) chosen.set(route.dst.replace(/\/.*$/, ''), route)
   }
-  return { questions: addresses.map(getWay), listen: () => ({ take, heard: () => {} }) }
+  return { questions: addresses.map(getRoute), listen: () => ({ take, heard: () => {} }) }
 }
 
 function withLinks(routes: Listener<Omit<Snapshot, 'links'>>, links: readonly Link[]): Listener<Snapshot> {

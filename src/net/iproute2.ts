@@ -30,7 +30,7 @@ export function showRoutesTo(dst: string): string {
 }
 
 /** Asks which route the kernel chooses for a packet. */
-export function getWay(address: string): string {
+export function getRoute(address: string): string {
   return `route get ${address}`
 }
 

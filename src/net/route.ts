@@ -210,7 +210,7 @@ export function samePlace(a: Route, b: Route): boolean {
 }
 
 /** True if two routes agree in everything but place and protocol: they do the same to packets. */
-export function sameWay(a: Route, b: Route): boolean {
+export function sameAttributes(a: Route, b: Route): boolean {
   return (
     a.type === b.type &&
     a.gw === b.gw &&
@@ -225,16 +225,16 @@ export function sameWay(a: Route, b: Route): boolean {
     a.opaque === b.opaque &&
     (a.expires === undefined) === (b.expires === undefined) &&
     String(a.extra ?? '') === String(b.extra ?? '') &&
-    sameHops(a, b)
+    sameNextHops(a, b)
   )
 }
 
 /** True if two routes have the same next hops. */
-export function sameHop(a: Route, b: Route): boolean {
-  return a.gw === b.gw && a.dev === b.dev && sameHops(a, b)
+export function sameNextHop(a: Route, b: Route): boolean {
+  return a.gw === b.gw && a.dev === b.dev && sameNextHops(a, b)
 }
 
-function sameHops({ nexthops: a }: Route, { nexthops: b }: Route): boolean {
+function sameNextHops({ nexthops: a }: Route, { nexthops: b }: Route): boolean {
   return a === b || (a !== undefined && b !== undefined && JSON.stringify(a) === JSON.stringify(b))
 }
 
@@ -244,8 +244,8 @@ function sameHops({ nexthops: a }: Route, { nexthops: b }: Route): boolean {
  */
 export function sameRoute(a: Route, b: Route): boolean {
   if (!samePlace(a, b)) return false
-  if (isPartlyKnown(a) || isPartlyKnown(b)) return a.type === b.type && sameHop(a, b)
-  return a.protocol === b.protocol && sameWay(a, b)
+  if (isPartlyKnown(a) || isPartlyKnown(b)) return a.type === b.type && sameNextHop(a, b)
+  return a.protocol === b.protocol && sameAttributes(a, b)
 }
 
 function isPartlyKnown({ protocol, presumed }: Route): boolean {

@@ -18,9 +18,9 @@ import {
   type RouteOp,
   restored,
   type Snapshot,
-  sameHop,
+  sameAttributes,
+  sameNextHop,
   samePlace,
-  sameWay,
   soleDevice,
   UNKNOWN_PROTOCOL,
 } from '../net/route.ts'
@@ -118,7 +118,7 @@ function planFamily(config: Config, pod: PodDefaults, reported: string | undefin
 
 /** True if a default route is the wanted one, whoever made it. */
 function isSameDefault(route: Route, wanted: Route): boolean {
-  return samePlace(route, wanted) && sameHop(route, wanted)
+  return samePlace(route, wanted) && sameNextHop(route, wanted)
 }
 
 /** True if we made it for `ovnGateway`, as far as the kernel shows. */
@@ -128,7 +128,7 @@ function isMadeByUs({ protocol, presumed }: Route): boolean {
 
 /** True if `route` is the demoted copy of `wanted`. */
 function isCopyOf(route: Route, wanted: Route): boolean {
-  return isDemoted(route) && sameWay(route, wanted) && samePlace(restored(route), wanted)
+  return isDemoted(route) && sameAttributes(route, wanted) && samePlace(restored(route), wanted)
 }
 
 /** What `defaultRoute` makes of each default route, and `ovnGateway`, which wants `gateways`. */
@@ -243,7 +243,7 @@ function mark(route: Route, inPlace: readonly Route[]): Fate {
  * or beside it (IPv6)
  */
 function restoration(back: Route, holders: readonly Route[], ifTaken: 'stays' | 'joins', origin: Origin): Fate {
-  if (holders.some((holder) => sameHop(holder, back))) return { is: 'removed', origin }
+  if (holders.some((holder) => sameNextHop(holder, back))) return { is: 'removed', origin }
   const taken = holders.some((holder) => soleDevice(holder) !== soleDevice(back))
   return taken && ifTaken === 'stays' ? STAYS : replaced(origin, back)
 }
@@ -269,7 +269,7 @@ function remainingWarnings(gateways: readonly Route[], staying: readonly Route[]
   // Demoted routes of this NIC, and the demoted copy of the wanted route, have a higher metric because we gave it to
   // them.
   const isOurs = (route: Route) =>
-    isDemoted(route) && (soleDevice(route) === ifname || gateways.some((wanted) => sameWay(route, wanted)))
+    isDemoted(route) && (soleDevice(route) === ifname || gateways.some((wanted) => sameAttributes(route, wanted)))
   const others = staying.filter(
     (route) => isPlainDefault(route) && !isOurs(route) && !gateways.some((wanted) => isSameDefault(route, wanted)),
   )
@@ -356,5 +356,5 @@ function isMadeForNic(route: Route, gateway: Gateway | undefined, ifname: string
   if (device === ifname || (gateway?.dev !== undefined && device === gateway.dev)) return true
   if (gateway === undefined || gateway.priority !== route.priority || gateway.wanted[route.family] !== 'auto')
     return false
-  return defaults.some((copy) => isDemoted(copy) && sameWay(copy, route))
+  return defaults.some((copy) => isDemoted(copy) && sameAttributes(copy, route))
 }

@@ -9,7 +9,7 @@ import {
   type Route,
   type RouteOp,
   type Snapshot,
-  sameHop,
+  sameNextHop,
   samePlace,
   sameRoute,
   UNKNOWN_PROTOCOL,
@@ -91,7 +91,7 @@ function effectsOf(
   const added = (route: Route) =>
     opsIn(route).some(
       ({ op, route: other }) =>
-        op !== 'del' && sameHop(other, route) && (route.family === 6 || other.protocol === route.protocol),
+        op !== 'del' && sameNextHop(other, route) && (route.family === 6 || other.protocol === route.protocol),
     )
   const taken = (route: Route) =>
     opsIn(route).some(({ op, route: other }) => (op === 'del' ? sameRoute(other, route) : op === 'replace'))

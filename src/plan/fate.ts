@@ -1,4 +1,4 @@
-import { type Origin, placeOf, type Route, type RouteOp, sameHop, sameRoute } from '../net/route.ts'
+import { type Origin, placeOf, type Route, type RouteOp, sameNextHop, sameRoute } from '../net/route.ts'
 
 /** What becomes of a route of the pod. */
 export type Fate =
@@ -63,7 +63,7 @@ function additions(fated: readonly Fated[], wanted: readonly Wanted[], leaving: 
       continue
     }
     // The kernel refuses a second route with the same next hop.
-    const twin = present.findIndex((other) => leaving.has(other) && sameHop(other, route))
+    const twin = present.findIndex((other) => leaving.has(other) && sameNextHop(other, route))
     const [old] = twin < 0 ? [] : present.splice(twin, 1)
     const oldOrigin = old && leaving.get(old)
     if (old && oldOrigin) {

@@ -16,7 +16,7 @@ import {
   restored,
   Scope,
   type Snapshot,
-  sameHop,
+  sameNextHop,
   samePlace,
   soleDevice,
   UNICAST,
@@ -101,7 +101,7 @@ function autoGateway(gateway: Gateway, inputs: GatewayInputs): WantedDefaults {
   // First what was restored before, unless somebody is demoting it again. The NIC may have other demoted routes, even
   // by the same next hop.
   const isDemotedAgain = (route: Route) =>
-    demotedRoutes.some((copy) => sameHop(copy, route) && samePlace(restored(copy), route))
+    demotedRoutes.some((copy) => sameNextHop(copy, route) && samePlace(restored(copy), route))
   const back = byMetric.find((route) => route.protocol === RESTORED_PROTOCOL && fits(route) && !isDemotedAgain(route))
   if (back) return { routes: hopsTogether(back, byMetric) }
   const stale = staleCopies(byMetric)
@@ -170,7 +170,7 @@ export function staleCopies(defaults: readonly Route[]): ReadonlySet<Route> {
   const stale = [...copiesByKey.values()].flatMap((sameKey) => {
     const [first] = sameKey
     const now = first ? standing.get(nicAndMetric(restored(first))) : undefined
-    const newer = now?.some((route) => !sameKey.some((copy) => sameHop(copy, route)))
+    const newer = now?.some((route) => !sameKey.some((copy) => sameNextHop(copy, route)))
     return newer ? sameKey : []
   })
   return new Set(stale)

@@ -18,7 +18,7 @@ import type { Problem } from './problem.ts'
  * How packets leave a NIC: through a gateway or, without `gw`, on-link. The other attributes are those that a route
  * takes over with this next hop, if its entry does not set them.
  */
-export interface Hop {
+export interface Via {
   readonly gw?: string | undefined
   readonly onlink?: boolean | undefined
   readonly src?: string | undefined
@@ -40,9 +40,9 @@ export interface Hop {
 export function nextHops(
   config: Config,
   snapshot: Snapshot,
-  hints: ReadonlyMap<string, Hop>,
+  hints: ReadonlyMap<string, Via>,
   gateways: readonly Route[],
-): (configured: ConfiguredRoute, dev: string) => Hop | undefined {
+): (configured: ConfiguredRoute, dev: string) => Via | undefined {
   const unicast = snapshot.routes.filter((route) => route.type === UNICAST)
   const defaultOf = bestDefaults(unicast)
   let memory: Memory | undefined
@@ -50,14 +50,14 @@ export function nextHops(
   return (configured, dev) => {
     const { family, dst, table } = configured
     const standing = defaultOf(family, table, dev) ?? defaultOf(family, MAIN_TABLE, dev)
-    if (standing) return hopOf(standing, dev)
+    if (standing) return viaOf(standing, dev)
 
     const onNic = (route: Route) => route.family === family && devicesOf(route).includes(dev)
     memory ??= memoryOf(config, unicast)
     const { ours, inPlace, entryOf } = memory
     /** What a route tells of its next hop; for one of ours, only what it did not get from its entry. */
-    const wayOf = (route: Route): Hop =>
-      route.protocol === PROTOCOL ? learntBy(route, entryOf(route)) : hopOf(route, dev)
+    const viaShownBy = (route: Route): Via =>
+      route.protocol === PROTOCOL ? learntVia(route, entryOf(route)) : viaOf(route, dev)
     const present = inPlace.get(`${dev} ${placeOf(configured)}`)
     // If a table has a default route of its own, its next hop may be another.
     const isOfUse = (route: Route) =>
@@ -65,11 +65,11 @@ export function nextHops(
     const own = present?.protocol === PROTOCOL ? present : ours.find(isOfUse)
     const hint = hints.get(dst)
     const seen = present ?? own
-    if (hint) return { ...(seen && wayOf(seen)), ...hint }
-    if (own) return wayOf(own)
+    if (hint) return { ...(seen && viaShownBy(seen)), ...hint }
+    if (own) return viaShownBy(own)
     if (unicast.some((route) => onNic(route) && isCalicoLink(route))) return { gw: CALICO_GATEWAY }
     const other = present ?? gateways.find(onNic)
-    if (other) return hopOf(other, dev)
+    if (other) return viaOf(other, dev)
     const linkLocal = ours.find(
       (route) => route.gw !== undefined && isLinkLocal(route.gw) && onNic(route) && entryOf(route) === undefined,
     )
@@ -104,8 +104,8 @@ function memoryOf(config: Config, unicast: readonly Route[]): Memory {
   for (const route of unicast) {
     if (route.protocol === PROTOCOL) ours.push(route)
     if (!isLearnt(entryOf(route))) continue
-    const spot = `${route.dev} ${placeOf(route)}`
-    if (!inPlace.has(spot)) inPlace.set(spot, route)
+    const nicAndPlace = `${route.dev} ${placeOf(route)}`
+    if (!inPlace.has(nicAndPlace)) inPlace.set(nicAndPlace, route)
   }
   return { ours, inPlace, entryOf }
 }
@@ -131,13 +131,13 @@ function bestDefaults(unicast: readonly Route[]): (family: Family, table: number
 }
 
 /** The next hop of a route on the NIC `dev`. */
-function hopOf({ gw, onlink, src, mtu, advmss, nexthops }: Route, dev: string): Hop {
+function viaOf({ gw, onlink, src, mtu, advmss, nexthops }: Route, dev: string): Via {
   const part = nexthops?.find((hop) => hop.dev === dev) ?? { gw, onlink }
   return { gw: part.gw, onlink: part.onlink, src, mtu, advmss }
 }
 
 /** The next hop that one of our routes was made with: without what came from its entry. */
-function learntBy({ gw, onlink, src, mtu, advmss }: Route, entry: ConfiguredRoute | undefined): Hop {
+function learntVia({ gw, onlink, src, mtu, advmss }: Route, entry: ConfiguredRoute | undefined): Via {
   return {
     gw,
     onlink,
@@ -148,7 +148,7 @@ function learntBy({ gw, onlink, src, mtu, advmss }: Route, entry: ConfiguredRout
 }
 
 /** Tells why an entry has no next hop, and what to write instead. */
-export function noHops({ routes }: Snapshot): (configured: ConfiguredRoute, dev: string) => Problem {
+export function noNextHops({ routes }: Snapshot): (configured: ConfiguredRoute, dev: string) => Problem {
   let tables: Map<string, Set<number>> | undefined
   return ({ key, dst, family, table }, dev) => {
     tables ??= defaultTables(routes)

@@ -7,7 +7,7 @@ import {
   MAIN_TABLE,
   type Route,
   type Snapshot,
-  sameHop,
+  sameNextHop,
   UNICAST,
 } from '../net/route.ts'
 
@@ -66,7 +66,7 @@ export function strayPackets(
     routes.filter(({ table }) => table === MAIN_TABLE),
     new Set(probes.map(({ dst }) => dst)),
   )
-  const isConfigured = (route: Route, dst: string) => inMain.get(dst)?.some((one) => sameHop(one, route)) ?? false
+  const isConfigured = (route: Route, dst: string) => inMain.get(dst)?.some((one) => sameNextHop(one, route)) ?? false
   return probes.flatMap(({ address, path, dst }) => {
     const route = chosen.get(address)
     if (path === REMOVED) {

@@ -18,8 +18,8 @@ import {
   type RouteOp,
   Scope,
   type Snapshot,
+  sameAttributes,
   samePlace,
-  sameWay,
   soleDevice,
   UNICAST,
 } from '../net/route.ts'
@@ -27,7 +27,7 @@ import { planDefaults, planDefaultsDel } from './defaults.ts'
 import { afterwards } from './effects.ts'
 import type { Gateways } from './gateway.ts'
 import { kubevirtProblems } from './kubevirt.ts'
-import { type Hop, isExplicit, nextHops, noHops } from './next-hop.ts'
+import { isExplicit, nextHops, noNextHops, type Via } from './next-hop.ts'
 import type { Problem } from './problem.ts'
 
 /** What ADD does to a pod. Without `ops` and `problems`, the pod is as configured. */
@@ -44,10 +44,10 @@ export interface Plan {
 }
 
 /** What prevResult says. */
-export interface Known {
+export interface Reported {
   readonly gateways?: Gateways
   /** For CHECK: the next hops that ADD reported, by destination. They count more than what our own routes show. */
-  readonly hops?: ReadonlyMap<string, Hop>
+  readonly hops?: ReadonlyMap<string, Via>
 }
 
 /**
@@ -59,7 +59,7 @@ export function planAdd(
   config: Config,
   ifname: string,
   snapshot: Snapshot,
-  { gateways: reported = {}, hops: hints = new Map() }: Known = {},
+  { gateways: reported = {}, hops: hints = new Map() }: Reported = {},
 ): Plan {
   const nic = snapshot.links.find((link) => link.ifname === ifname)
   if (!nic)
@@ -70,26 +70,26 @@ export function planAdd(
 
   const present = byDestination(snapshot.routes, new Set(config.routes.map((route) => route.dst)))
   const defaults = planDefaults(config, ifname, snapshot, reported)
-  const ways: Ways = {
+  const lookup: NextHopLookup = {
     learn: nextHops(config, snapshot, hints, defaults.gateways),
-    leadsThrough: hopRoutes(snapshot),
-    noHop: noHops(snapshot),
+    containsNextHop: nextHopNetworks(snapshot),
+    noNextHop: noNextHops(snapshot),
   }
-  const [comes, goes] = [[] as RouteOp[], [] as RouteOp[]]
+  const [additions, deletions] = [[] as RouteOp[], [] as RouteOp[]]
   const routes: AppliedRoute[] = []
   const problems: Problem[] = []
   for (const configured of config.routes) {
-    const verdict = planRoute(configured, ifname, snapshot, present.get(configured.dst) ?? [], ways)
+    const verdict = planRoute(configured, ifname, snapshot, present.get(configured.dst) ?? [], lookup)
     if (verdict.is === 'refused') {
       problems.push(verdict.problem)
       continue
     }
     routes.push({ configured, route: verdict.route })
     if (verdict.is === 'there') continue
-    if (verdict.comes) comes.push(verdict.comes)
-    goes.push(...verdict.goes)
+    if (verdict.addition) additions.push(verdict.addition)
+    deletions.push(...verdict.deletions)
   }
-  const ops = [...comes, ...defaults.ops, ...goes]
+  const ops = [...additions, ...defaults.ops, ...deletions]
   problems.push(...defaults.problems)
   if (config.kubevirt && problems.length === 0) problems.push(...kubevirtProblems(afterwards(snapshot, ops), ifname))
   const gateways = defaults.gateways.filter((route) => soleDevice(route) === ifname)
@@ -116,9 +116,10 @@ export function planDel(
         (route.protocol === GATEWAY_PROTOCOL || route.protocol === RESTORED_PROTOCOL) && soleDevice(route) !== ifname
   }
   const { routes, gateway } = others || elsewhere.length > 0 ? config() : { routes: [] }
-  const spot = (route: { readonly dev?: string } & Parameters<typeof placeOf>[0]) => `${route.dev} ${placeOf(route)}`
-  const configured = new Set(routes.filter(({ dev }) => dev !== undefined).map(spot))
-  const ours = [...here, ...elsewhere.filter((route) => configured.has(spot(route)))]
+  const nicAndPlace = (route: { readonly dev?: string } & Parameters<typeof placeOf>[0]) =>
+    `${route.dev} ${placeOf(route)}`
+  const configured = new Set(routes.filter(({ dev }) => dev !== undefined).map(nicAndPlace))
+  const ours = [...here, ...elsewhere.filter((route) => configured.has(nicAndPlace(route)))]
   return [
     ...planDefaultsDel(gateway, ifname, snapshot),
     ...ours.map((route): RouteOp => ({ op: 'del', route, origin: { key: 'DEL', path: 'DEL' } })),
@@ -130,25 +131,25 @@ type Verdict =
   /** The kernel or another plugin has made this route. It stays theirs. */
   | { readonly is: 'there'; readonly route: Route }
   | {
-      readonly is: 'to have'
+      readonly is: 'planned'
       readonly route: Route
       /** Absent if it is already there. */
-      readonly comes?: RouteOp
+      readonly addition?: RouteOp
       /** Other routes of ours in its place. */
-      readonly goes: readonly RouteOp[]
+      readonly deletions: readonly RouteOp[]
     }
   | { readonly is: 'refused'; readonly problem: Problem }
 
 const refused = (at: string, says: string): Verdict => ({ is: 'refused', problem: { at, says } })
 
 /** What the snapshot says of next hops. */
-interface Ways {
+interface NextHopLookup {
   /** The next hop that a NIC itself has. */
-  readonly learn: (configured: ConfiguredRoute, dev: string) => Hop | undefined
+  readonly learn: (configured: ConfiguredRoute, dev: string) => Via | undefined
   /** Whether a prefix contains a next hop of the NIC's routes. */
-  readonly leadsThrough: (dev: string, dst: string) => boolean
+  readonly containsNextHop: (dev: string, dst: string) => boolean
   /** Why there is no next hop. */
-  readonly noHop: (configured: ConfiguredRoute, dev: string) => Problem
+  readonly noNextHop: (configured: ConfiguredRoute, dev: string) => Problem
 }
 
 function planRoute(
@@ -156,19 +157,19 @@ function planRoute(
   ifname: string,
   snapshot: Snapshot,
   sameDst: readonly Route[],
-  { learn, leadsThrough, noHop }: Ways,
+  { learn, containsNextHop, noNextHop }: NextHopLookup,
 ): Verdict {
   const dev = configured.dev ?? ifname
   const problem = linkProblem(configured, dev, snapshot) ?? sourceProblem(configured, snapshot)
   if (problem) return { is: 'refused', problem }
-  const direct = directRoute(configured, dev, leadsThrough, sameDst)
-  if (direct) return asItIs(configured, direct)
-  const hop = isExplicit(configured) ? configured : learn(configured, dev)
-  if (!hop) return { is: 'refused', problem: noHop(configured, dev) }
-  const route = routeVia(hop, configured, dev, snapshot)
+  const direct = directRoute(configured, dev, containsNextHop, sameDst)
+  if (direct) return foreignVerdict(configured, direct)
+  const via = isExplicit(configured) ? configured : learn(configured, dev)
+  if (!via) return { is: 'refused', problem: noNextHop(configured, dev) }
+  const route = routeVia(via, configured, dev, snapshot)
   const inPlace = sameDst.length === 0 ? sameDst : sameDst.filter((other) => samePlace(other, route))
   // Another plugin's route with this next hop is as good, even without the attributes that ours would take over.
-  const plain = inPlace.length === 0 ? route : routeVia({ gw: hop.gw }, configured, dev, snapshot)
+  const plain = inPlace.length === 0 ? route : routeVia({ gw: via.gw }, configured, dev, snapshot)
   return placement(configured, route, plain, inPlace)
 }
 
@@ -180,7 +181,7 @@ function planRoute(
 function directRoute(
   { gw, scope, table, priority, given }: ConfiguredRoute,
   dev: string,
-  leadsThrough: Ways['leadsThrough'],
+  containsNextHop: NextHopLookup['containsNextHop'],
   sameDst: readonly Route[],
 ): Route | undefined {
   if (gw !== undefined || sameDst.length === 0) return undefined
@@ -194,12 +195,15 @@ function directRoute(
       route.tos === undefined &&
       route.from === undefined &&
       (route.priority === priority || !given.priority) &&
-      (scope === Scope.link || route.protocol === KERNEL_PROTOCOL || isHost(route.dst) || leadsThrough(dev, route.dst)),
+      (scope === Scope.link ||
+        route.protocol === KERNEL_PROTOCOL ||
+        isHost(route.dst) ||
+        containsNextHop(dev, route.dst)),
   )
 }
 
 /** Tells whether a prefix contains a next hop of a NIC. Prepared by prefix length: there may be thousands of either. */
-function hopRoutes({ routes }: Snapshot): Ways['leadsThrough'] {
+function nextHopNetworks({ routes }: Snapshot): NextHopLookup['containsNextHop'] {
   const networks = new Map<string, Set<string>>()
   return (dev, dst) => {
     const length = dst.slice(dst.indexOf('/'))
@@ -221,10 +225,10 @@ function isHost(dst: string): boolean {
 }
 
 /** The verdict for somebody else's route: it must already be as configured, since we do not change it. */
-function asItIs(configured: ConfiguredRoute, route: Route): Verdict {
+function foreignVerdict(configured: ConfiguredRoute, route: Route): Verdict {
   const { key, src, mtu, advmss, scope } = configured
-  const asked = Object.entries({ src, mtu, advmss, ...(configured.family === 4 ? { scope } : {}) })
-  const differs = asked.filter(([name, value]) => value !== undefined && value !== route[name as keyof Route])
+  const wanted = Object.entries({ src, mtu, advmss, ...(configured.family === 4 ? { scope } : {}) })
+  const differs = wanted.filter(([name, value]) => value !== undefined && value !== route[name as keyof Route])
   if (differs.length === 0) return { is: 'there', route }
   const names = differs.map(([name]) => `"${name}"`).join(' and ')
   const maker = route.protocol === KERNEL_PROTOCOL ? 'the kernel' : 'another plugin'
@@ -242,51 +246,53 @@ function asItIs(configured: ConfiguredRoute, route: Route): Verdict {
 function placement(configured: ConfiguredRoute, route: Route, plain: Route, inPlace: readonly Route[]): Verdict {
   const { key, gw } = configured
   const origin: Origin = { key: 'routes', path: key, gwWritten: gw !== undefined }
-  if (inPlace.length === 0) return { is: 'to have', route, comes: { op: 'add', route, origin }, goes: [] }
+  if (inPlace.length === 0) return { is: 'planned', route, addition: { op: 'add', route, origin }, deletions: [] }
   const isOurs = (other: Route) => other.protocol === PROTOCOL && soleDevice(other) === route.dev
-  const same = inPlace.find((other) => sameWay(other, route) || (!isOurs(other) && sameWay(other, plain)))
+  const same = inPlace.find((other) => sameAttributes(other, route) || (!isOurs(other) && sameAttributes(other, plain)))
   const own = inPlace.findIndex((other) => other === same || (same === undefined && isOurs(other)))
   const other = inPlace.find(
     (other, i) => other !== same && !isOurs(other) && (route.family === 6 || own < 0 || i < own),
   )
   if (other) return { is: 'refused', problem: taken(configured, route, other) }
-  const goes = inPlace
+  const deletions = inPlace
     .filter((one, i) => isOurs(one) && one !== same && (same !== undefined || i !== own))
     .map((one): RouteOp => ({ op: 'del', route: one, origin }))
-  if (same) return { is: 'to have', route: same.protocol === PROTOCOL ? route : same, goes }
+  if (same) return { is: 'planned', route: same.protocol === PROTOCOL ? route : same, deletions }
   // In IPv6, a route with a gateway replaces all in its place that have one.
   return {
-    is: 'to have',
+    is: 'planned',
     route,
-    comes: { op: 'replace', route, origin },
-    goes: goes.filter(({ route: one }) => route.family === 4 || route.gw === undefined || one.gw === undefined),
+    addition: { op: 'replace', route, origin },
+    deletions: deletions.filter(
+      ({ route: one }) => route.family === 4 || route.gw === undefined || one.gw === undefined,
+    ),
   }
 }
 
 function taken({ key, dst, gw }: ConfiguredRoute, route: Route, other: Route): Problem {
   const direct = other.dev === route.dev && other.gw === undefined && other.type === UNICAST
-  const asItIs = gw !== undefined ? 'remove "gw"' : 'write "scope": "link"'
-  const keep = direct && route.gw !== undefined ? `${asItIs} to use that one, or ` : ''
+  const advice = gw !== undefined ? 'remove "gw"' : 'write "scope": "link"'
+  const keep = direct && route.gw !== undefined ? `${advice} to use that one, or ` : ''
   const says = `the pod already has another route to ${dst}: ${routeText(other)}, in the place of ${routeText(route)}; ${keep}write another "priority"`
   return { at: key, says }
 }
 
 /** A configured route, completed with what is known of its next hop. */
-function routeVia(hop: Hop, configured: ConfiguredRoute, dev: string, snapshot: Snapshot): Route {
+function routeVia(via: Via, configured: ConfiguredRoute, dev: string, snapshot: Snapshot): Route {
   const { family, dst, table, priority, scope } = configured
-  const onlink = hop.gw !== undefined && (configured.onlink || hop.onlink === true)
-  const { src = hop.src !== undefined && isAddress(hop.src, snapshot) ? hop.src : undefined } = configured
-  const { mtu = hop.mtu, advmss = hop.advmss } = configured
+  const onlink = via.gw !== undefined && (configured.onlink || via.onlink === true)
+  const { src = via.src !== undefined && isAddress(via.src, snapshot) ? via.src : undefined } = configured
+  const { mtu = via.mtu, advmss = via.advmss } = configured
   return {
     family,
     type: UNICAST,
     dst,
-    ...(hop.gw === undefined ? {} : { gw: hop.gw }),
+    ...(via.gw === undefined ? {} : { gw: via.gw }),
     dev,
     table,
     protocol: PROTOCOL,
     priority,
-    ...(family === 4 ? { scope: scope ?? (hop.gw === undefined ? Scope.link : Scope.global) } : {}),
+    ...(family === 4 ? { scope: scope ?? (via.gw === undefined ? Scope.link : Scope.global) } : {}),
     ...(src === undefined ? {} : { src }),
     ...(mtu === undefined ? {} : { mtu }),
     ...(advmss === undefined ? {} : { advmss }),

@@ -17,7 +17,7 @@ import {
 } from '../net/route.ts'
 import { bridgedName } from '../plan/kubevirt.ts'
 import { neededToAdd } from '../plan/needed.ts'
-import type { Hop } from '../plan/next-hop.ts'
+import type { Via } from '../plan/next-hop.ts'
 import { probesOf, strayPackets } from '../plan/packets.ts'
 import { planAdd } from '../plan/plan.ts'
 import { problemText } from '../plan/problem.ts'
@@ -101,13 +101,13 @@ function isBridged({ links }: Snapshot, ifname: string): boolean {
  * Result does not tell their routes apart. Since CNI 1.1.0 (`complete`) it also reports a route's metrics, or that it
  * has none.
  */
-function reportedHops(prev: PrevResult, { routes }: Config, complete: boolean): Map<string, Hop> {
+function reportedHops(prev: PrevResult, { routes }: Config, complete: boolean): Map<string, Via> {
   const times = new Map<string, number>()
   for (const { dst } of routes) times.set(dst, (times.get(dst) ?? 0) + 1)
   const once = new Set(
     routes.filter(({ dst, table }) => table === MAIN_TABLE && times.get(dst) === 1).map(({ dst }) => dst),
   )
-  const hopIn = ({ gw, mtu, advmss }: Readonly<Record<string, unknown>>): Hop => ({
+  const hopIn = ({ gw, mtu, advmss }: Readonly<Record<string, unknown>>): Via => ({
     gw: typeof gw === 'string' ? gw : undefined,
     ...(complete ? { mtu: optionalNumber(mtu), advmss: optionalNumber(advmss) } : {}),
   })

@@ -3,7 +3,7 @@ import {
   type Route,
   type RouteOp,
   type Snapshot,
-  sameHop,
+  sameNextHop,
   samePlace,
   sameRoute,
   UNKNOWN_PROTOCOL,
@@ -21,7 +21,7 @@ export function carryOut(snapshot: Snapshot, ops: readonly Pick<RouteOp, 'op' | 
     const unnamed = op !== 'del' && written.protocol === UNKNOWN_PROTOCOL
     const route = unnamed ? { ...written, protocol: BOOT_PROTOCOL } : written
     const at = routes.findIndex((other) => (op === 'del' ? sameRoute : samePlace)(other, route))
-    const twin = routes.some((other) => route.family === 6 && samePlace(other, route) && sameHop(other, route))
+    const twin = routes.some((other) => route.family === 6 && samePlace(other, route) && sameNextHop(other, route))
     if ((op === 'add' && at >= 0) || ((op === 'append' || op === 'prepend') && twin))
       throw new Error(`File exists: ${JSON.stringify(route)}`)
     if (op === 'del' && at < 0) throw new Error(`No such process: ${JSON.stringify(route)}`)
