@@ -1,21 +1,21 @@
 import { CniError, Code, messageOf, quote } from '../errors.ts'
 import { ifnameProblem } from '../net/ifname.ts'
 
-/** The versions of the CNI specification this plugin speaks, oldest first. */
+/** The versions of the CNI specification that we support, oldest first. */
 export const SUPPORTED_VERSIONS = ['0.3.0', '0.3.1', '0.4.0', '1.0.0', '1.1.0'] as const
 export type CniVersion = (typeof SUPPORTED_VERSIONS)[number]
 export const NEWEST_VERSION = '1.1.0' satisfies CniVersion
 
-/** A network configuration as it stood on stdin: a JSON object whose known keys are still to be checked. */
+/** A network configuration as it was on stdin: a JSON object, its keys not checked yet. */
 export type NetConf = Readonly<Record<string, unknown>>
 
-/** Environment variables, of which only the CNI ones are read. */
+/** Environment variables. Only those of CNI are read. */
 export type Env = Readonly<Record<string, string | undefined>>
 
 interface Attachment {
   readonly cniVersion: CniVersion
   readonly containerId: string
-  /** Path of the pod's network namespace. */
+  /** The path of the pod's network namespace. */
   readonly netns: string
   readonly ifname: string
   readonly conf: NetConf
@@ -25,7 +25,7 @@ interface Attachment {
 export type Request =
   | (Attachment & { readonly verb: 'ADD'; readonly allowOwnNetns: boolean })
   | (Attachment & { readonly verb: 'CHECK' })
-  /** `netns` may be empty: then there is nothing left to delete. `conf` may be one that ADD would refuse. */
+  /** `netns` may be empty: then there is nothing to delete. `conf` may be one that ADD would refuse. */
   | (Omit<Attachment, 'cniVersion'> & { readonly verb: 'DEL'; readonly allowOwnNetns: boolean })
   | { readonly verb: 'GC'; readonly cniVersion: CniVersion; readonly conf: NetConf }
   | { readonly verb: 'STATUS'; readonly cniVersion: CniVersion; readonly conf: NetConf }
@@ -33,8 +33,8 @@ export type Request =
 export type Verb = Request['verb']
 
 /**
- * Which variables each verb cannot do without, in the order the reference checks them. CNI_PATH is for plugins that
- * call others; the specification asks for it with GC only.
+ * The variables that each verb needs, in the order in which the reference checks them. CNI_PATH is for plugins that
+ * call others; the specification requires it only for GC.
  * @see https://github.com/containernetworking/cni/blob/main/SPEC.md#parameters
  * @see https://github.com/containernetworking/cni/blob/main/pkg/skel/skel.go getCmdArgsFromEnv
  */
@@ -54,7 +54,7 @@ const SINCE: Readonly<Record<Verb, CniVersion>> = {
   STATUS: '1.1.0',
 }
 
-/** @throws CniError 4 for a variable that is invalid, or for all that are missing */
+/** @throws CniError 4 for the first invalid variable, or for all missing ones */
 export function checkEnv(env: Env): void {
   const verb = env.CNI_COMMAND ?? ''
   const missing: string[] = []
@@ -68,27 +68,26 @@ export function checkEnv(env: Env): void {
   if (missing.length > 0) {
     throw new CniError(
       Code.invalidEnvironment,
-      `${missing.join(', ')}: not set; a runtime sets ${missing.length > 1 ? 'them' : 'it'} for ${verb}, by hand you do`,
+      `${missing.join(', ')}: not set; ${verb} needs ${missing.length > 1 ? 'them' : 'it'}`,
     )
   }
 }
 
-/** @throws CniError 6 if it is no UTF-8 */
+/** @throws CniError 6 if it is not UTF-8 */
 export function decodeText(bytes: Uint8Array): string {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
   } catch {
-    throw new CniError(Code.decodingFailure, 'stdin: not UTF-8; a network configuration is JSON in UTF-8')
+    throw new CniError(Code.decodingFailure, 'stdin: not UTF-8; write the network configuration in UTF-8')
   }
 }
 
 /**
- * Exactly one JSON document.
+ * The one JSON document in `text`.
  * @throws CniError 6 if it is anything else
  */
 export function parseDocument(text: string): unknown {
-  if (text.trim() === '')
-    throw new CniError(Code.decodingFailure, 'stdin: empty; a network configuration in JSON must come on it')
+  if (text.trim() === '') throw new CniError(Code.decodingFailure, 'stdin: empty; it must hold a network configuration')
   if (text.startsWith('\uFEFF'))
     throw new CniError(Code.decodingFailure, 'stdin: starts with a byte order mark; remove it')
   try {
@@ -98,30 +97,28 @@ export function parseDocument(text: string): unknown {
   }
 }
 
-// A number that may lose digits as a double. Cheap rather than exact: the answer is only whether to look at each.
+// Matches any number that may lose digits as a double, and some others: it only decides whether to look at each number.
 const UNSAFE_NUMBER = /[\s:,[]-?\d*(?:\d{16}|[.eE])/
 
 function parseKeeping(text: string): unknown {
   try {
     return JSON.parse(text, keepNumber as (key: string, value: unknown) => unknown)
   } catch (error) {
-    // Unlike plain parsing, this recurses. A DEL must not fail for it; an ADD will, when it sees that it cannot print
-    // that deep.
+    // Unlike plain parsing, this recurses. DEL must not fail because of that. ADD will fail later: it cannot print such
+    // a document.
     if (error instanceof RangeError) return JSON.parse(text)
     throw error
   }
 }
 
-// What TypeScript's library does not know yet. @see https://github.com/tc39/proposal-json-parse-with-source
+// Too new for TypeScript's library. @see https://github.com/tc39/proposal-json-parse-with-source
 const RawJson = JSON as unknown as { rawJSON(text: string): unknown; isRawJSON(value: unknown): boolean }
 
 function isKeptNumber(value: unknown): boolean {
   return RawJson.isRawJSON(value)
 }
 
-/**
- * Numbers of fields we do not know go into the Result as they came, whatever their size.
- */
+/** A reviver that keeps the digits of numbers in unknown keys, whatever their size: the Result repeats them. */
 function keepNumber(this: unknown, _key: string, value: unknown, context: { source?: string }): unknown {
   const { source } = context
   if (typeof value !== 'number' || source === undefined || Number.isSafeInteger(value) || String(value) === source)
@@ -129,16 +126,15 @@ function keepNumber(this: unknown, _key: string, value: unknown, context: { sour
   return RawJson.rawJSON(source)
 }
 
-/** The configuration's own version, as far as it is one of ours: the version an error is told in. */
+/** The version in which an error is reported: the configuration's, if we support it. */
 export function versionOf(document: unknown): CniVersion {
   const version = isObject(document) ? document.cniVersion : undefined
   return SUPPORTED_VERSIONS.find((supported) => supported === version) ?? NEWEST_VERSION
 }
 
 /**
- * The call that an environment that passed `checkEnv` and the document of stdin make. The order of the checks is the
- * reference's. DEL is let through with whatever the document says, since a DEL that fails leaks the interface of the
- * plugins before us.
+ * The request that a checked environment and the document on stdin make. The checks come in the reference's order. DEL
+ * accepts any document, since a DEL that fails leaks the interfaces of the previous plugins.
  * @throws CniError 1, 4, 6 or 7
  * @see https://github.com/containernetworking/cni/blob/main/pkg/skel/skel.go pluginMain
  */
@@ -157,7 +153,7 @@ export function parseRequest(env: Env, document: unknown): Request {
       'stdin: not a JSON object; a network configuration is one, with "cniVersion", "name" and "type"',
     )
   }
-  // null is what is written in Go of a string that is not there.
+  // Go prints an absent string as null.
   const { name } = document
   const problem = typeof name === 'string' && name !== '' ? idProblem(name) : 'must be a string that is not empty'
   if (problem !== undefined)
@@ -169,7 +165,7 @@ export function parseRequest(env: Env, document: unknown): Request {
   if (!isVerb(verb)) {
     throw new CniError(
       Code.invalidEnvironment,
-      `CNI_COMMAND: ${quote(verb)} is none of ${Object.keys(SINCE).join(', ')}, VERSION`,
+      `CNI_COMMAND: must be ${Object.keys(SINCE).join(', ')} or VERSION, is ${quote(verb)}`,
     )
   }
   const cniVersion = checkVersion(verb, document.cniVersion)
@@ -195,7 +191,10 @@ function checkVersion(verb: Exclude<Verb, 'DEL'>, written: unknown): CniVersion 
   if (verb !== 'ADD') {
     const age = compareVersions(written, SINCE[verb])
     if (age === undefined)
-      throw new CniError(Code.decodingFailure, `cniVersion: ${quote(written)} is no version; write one such as "1.0.0"`)
+      throw new CniError(
+        Code.decodingFailure,
+        `cniVersion: ${quote(written)} is not a version; write one such as "1.0.0"`,
+      )
     if (age < 0) throw tooOldFor(verb, `cniVersion is ${written}`)
   }
   const supported = SUPPORTED_VERSIONS.find((candidate) => candidate === written)
@@ -211,10 +210,10 @@ function checkVersion(verb: Exclude<Verb, 'DEL'>, written: unknown): CniVersion 
 
 const SPEAKS = `x-calico-route supports ${SUPPORTED_VERSIONS.join(', ')}`
 
-/** The newest version that Calico takes, too; of a verb that is newer, its first. */
+/** The newest version that Calico supports too. For a newer verb we suggest its first version instead. */
 const TO_WRITE = '1.0.0' satisfies CniVersion
 
-/** The reference takes an absent, null or empty version for the first one, 0.1.0, which has no chains. */
+/** The reference takes an absent, null or empty version for 0.1.0, which has no chains. */
 function missingVersion(verb: Exclude<Verb, 'DEL'>): CniError {
   const since = SINCE[verb]
   const write = `write "${(compareVersions(since, TO_WRITE) ?? 0) > 0 ? since : TO_WRITE}"`
@@ -227,7 +226,7 @@ function tooOldFor(verb: Exclude<Verb, 'DEL'>, why: string): CniError {
   return new CniError(Code.incompatibleVersion, message, `${why}, ${verb} exists since ${SINCE[verb]}`)
 }
 
-/** Negative if `a` is older; undefined if either is no version of up to three numbers. */
+/** Negative if `a` is older; undefined if one of them is not a version of up to three numbers. */
 function compareVersions(a: string, b: string): number | undefined {
   const numbers = (version: string) =>
     /^\d+(?:\.\d+){0,2}$/.test(version) ? version.split('.').map(Number) : undefined
@@ -254,10 +253,10 @@ export function isObject(value: unknown): value is Record<string, unknown> {
 function idProblem(id: string): string | undefined {
   return /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(id)
     ? undefined
-    : 'must start with a letter or digit, then only letters, digits, "_", "." and "-" may follow'
+    : 'must start with a letter or digit and have only letters, digits, "_", "." and "-"'
 }
 
-/** The document's version for an answer to VERSION, from however much of stdin has come. Never throws. */
+/** The answer to VERSION. @param document whatever has come on stdin */
 export function versionAnswer(document: unknown): { cniVersion: CniVersion; supportedVersions: readonly CniVersion[] } {
   return { cniVersion: versionOf(document), supportedVersions: SUPPORTED_VERSIONS }
 }

@@ -23,17 +23,17 @@ export function noAnswer(netns: Netns, ending: Ending, stderr: string): CniError
   const text = oneLine(stderr)
   if (/failed to execute ip/.test(text)) return missing('ip', 'iproute2', text)
   if (/Option "-(?:json|Numeric|details)" is unknown/.test(text)) {
-    return new CniError(Code.toolMissing, 'ip: too old on this node; iproute2 5.3 or newer is needed', text)
+    return new CniError(Code.toolMissing, 'ip: too old on this node; install iproute2 5.3 or newer', text)
   }
   if (/reassociate to namespace.*Invalid argument/.test(text)) return notANetns(netns.path)
   if (/Operation not permitted/.test(text)) {
-    return new CniError(Code.commandFailed, `nsenter: may not enter ${netns.path}; CAP_SYS_ADMIN is needed`, text)
+    return new CniError(Code.commandFailed, `nsenter: cannot enter ${netns.path}; the plugin needs CAP_SYS_ADMIN`, text)
   }
   // A route must fit into one message of 32 KiB, which some 240 next hops fill.
   // @see linux net/ipv4/fib_semantics.c fib_dump_info
   if (/Buffer too small/.test(text)) {
     const says =
-      "the kernel cannot show the pod's routes: one has too many next hops; whoever has CAP_NET_ADMIN in the pod made it, and must remove it"
+      "the kernel cannot show the pod's routes: one has too many next hops; somebody with CAP_NET_ADMIN in the pod made it and must remove it"
     return new TooMuch(`ip: ${says}`, text)
   }
   return new CniError(Code.commandFailed, `ip: gave no answer (${endingText(ending)})`, text)

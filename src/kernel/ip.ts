@@ -31,7 +31,7 @@ const COLLECT_AFTER = 1024 * 1024
 const INTERRUPTED = 'Dump was interrupted'
 
 /** A thousand times what ip(8) prints in an ordinary pod. */
-const VERY_MUCH = 4 * 1024 * 1024
+const MUCH_OUTPUT = 4 * 1024 * 1024
 
 /** How much of stderr is kept. */
 const MAX_ERRORS = 4096
@@ -252,21 +252,21 @@ class Child {
 
   #late(): CniError {
     // Only much output shows that the pod is at fault, and not the node.
-    if (!this.#answers.waiting || this.#heard < VERY_MUCH) return this.#timeout('and was killed')
+    if (!this.#answers.waiting || this.#heard < MUCH_OUTPUT) return this.#timeout('and was killed')
     const says =
-      'the pod holds more than can be read in time; whoever has CAP_NET_ADMIN in it made it, and must remove it'
+      'the pod holds more than can be read in time; somebody with CAP_NET_ADMIN in it made it and must remove it'
     return new TooMuch(`ip: ${says}`, this.#sentText())
   }
 
   #timeout(fate: string): CniError {
     const silence = (this.#broken?.at ?? clock()) - this.#heardAt
     const what =
-      silence < SILENCE_MS ? 'not done when the call had no time left,' : `timed out after ${SILENCE_MS / 1000} s`
+      silence < SILENCE_MS ? "not done within the call's time limit" : `timed out after ${SILENCE_MS / 1000} s`
     return new CniError(Code.timeout, `ip: ${what} ${fate}`, this.#sentText())
   }
 
   #sentText(): string {
-    return `it had been told: ${listed(this.#sent).join('; ')}`
+    return `lines sent: ${listed(this.#sent).join('; ')}`
   }
 
   /** Why there is no answer. */

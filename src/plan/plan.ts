@@ -273,7 +273,7 @@ function taken({ key, dst, gw }: ConfiguredRoute, route: Route, other: Route): P
   const direct = other.dev === route.dev && other.gw === undefined && other.type === UNICAST
   const advice = gw !== undefined ? 'remove "gw"' : 'write "scope": "link"'
   const keep = direct && route.gw !== undefined ? `${advice} to use that one, or ` : ''
-  const says = `the pod already has another route to ${dst}: ${routeText(other)}, in the place of ${routeText(route)}; ${keep}write another "priority"`
+  const says = `the pod already has another route to ${dst}: ${routeText(other)}, where ${routeText(route)} would go; ${keep}write another "priority"`
   return { at: key, says }
 }
 

@@ -137,7 +137,7 @@ describe('x-calico-route plan', () => {
     expect(await tool(['plan', ...at(pod), ...ask('8.8.8.8/32')])).toEqual({
       exitCode: 1,
       stderr: '',
-      stdout: `plugin type="x-calico-route" failed (add): args.cni.routes[0].dst: 8.8.8.8/32 is outside of "overrides.within" (10.50.0.0/16)\nThe pod would be left as it is (code 120).\n`,
+      stdout: `plugin type="x-calico-route" failed (add): args.cni.routes[0].dst: 8.8.8.8/32 is outside "overrides.within" (10.50.0.0/16)\nThe pod would be left as it is (code 120).\n`,
     })
   })
 

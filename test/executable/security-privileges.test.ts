@@ -61,7 +61,7 @@ describe('it does its work', () => {
 
 describe('without', () => {
   test.each([
-    { lacks: 'CAP_SYS_ADMIN', has: 'net_admin', says: 'nsenter: may not enter' },
+    { lacks: 'CAP_SYS_ADMIN', has: 'net_admin', says: 'nsenter: cannot enter' },
     { lacks: 'CAP_NET_ADMIN', has: 'sys_admin', says: 'Operation not permitted' },
   ])('$lacks ADD fails with code 100, the pod untouched, and STATUS names it', async ({ lacks, has, says }) => {
     const pod = await calicoPod()

@@ -173,13 +173,13 @@ describe('where no next hop is known', () => {
       left: 'a default of another table',
       script: `route add default via 169.254.1.1 dev eth0 table 100\n${NOTHING_4}`,
       dst: '10.50.0.0/16',
-      says: 'whose IPv4 default route is in table 100; add "gw", or "table": 100 to have this route there',
+      says: 'whose IPv4 default route is in table 100; add "gw", or "table": 100 to put this route there',
     },
     {
       left: 'an IPv6 default of another table',
       script: 'route add ::/0 via fe80::ecee:eeff:feee:eeee dev eth0 table 1001\nroute del ::/0',
       dst: 'fd00:10:50::/64',
-      says: 'whose IPv6 default route is in table 1001; add "gw", or "table": 1001 to have this route there',
+      says: 'whose IPv6 default route is in table 1001; add "gw", or "table": 1001 to put this route there',
     },
     {
       left: 'defaults of another NIC',

@@ -68,7 +68,7 @@ describe('a pod’s cni-args', () => {
 })
 
 describe('refused with code 120, the pod untouched', () => {
-  const listed = 'outside of "overrides.within" (10.50.0.0/16, fd00:10:50::/48)'
+  const listed = 'outside "overrides.within" (10.50.0.0/16, fd00:10:50::/48)'
   const notListed = (key: string) => `args.cni.${key}: not in "overrides.allow" of the network configuration`
   const CASES: { cni: object; overrides?: object; msg: string; details?: string }[] = [
     { cni: { routes: [{ dst: '10.50.0.0/16' }] }, msg: notListed('routes') },
@@ -103,12 +103,12 @@ describe('refused with code 120, the pod untouched', () => {
       // IPv4 in IPv6's clothes is no way around a prefix
       cni: { routes: [{ dst: '::ffff:a32:0/112' }] },
       overrides: { allow: ['routes'], within: ['10.50.0.0/16'] },
-      msg: 'args.cni.routes[0].dst: ::ffff:a32:0/112 is outside of "overrides.within" (10.50.0.0/16)',
+      msg: 'args.cni.routes[0].dst: ::ffff:a32:0/112 is outside "overrides.within" (10.50.0.0/16)',
     },
     {
       cni: { routes: [{ dst: '10.50.0.0/24' }] },
       overrides: { allow: ['routes'] },
-      msg: 'args.cni.routes[0].dst: 10.50.0.0/24 is outside of "overrides.within" (none)',
+      msg: 'args.cni.routes[0].dst: 10.50.0.0/24 is outside "overrides.within" (none)',
     },
     {
       cni: { routes: [{ dst: '10.50.31.0/24', gw: '10.60.0.1', onlink: true }] },
@@ -118,22 +118,22 @@ describe('refused with code 120, the pod untouched', () => {
     {
       cni: { routes: [{ dst: '10.50.31.0/24', dev: 'lo' }] },
       overrides: ROUTES_ALLOWED,
-      msg: 'args.cni.routes[0].dev: not for a pod to choose; routes are those of the NIC',
+      msg: 'args.cni.routes[0].dev: a pod cannot set this; its routes use its NIC',
     },
     {
       cni: { routes: [{ dst: '10.50.31.0/24', table: 100 }] },
       overrides: ROUTES_ALLOWED,
-      msg: 'args.cni.routes[0].table: not for a pod to choose; routes are those of the main table',
+      msg: 'args.cni.routes[0].table: a pod cannot set this; its routes use the main table',
     },
     {
       cni: { ovnGateway: { ipv4: '10.0.1.1', dev: 'net1' } },
       overrides: { allow: ['ovnGateway'], within: ['10.0.1.0/24'] },
-      msg: 'args.cni.ovnGateway.dev: not for a pod to choose; routes are those of the NIC',
+      msg: 'args.cni.ovnGateway.dev: a pod cannot set this; its routes use its NIC',
     },
     {
       cni: { ovnGateway: '169.254.1.1' },
       overrides: { allow: ['ovnGateway'], within: ['10.0.1.0/24'] },
-      msg: 'args.cni.ovnGateway: 169.254.1.1 is outside of "overrides.within" (10.0.1.0/24)',
+      msg: 'args.cni.ovnGateway: 169.254.1.1 is outside "overrides.within" (10.0.1.0/24)',
     },
   ]
   test.each(CASES.map((row) => [JSON.stringify(row.cni), row] as const))('%s', async (_, row) => {

@@ -64,7 +64,7 @@ describe.each([4, 6] as const)('a destination that the NIC reaches directly, IPv
     const { before, after } = await changes(nic.netns, async () => {
       const { code, msg } = await fails('ADD', nic, { routes: [{ dst, ...keys }], prevResult: nic.result })
       expect(code).toBe(7)
-      expect(msg).toContain(`routes[0]: ${names} cannot be put on the route of the kernel: ${dst} dev net1`)
+      expect(msg).toContain(`routes[0]: ${names} cannot be set on the route of the kernel, ${dst} dev net1`)
       expect(msg).toMatch(new RegExp(`leave out ${names}, or add a "priority" for a route beside it$`))
     })
     expect(after).toBe(before)
@@ -78,7 +78,7 @@ test('with a gateway written, a connected destination is refused, and the messag
   const { before, after } = await changes(nic.netns, async () => {
     const { msg } = await fails('ADD', nic, { routes: [{ dst: DST[4], gw: '10.0.1.1' }], prevResult: nic.result })
     expect(msg).toBe(
-      'routes[0]: the pod has another route to 10.0.1.0/24 already: 10.0.1.0/24 dev net1 proto 2 src 10.0.1.11, where 10.0.1.0/24 via 10.0.1.1 dev net1 proto 142 would go; leave out "gw" to have that one, or give this one another "priority"',
+      'routes[0]: the pod already has another route to 10.0.1.0/24: 10.0.1.0/24 dev net1 proto 2 src 10.0.1.11, where 10.0.1.0/24 via 10.0.1.1 dev net1 proto 142 would go; remove "gw" to use that one, or write another "priority"',
     )
   })
   expect(after).toBe(before)
@@ -118,7 +118,7 @@ test('what another plugin made on the NIC is refused, and what IPAM made just so
   const { before, after } = await changes(pod.netns, async () => {
     const { msg } = await fails('ADD', pod, { routes: [{ dst: '10.60.0.0/16' }], prevResult: calicoResult(pod) })
     expect(msg).toBe(
-      'routes[0]: the pod has another route to 10.60.0.0/16 already: 10.60.0.0/16 via 169.254.1.1 dev eth0 proto 3 mtu 1400, where 10.60.0.0/16 via 169.254.1.1 dev eth0 proto 142 would go; give this one another "priority"',
+      'routes[0]: the pod already has another route to 10.60.0.0/16: 10.60.0.0/16 via 169.254.1.1 dev eth0 proto 3 mtu 1400, where 10.60.0.0/16 via 169.254.1.1 dev eth0 proto 142 would go; write another "priority"',
     )
   })
   expect(after).toBe(before)
@@ -136,7 +136,7 @@ test('an IPv6 route that another plugin appends beside ours is no longer ours to
   const result = await add(pod, config)
   await configure(pod.netns, 'route append fd00:10:50::/64 via fe80::99 dev eth0 proto static')
   expect((await fails('CHECK', pod, { ...config, prevResult: result })).details).toMatch(/fe80::99/)
-  expect((await fails('ADD', pod, config)).msg).toMatch(/^routes\[0\]: the pod has another route/)
+  expect((await fails('ADD', pod, config)).msg).toMatch(/^routes\[0\]: the pod already has another route/)
   await del(pod, config)
   expect(await routes(pod.netns)).toContain('fd00:10:50::/64 via fe80::99 dev eth0 proto static metric 1024')
 })

@@ -332,8 +332,8 @@ describe('refused, the pod untouched', () => {
   })
 
   test.each([
-    { ovnGateway: { ipv4: 'fd00:10:0:1::1' }, says: /^ovnGateway\.ipv4: fd00:10:0:1::1 is no IPv4 address/ },
-    { ovnGateway: { ipv6: '10.0.1.1' }, says: /^ovnGateway\.ipv6: 10\.0\.1\.1 is no IPv6 address/ },
+    { ovnGateway: { ipv4: 'fd00:10:0:1::1' }, says: /^ovnGateway\.ipv4: fd00:10:0:1::1 is not an IPv4 address/ },
+    { ovnGateway: { ipv6: '10.0.1.1' }, says: /^ovnGateway\.ipv6: 10\.0\.1\.1 is not an IPv6 address/ },
     { ovnGateway: '10.0.9.1', says: /^ovnGateway.*: 10\.0\.9\.1 is not on-link on net1/ },
     { ovnGateway: { ipv6: 'fd00:99::1' }, says: /^ovnGateway\.ipv6: fd00:99::1 is not on-link on net1/ },
     { ovnGateway: '10.0.1.0/24', says: /^ovnGateway: must be "auto" or an IP address/ },

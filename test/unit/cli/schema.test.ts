@@ -28,12 +28,12 @@ describe.each([
 const SEVERAL_KEYS: readonly { rule: string; says: RegExp; conf: Record<string, unknown> }[] = [
   {
     rule: 'gw is of the family of dst',
-    says: /\.gw: .* is no IPv[46] address, as /,
+    says: /\.gw: .* is an IPv[46] address, but /,
     conf: { routes: [{ dst: '10.50.0.0/16', gw: 'fe80::1' }] },
   },
   {
     rule: 'src is of the family of dst',
-    says: /\.src: .* is no IPv[46] address, as /,
+    says: /\.src: .* is an IPv[46] address, but /,
     conf: { routes: [{ dst: 'fd00::/48', src: '10.0.0.1' }] },
   },
   {
@@ -43,17 +43,17 @@ const SEVERAL_KEYS: readonly { rule: string; says: RegExp; conf: Record<string, 
   },
   {
     rule: 'onlink needs a gw',
-    says: /\.onlink: says how to reach a gateway/,
+    says: /\.onlink: needs a gateway/,
     conf: { routes: [{ dst: '10.50.0.0/16', onlink: true }] },
   },
   {
     rule: 'an IPv6 route has an mtu of 1280 or more',
-    says: /\.mtu: must be 1280 or more for IPv6/,
+    says: /\.mtu: must be at least 1280 for IPv6/,
     conf: { routes: [{ dst: 'fd00::/48', mtu: 1279 }] },
   },
   {
     rule: 'a default route has a table of its own',
-    says: /\.dst: .* would be the default route/,
+    says: /\.dst: .* is the default route/,
     conf: { routes: [{ dst: '::/0' }] },
   },
   {

@@ -131,8 +131,8 @@ describe('validate says of a chain', () => {
       'keys of route-override in ours',
       list([CALICO, { ...OURS, flushgateway: true, addroutes: [{ dst: '10.50.0.0/16' }] }]),
       [
-        'error: plugins[1].flushgateway: a key of route-override, and none here; write "defaultRoute": "remove"',
-        'error: plugins[1].addroutes: a key of route-override, and none here; write "routes"',
+        'error: plugins[1].flushgateway: a key of route-override; write "defaultRoute": "remove"',
+        'error: plugins[1].addroutes: a key of route-override; write "routes"',
       ],
     ],
     [
@@ -166,10 +166,10 @@ describe('validate says of a chain', () => {
       [
         'error: plugins[1].args.cni.dryRun: not in "overrides.allow" of the network configuration',
         'error: plugins[1].logLevel: must be debug, info, warn or error, is "loud"',
-        'error: plugins[1].ovnGateway.ipv6: 10.0.0.1 is no IPv6 address; write an IPv6 address or "auto"',
+        'error: plugins[1].ovnGateway.ipv6: 10.0.0.1 is not an IPv6 address; write an IPv6 address or "auto"',
         'error: plugins[1].prevResult: must be an object, is 5',
         'error: plugins[1].routes[0].dst: "10.50.0.1/16" has host bits set; write 10.50.0.0/16',
-        'error: plugins[1].routes[0].gw: fe80::1 is no IPv4 address, as 10.50.0.0/16 needs; write an IPv4 address',
+        'error: plugins[1].routes[0].gw: fe80::1 is an IPv6 address, but 10.50.0.0/16 is IPv4; write an IPv4 address',
         'error: plugins[1].routes[0].mtu: must be an integer from 68 to 65520, is 1',
       ],
     ],
@@ -351,7 +351,7 @@ describe('validate says of a definition', () => {
     [
       'whose name is none for a network',
       nad({ type: 'macvlan' }, '-x'),
-      ['error: name: "-x" must start with a letter or digit, then only letters, digits, "_", "." and "-" may follow'],
+      ['error: name: "-x" must start with a letter or digit and have only letters, digits, "_", "." and "-"'],
     ],
     [
       'with a configuration null',
@@ -620,7 +620,7 @@ ${config}
     ['in JSON', '{\n "cniVersion": "1.0.0", "plugins": [{"type": "a"}],\n "name": "-"}', '3:10'],
   ])('%s', async (_, text, position) => {
     expect(await at(text)).toBe(
-      `stdin:${position}: error: name: "-" must start with a letter or digit, then only letters, digits, "_", "." and "-" may follow`,
+      `stdin:${position}: error: name: "-" must start with a letter or digit and have only letters, digits, "_", "." and "-"`,
     )
   })
 

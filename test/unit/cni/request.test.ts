@@ -21,10 +21,10 @@ const bytes = (text: string) => new TextEncoder().encode(text)
 
 describe('the environment', () => {
   it.each([
-    ['ADD', 'CNI_CONTAINERID, CNI_NETNS, CNI_IFNAME: not set; a runtime sets them for ADD, by hand you do'],
-    ['CHECK', 'CNI_CONTAINERID, CNI_NETNS, CNI_IFNAME: not set; a runtime sets them for CHECK, by hand you do'],
-    ['DEL', 'CNI_CONTAINERID, CNI_IFNAME: not set; a runtime sets them for DEL, by hand you do'],
-    ['GC', 'CNI_PATH: not set; a runtime sets it for GC, by hand you do'],
+    ['ADD', 'CNI_CONTAINERID, CNI_NETNS, CNI_IFNAME: not set; ADD needs them'],
+    ['CHECK', 'CNI_CONTAINERID, CNI_NETNS, CNI_IFNAME: not set; CHECK needs them'],
+    ['DEL', 'CNI_CONTAINERID, CNI_IFNAME: not set; DEL needs them'],
+    ['GC', 'CNI_PATH: not set; GC needs it'],
   ])('%s: all missing variables are named together', (CNI_COMMAND, message) => {
     expect(refusal(() => checkEnv({ CNI_COMMAND }))).toEqual({ code: 4, message })
   })
@@ -36,11 +36,11 @@ describe('the environment', () => {
   it.each<[Record<string, string>, string]>([
     [
       { CNI_CONTAINERID: '-c' },
-      'CNI_CONTAINERID: "-c" must start with a letter or digit, then only letters, digits, "_", "." and "-" may follow',
+      'CNI_CONTAINERID: "-c" must start with a letter or digit and have only letters, digits, "_", "." and "-"',
     ],
     [{ CNI_CONTAINERID: 'a/b' }, 'CNI_CONTAINERID: "a/b" must start'],
-    [{ CNI_IFNAME: '..' }, 'CNI_IFNAME: ".." is no interface name'],
-    [{ CNI_IFNAME: 'a:b' }, 'CNI_IFNAME: "a:b" has a slash, colon or white space, which no interface name may have'],
+    [{ CNI_IFNAME: '..' }, 'CNI_IFNAME: ".." is not an interface name'],
+    [{ CNI_IFNAME: 'a:b' }, 'CNI_IFNAME: "a:b" has a slash, colon or white space, which no interface name can have'],
     [{ CNI_IFNAME: 'a b' }, 'CNI_IFNAME: "a b" has'],
     [{ CNI_IFNAME: 'sixteen-bytes-xx' }, 'CNI_IFNAME: "sixteen-bytes-xx" is longer'],
     [{ CNI_IFNAME: 'ééééééééé' }, 'CNI_IFNAME: "ééééééééé" is longer'],
@@ -63,10 +63,10 @@ describe('the environment', () => {
 
 describe('stdin', () => {
   it.each<[string, Uint8Array, string]>([
-    ['nothing', bytes(''), 'stdin: empty; a network configuration in JSON must come on it'],
-    ['white space', bytes(' \n'), 'stdin: empty; a network configuration in JSON must come on it'],
+    ['nothing', bytes(''), 'stdin: empty; it must hold a network configuration'],
+    ['white space', bytes(' \n'), 'stdin: empty; it must hold a network configuration'],
     ['a byte order mark', bytes('\uFEFF{}'), 'stdin: starts with a byte order mark; remove it'],
-    ['Latin-1', Uint8Array.of(0x7b, 0xe9, 0x7d), 'stdin: not UTF-8; a network configuration is JSON in UTF-8'],
+    ['Latin-1', Uint8Array.of(0x7b, 0xe9, 0x7d), 'stdin: not UTF-8; write the network configuration in UTF-8'],
     ['two documents', bytes('{}{}'), 'stdin: not exactly one JSON document: '],
     ['half a document', bytes('{"a":'), 'stdin: not exactly one JSON document: '],
     ['a line break in a broken one', bytes('{\n"a": x\n}'), 'stdin: not exactly one JSON document: '],
@@ -124,7 +124,7 @@ describe('a call', () => {
   it.each(['add', 'FOO', 'toString', '__proto__'])('with the verb %s is refused', (CNI_COMMAND) => {
     expect(refusal(() => parseRequest({ ...ENV, CNI_COMMAND }, CONF))).toEqual({
       code: 4,
-      message: `CNI_COMMAND: "${CNI_COMMAND}" is none of ADD, DEL, CHECK, GC, STATUS, VERSION`,
+      message: `CNI_COMMAND: must be ADD, DEL, CHECK, GC, STATUS or VERSION, is "${CNI_COMMAND}"`,
     })
   })
 

@@ -139,14 +139,14 @@ describe('a configuration', () => {
 
 describe('ovnGateway', () => {
   it.each<[unknown, unknown]>([
-    ['auto', { ask: { 4: 'auto', 6: 'auto' }, either: true, named: false, onlink: false }],
-    ['10.0.1.1', { ask: { 4: { address: '10.0.1.1' } }, either: false, named: false, onlink: false }],
-    ['FD00:10:0:1::1', { ask: { 6: { address: 'fd00:10:0:1::1' } }, either: false, named: false, onlink: false }],
-    [{ dev: 'net1' }, { ask: { 4: 'auto', 6: 'auto' }, either: true, named: false, dev: 'net1', onlink: false }],
+    ['auto', { wanted: { 4: 'auto', 6: 'auto' }, either: true, named: false, onlink: false }],
+    ['10.0.1.1', { wanted: { 4: { address: '10.0.1.1' } }, either: false, named: false, onlink: false }],
+    ['FD00:10:0:1::1', { wanted: { 6: { address: 'fd00:10:0:1::1' } }, either: false, named: false, onlink: false }],
+    [{ dev: 'net1' }, { wanted: { 4: 'auto', 6: 'auto' }, either: true, named: false, dev: 'net1', onlink: false }],
     [
       { ipv4: 'auto', ipv6: 'fd00::1', dev: 'net1', priority: 5, onlink: true },
       {
-        ask: { 4: 'auto', 6: { address: 'fd00::1' } },
+        wanted: { 4: 'auto', 6: { address: 'fd00::1' } },
         either: false,
         named: true,
         dev: 'net1',
@@ -177,28 +177,28 @@ describe('a wrong configuration is refused with code 7, key path first', () => {
     ],
     ['routes[0].dst: "fd00::1" has no prefix length; write fd00::1/128 for this one host', entry({ dst: 'fd00::1' })],
     [
-      'routes[0].dst: "010.50.0.0/16" is no IP prefix; write one such as 10.50.0.0/16 or fd00:10:50::/48',
+      'routes[0].dst: "010.50.0.0/16" is not an IP prefix; write one such as 10.50.0.0/16 or fd00:10:50::/48',
       entry({ dst: '010.50.0.0/16' }),
     ],
     [
-      'routes[0].dst: 0.0.0.0/0 would be the default route that "defaultRoute" decides on; name the prefixes you need',
+      'routes[0].dst: 0.0.0.0/0 is the default route, which "defaultRoute" decides on; write the prefixes you need',
       entry({ dst: '0.0.0.0/0' }),
     ],
     [
-      'routes[0].gw: "10.0.0.1/32" is no IP address; write one without prefix length, such as 10.50.0.1',
+      'routes[0].gw: "10.0.0.1/32" is not an IP address; write one without prefix length, such as 10.50.0.1',
       entry({ gw: '10.0.0.1/32' }),
     ],
     [
-      'routes[0].gw: fe80::1 is no IPv4 address, as 10.50.0.0/16 needs; write an IPv4 address',
+      'routes[0].gw: fe80::1 is an IPv6 address, but 10.50.0.0/16 is IPv4; write an IPv4 address',
       entry({ gw: 'fe80::1' }),
     ],
     [
-      'routes[0].src: fd00::1 is no IPv4 address, as 10.50.0.0/16 needs; write an IPv4 address',
+      'routes[0].src: fd00::1 is an IPv6 address, but 10.50.0.0/16 is IPv4; write an IPv4 address',
       entry({ src: 'fd00::1' }),
     ],
-    ['routes[0].dev: "a b" has a slash, colon or white space, which no interface name may have', entry({ dev: 'a b' })],
+    ['routes[0].dev: "a b" has a slash, colon or white space, which no interface name can have', entry({ dev: 'a b' })],
     [
-      'routes[0].dev: "sixteen-bytes-xx" is longer than the 15 bytes of an interface name',
+      'routes[0].dev: "sixteen-bytes-xx" is longer than 15 bytes, the limit for an interface name',
       entry({ dev: 'sixteen-bytes-xx' }),
     ],
     ['routes[0].priority: must be an integer from 0 to 4294967295, is -1', entry({ priority: -1 })],
@@ -217,7 +217,7 @@ describe('a wrong configuration is refused with code 7, key path first', () => {
       entry({ gw: '10.0.0.1', scope: 'link' }),
     ],
     ['routes[0].mtu: must be an integer from 68 to 65520, is 67', entry({ mtu: 67 })],
-    ['routes[0].mtu: must be 1280 or more for IPv6, is 1279', { routes: [{ dst: 'fd00::/48', mtu: 1279 }] }],
+    ['routes[0].mtu: must be at least 1280 for IPv6, is 1279', { routes: [{ dst: 'fd00::/48', mtu: 1279 }] }],
     ['routes[0].advmss: must be an integer from 1 to 65495, is 0', entry({ advmss: 0 })],
     ...[
       ['127.0.0.1', 'a loopback address'],
@@ -278,16 +278,16 @@ describe('a wrong configuration is refused with code 7, key path first', () => {
       { routes: [{ dst: 'fd00::/48', src }] },
     ]),
     ['routes[0].onlink: must be a boolean, is "yes"', entry({ onlink: 'yes' })],
-    ['routes[0].onlink: says how to reach a gateway; add "gw" or leave it out', entry({ onlink: true })],
+    ['routes[0].onlink: needs a gateway; add "gw" or remove "onlink"', entry({ onlink: true })],
     ['routes[0].gateway: unknown key; did you mean "gw"?', entry({ gateway: '10.0.0.1' })],
     ['routes[0].metric: unknown key; did you mean "priority"?', entry({ metric: 5 })],
     ['routes[0].prioritty: unknown key; did you mean "priority"?', entry({ prioritty: 5 })],
     [
-      'routes[0].colour: unknown key; known here: dst, gw, dev, src, priority, table, scope, mtu, advmss, onlink',
+      'routes[0].colour: unknown key; write one of dst, gw, dev, src, priority, table, scope, mtu, advmss, onlink',
       entry({ colour: 5 }),
     ],
     [
-      'routes[1]: 10.50.0.0/16 with the same table and priority stands in routes[0] already; remove one or give it another "priority"',
+      'routes[1]: 10.50.0.0/16 is already in routes[0] with the same table and priority; remove one, or write another "priority"',
       { routes: [{ dst: '10.50.0.0/16' }, { dst: '10.50.0.0/16', table: 254, gw: '10.0.0.1' }] },
     ],
     ['dryRun: must be a boolean, is "true"', { dryRun: 'true' }],
@@ -300,7 +300,7 @@ describe('a wrong configuration is refused with code 7, key path first', () => {
     ['ovnGateway: must be "auto" or an IP address, is "10.0.1.1/24"', { ovnGateway: '10.0.1.1/24' }],
     ['ovnGateway.ipv4: must be "auto" or an IP address, is "x"', { ovnGateway: { ipv4: 'x' } }],
     [
-      'ovnGateway.ipv4: fd00::1 is no IPv4 address; write an IPv4 address or "auto"',
+      'ovnGateway.ipv4: fd00::1 is not an IPv4 address; write an IPv4 address or "auto"',
       { ovnGateway: { ipv4: 'fd00::1' } },
     ],
     ['ovnGateway.device: unknown key; did you mean "dev"?', { ovnGateway: { device: 'net1' } }],
@@ -340,20 +340,17 @@ describe('a wrong configuration is refused with code 7, key path first', () => {
       `${key}: unknown key; did you mean "${meant}"?`,
       { [key.replaceAll('"', '')]: 'keep' },
     ]),
-    ['flushgateway: a key of route-override, and none here; write "defaultRoute": "remove"', { flushgateway: true }],
-    ['addRoutes: a key of route-override, and none here; write "routes"', { addRoutes: [] }],
+    ['flushgateway: a key of route-override; write "defaultRoute": "remove"', { flushgateway: true }],
+    ['addRoutes: a key of route-override; write "routes"', { addRoutes: [] }],
     [
-      'delroutes: a key of route-override, and none here; write "defaultRoute" for default routes; no other route is removed',
+      'delroutes: a key of route-override; write "defaultRoute" for default routes; no other route is removed',
       { delroutes: [] },
     ],
     [
-      'flushroutes: a key of route-override, and none here; write "defaultRoute": "remove" for default routes; no other route is removed',
+      'flushroutes: a key of route-override; write "defaultRoute": "remove" for default routes; no other route is removed',
       { flushroutes: true },
     ],
-    [
-      'skipcheck: a key of route-override, and none here; write "disableCheck": true beside "plugins"',
-      { skipcheck: true },
-    ],
+    ['skipcheck: a key of route-override; write "disableCheck": true beside "plugins"', { skipcheck: true }],
     ['overrides.alow: unknown key; did you mean "allow"?', { overrides: { alow: [] } }],
     [
       'overrides.allow[0]: must be defaultRoute, routes, ovnGateway, kubevirt or dryRun, is "logFile"',

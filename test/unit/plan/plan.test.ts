@@ -162,7 +162,9 @@ describe('a route that is there already', () => {
       'route replace 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142',
     ])
     expect(batch(conf, calicoPod(stale, wanted))).toEqual(['route del 10.50.0.0/16 via 10.199.3.9 dev eth0 proto 142'])
-    expect(refusal(() => batch(conf, calicoPod(other, wanted))).message).toMatch(/^routes\[0\]: the pod has another/)
+    expect(refusal(() => batch(conf, calicoPod(other, wanted))).message).toMatch(
+      /^routes\[0\]: the pod already has another/,
+    )
   })
 
   it.each<[string, Partial<Route>, string]>([
@@ -172,7 +174,7 @@ describe('a route that is there already', () => {
   ])('%s is not taken away', (_, more, text) => {
     expect(refusal(() => batch(conf, calicoPod(route(4, '10.50.0.0/16', more))))).toEqual({
       code: 7,
-      message: `routes[0]: the pod has another route to 10.50.0.0/16 already: ${text}, where 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142 would go; give this one another "priority"`,
+      message: `routes[0]: the pod already has another route to 10.50.0.0/16: ${text}, where 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142 would go; write another "priority"`,
     })
   })
 })
@@ -211,7 +213,7 @@ describe('with `dev`, on another NIC', () => {
 
   it("no route of somebody else's is replaced", () => {
     expect(refusal(() => batch(conf, calicoPod(there({ gw: '10.0.1.1' })))).message).toMatch(
-      /^routes\[0\]: the pod has another route/,
+      /^routes\[0\]: the pod already has another route/,
     )
   })
 
@@ -249,7 +251,7 @@ describe('what the kernel would refuse is found before', () => {
       () => batch({ routes: [{ dst: '10.0.0.0/8' }] }, { ...pod, links: [{ ...link('eth0'), up: false }] }),
     ],
     [
-      'routes[0].src: 10.199.3.154 is no address of the pod; its IPv4 addresses are 10.199.3.153, 10.0.1.10',
+      'routes[0].src: 10.199.3.154 is not an address of the pod; its IPv4 addresses are 10.199.3.153, 10.0.1.10',
       7,
       () => batch({ routes: [{ dst: '10.0.0.0/8', src: '10.199.3.154' }] }),
     ],
