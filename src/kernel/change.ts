@@ -99,9 +99,7 @@ function lookAndChange(
   })
 }
 
-/**
- * Undefined if that cannot be told, say because an interface is gone: the next look sees interfaces too and finds out.
- */
+/** Undefined if nobody can tell, say because an interface is gone. The next look sees interfaces too, and finds out. */
 function leftToDo(decide: Change['decide'], now: Snapshot, isLast: boolean): readonly RouteOp[] | undefined {
   try {
     return decide(now)
@@ -213,7 +211,10 @@ async function rolledBack(
   }
 }
 
-/** Without each default route that would replace another: if it cannot be added, the other can still be removed. */
+/**
+ * Only the deletions, without those that belong to an addition: a default route that cannot be put into its new place
+ * must not lose its old one.
+ */
 function withoutSwaps(ops: readonly RouteOp[]): RouteOp[] {
   const added = ops.filter(({ op }) => op !== 'del')
   return ops.filter(
@@ -243,7 +244,7 @@ function adviceOn({ origin, route: { gw, dev, src } }: RouteOp, said: string): s
   if (gw !== undefined && /invalid gateway|Network is unreachable|No route to host/.test(said)) {
     const advice = origin.gwWritten
       ? `leave out "gw" to use the next hop of ${dev}, or add "onlink": true`
-      : `write the right "gw", or "scope": "link"`
+      : 'write the right "gw", or "scope": "link"'
     return `; ${gw} is not on-link on ${dev}; ${advice}`
   }
   if (src !== undefined && /Invalid source address/.test(said))

@@ -226,8 +226,8 @@ function demotion(route: Route, ifname: string, inPlace: (route: Route) => reado
 }
 
 /**
- * Marks a default route that was never demoted, so that it is when Calico's NIC leaves. This must be a single write: so
- * not if the route shares its place with others, could not be restored, or expires.
+ * Marks a default route that was never demoted, so that it is demoted when Calico's NIC leaves. This must be a single
+ * write: so not if the route shares its place with others, could not be restored, or expires.
  */
 function mark(route: Route, inPlace: readonly Route[]): Fate {
   const { family, protocol, opaque, expires } = route
@@ -248,7 +248,7 @@ function restoration(back: Route, holders: readonly Route[], ifTaken: 'stays' | 
   return taken && ifTaken === 'stays' ? STAYS : replaced(origin, back)
 }
 
-/** Default routes that stay, and that packets would take instead of the wanted one. */
+/** Default routes that stay, and that packets would take instead of, or besides, the wanted one. */
 function rivals(gateways: readonly Route[], staying: readonly Route[]): Problem[] {
   const [gateway] = gateways
   if (!gateway) return []
@@ -296,7 +296,7 @@ function lossProblem(route: Route, ifname: string): Problem | undefined {
 }
 
 function keepAdvice({ family }: Route): string {
-  return `set "defaultRoute": {"ipv${family}": "keep"} to leave it`
+  return `write "defaultRoute": {"ipv${family}": "keep"} to keep it`
 }
 
 /**

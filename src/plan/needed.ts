@@ -73,7 +73,7 @@ function filterForAdd(config: Config, ifname: string, prev: PrevResult): RouteFi
     // A link-local next hop can be learnt from any route of ours.
     if (protocol === PROTOCOL && type === UNICAST && isLinkLocal(gw) && isFirst(`next hop ${family} ${dev}`))
       return true
-    // Whether a link route leads to a next hop.
+    // One next hop for each configured prefix around it: what matters of a link route is whether there is any.
     return prefixesAround(gw).some((prefix) => isFirst(`${prefix} by ${dev}`))
   }
 }

@@ -27,10 +27,10 @@ export interface Via {
 }
 
 /**
- * Finds the next hop that a NIC itself has. The kernel shows it in, by preference: a default route that we did not
- * make, in the table of the configured route or else the main table; if that is gone, as on a repeated ADD, routes of
- * ours by entries that learnt it before; Calico's link route; another plugin's route to the same destination; a default
- * route that we made or are going to make.
+ * Finds the next hop that a NIC itself has. The kernel shows it in one of these, the first that exists: a default route
+ * that we did not make, in the table of the configured route or else the main table; our routes of entries that learnt
+ * it in an earlier call; Calico's link route; another plugin's route to the same destination; a default route that we
+ * made, or are going to make.
  *
  * Routes of ours from another configuration may lead wherever its entries said. From them we take only a link-local
  * next hop: that is Calico's for IPv6, which nothing else in the kernel shows.

@@ -58,7 +58,7 @@ export function strayPackets(
   snapshot: Snapshot,
   ifname: string,
 ): string[] {
-  // Others may have made such a route, `unreachable` say, on purpose. If not all routes are known, there may be one.
+  // Somebody may have made a route such as `unreachable` on purpose. If not all routes are known, there may be one.
   const { routes, leftOut } = snapshot
   const refusing = routes.filter(({ table, type }) => table === MAIN_TABLE && type !== UNICAST)
   const isRefused = (address: string) => leftOut !== undefined || refusing.some(({ dst }) => isWithin(address, dst))

@@ -411,12 +411,12 @@ describe('a default that could not be put back as it was', () => {
     [
       'has an attribute that ip does not print as it takes it',
       { opaque: 'features' },
-      '"features" could not be restored: 0.0.0.0/0 via 10.0.1.1 dev net1 proto 3; set "defaultRoute": {"ipv4": "keep"} to leave it',
+      '"features" could not be restored: 0.0.0.0/0 via 10.0.1.1 dev net1 proto 3; write "defaultRoute": {"ipv4": "keep"} to keep it',
     ],
     [
       'has too large a metric',
       { priority: 300_000_000 },
-      'metric 300000000 is too large to demote: 0.0.0.0/0 via 10.0.1.1 dev net1 proto 3 metric 300000000; set "defaultRoute": {"ipv4": "keep"} to leave it',
+      'metric 300000000 is too large to demote: 0.0.0.0/0 via 10.0.1.1 dev net1 proto 3 metric 300000000; write "defaultRoute": {"ipv4": "keep"} to keep it',
     ],
   ])('is not demoted: it %s', (_, more, problem) => {
     const { problems, ops } = planAdd(parseConfig({ defaultRoute: 'demote' }), 'net1', pod({ ...OVN4, ...more }))

@@ -102,12 +102,12 @@ describe('the default routes that go', () => {
           { gw: '10.0.1.1', dev: 'net1', weight: 1, onlink: false },
         ],
       },
-      'defaultRoute: nexthop object 7 cannot be split: 0.0.0.0/0 uses it over eth0 and net1; set "defaultRoute": {"ipv4": "keep"} to leave it',
+      'defaultRoute: nexthop object 7 cannot be split: 0.0.0.0/0 uses it over eth0 and net1; write "defaultRoute": {"ipv4": "keep"} to keep it',
     ],
     [
       'could not be put back',
       { gw: '10.0.0.1', dev: 'eth0', opaque: 'encap' },
-      'defaultRoute: "encap" could not be restored: 0.0.0.0/0 via 10.0.0.1 dev eth0 proto 3; set "defaultRoute": {"ipv4": "keep"} to leave it',
+      'defaultRoute: "encap" could not be restored: 0.0.0.0/0 via 10.0.0.1 dev eth0 proto 3; write "defaultRoute": {"ipv4": "keep"} to keep it',
     ],
   ])('refuse a default that %s', (_, more, message) => {
     const pod = { ...calicoPod(), routes: [route(4, '0.0.0.0/0', more)] }
