@@ -78,7 +78,7 @@ export type ReadConfig = Readonly<{ routes: readonly PartialRoute[]; gateway?: G
   ({ readonly config: Config } | { readonly problems: readonly string[] })
 
 /**
- * The same for a configuration that may be invalid: its valid part can be checked further, so no mistake hides another.
+ * The same for a configuration that may be invalid. Its valid part is returned as well, so no mistake hides another.
  */
 export function readConfig(conf: Readonly<Record<string, unknown>>, base: readonly string[] = []): ReadConfig {
   const written = presentKeys(conf)
@@ -161,12 +161,9 @@ function readRoutes(
   const routes = written.map((one: unknown, index) => {
     const entry = withoutNulls(one, ROUTE_KEYS)
     const members = readMembers(ROUTE, entry, [...base, 'routes', index])
-    const route = routeOf(members, `${at}[${index}]`, isObject(entry) ? entry : {})
-    problems.push(
-      ...members.problems,
-      ...contradictions(route, isObject(entry) ? entry : {}),
-      ...duplicates(route, seen),
-    )
+    const keys = isObject(entry) ? entry : {}
+    const route = routeOf(members, `${at}[${index}]`, keys)
+    problems.push(...members.problems, ...contradictions(route, keys), ...duplicates(route, seen))
     return route
   })
   return { routes, problems }

@@ -58,7 +58,7 @@ export async function findDifferences(
     const { heard: snapshot, chosen } = await readRoutesAndLookUp(netns, look, addresses)
     if (config.dryRun) return []
     const found = differences(config, ifname, prev, snapshot)
-    // Packets to a missing route go strayPackets too, but that difference is already reported.
+    // Packets to a missing route go astray too, but that difference is already reported.
     return found.length > 0 || isBridged(snapshot, ifname) ? found : strayPackets(probes, chosen, snapshot, ifname)
   })
 }
