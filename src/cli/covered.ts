@@ -1,7 +1,7 @@
 import IPCIDR from 'ip-cidr'
 import { isObject, type NetConf } from '../cni/request.ts'
 import type { ConfiguredRoute } from '../config/config.ts'
-import { MOST_PREFIXES } from '../config/schema.ts'
+import { MAX_PREFIXES } from '../config/schema.ts'
 import { familyOf, parsePrefix } from '../net/address.ts'
 import type { Say } from './finding.ts'
 
@@ -36,7 +36,7 @@ const REST = ['gw', 'dev', 'src', 'priority', 'scope', 'mtu', 'advmss', 'onlink'
 /** Prefixes of `overrides.within` that allow nothing that another does not. */
 export function coveredPrefixes({ overrides }: NetConf, say: Say): void {
   const { within } = isObject(overrides) ? overrides : {}
-  if (!Array.isArray(within) || within.length > MOST_PREFIXES) return
+  if (!Array.isArray(within) || within.length > MAX_PREFIXES) return
   const known = within.flatMap((written: unknown, index) => {
     const prefix = typeof written === 'string' ? parsePrefix(written) : undefined
     return prefix ? { index, network: prefix.network } : []
