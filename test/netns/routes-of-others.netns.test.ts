@@ -65,7 +65,7 @@ describe.each([4, 6] as const)('a destination that the NIC reaches directly, IPv
       const { code, msg } = await fails('ADD', nic, { routes: [{ dst, ...keys }], prevResult: nic.result })
       expect(code).toBe(7)
       expect(msg).toContain(`routes[0]: ${names} cannot be set on the route of the kernel, ${dst} dev net1`)
-      expect(msg).toMatch(new RegExp(`leave out ${names}, or add a "priority" for a route beside it$`))
+      expect(msg).toMatch(new RegExp(`remove ${names}, or add a "priority" to have a second route$`))
     })
     expect(after).toBe(before)
     await add(nic, { routes: [{ dst, ...keys, priority: 4000 }], prevResult: nic.result })
