@@ -27,6 +27,13 @@ const NAME = 'x-calico-route'
 const ROOT = path.dirname(import.meta.dirname)
 const DIST = path.join(ROOT, 'dist')
 const BUILT = [NAME, `${NAME}.cdx.json`, 'LICENSES.txt']
+/** What the executable says of itself: its manual page, and the completions under the names that shells look for. */
+const PRINTED: readonly (readonly [string, string[]])[] = [
+  [`${NAME}.8`, ['man']],
+  [`completions/${NAME}.bash`, ['completion', 'bash']],
+  [`completions/_${NAME}`, ['completion', 'zsh']],
+  [`completions/${NAME}.fish`, ['completion', 'fish']],
+]
 /** As Go, Kubernetes and its users call what Node calls x64 and arm64. */
 const ARCHITECTURES: Partial<Record<string, string>> = { x64: 'amd64', arm64: 'arm64' }
 
@@ -108,6 +115,11 @@ async function pack(version: string, workdir: string, to: string): Promise<strin
     copyFileSync(path.join(from, file), target)
   }
   for (const file of BUILT) copy(DIST, file)
+  mkdirSync(path.join(workdir, folder, 'completions'))
+  for (const [file, words] of PRINTED) {
+    const text = await run(path.join(DIST, NAME), words)
+    writeFileSync(path.join(workdir, folder, file), `${text}\n`)
+  }
   // What git tracks, not what lies there: an editor's backup may be ignored and so not make the tree dirty.
   const tracked = await run('git', ['ls-files', '-z', '--error-unmatch', ...TRACKED])
   for (const file of tracked.split('\0').filter(Boolean)) copy(ROOT, file)

@@ -3,15 +3,17 @@ import { entriesOf, networkOf, OURS, typesOf } from './chain.ts'
 import { type Terminal, Trouble } from './command.ts'
 import type { Entry } from './documents.ts'
 import { nameOf, readContents } from './files.ts'
-import { OUTPUT } from './output.ts'
 import { bridgedAmong } from './virtual-machines.ts'
 
-/** The options of plan and verify that name a pod and its network, for parseArgs. */
+/** The options of plan and verify that name a pod and its network. */
 export const POD = {
-  netns: { type: 'string' },
-  ifname: { type: 'string' },
-  name: { type: 'string' },
-  output: OUTPUT,
+  netns: {
+    value: 'PATH',
+    completes: 'file',
+    about: "The pod's network namespace. To enter it takes CAP_SYS_ADMIN.",
+  },
+  ifname: { value: 'IF', about: 'The NIC in the pod.' },
+  name: { value: 'NETWORK', about: 'Which network, if FILE has several.' },
 } as const
 
 /** A place, and what is known of it besides. */

@@ -8,8 +8,10 @@ export interface Terminal {
   readonly err: (text: string) => void
   /** All of stdin. */
   readonly input: () => string
-  /** Whether stdout takes colours: it is a terminal, and nobody set NO_COLOR. @see https://no-color.org */
+  /** Whether stdout takes colours. */
   readonly colors: boolean
+  /** How wide stdout is; undefined if it is no terminal. */
+  readonly columns?: () => number | undefined
   /** Whether stderr is a terminal, on which a line may be written over. */
   readonly progress: boolean
 }
@@ -22,16 +24,6 @@ export const Exit = {
   /** The question could not be asked: wrong arguments, an unreadable file, a namespace that is gone. */
   trouble: 2,
 } as const
-
-/** One command of the tool for people: `x-calico-route NAME WORDS…`. */
-export interface Command {
-  /** One line for the list of commands. */
-  readonly summary: string
-  /** All of `--help`, from `Usage:` on. */
-  readonly help: string
-  /** @throws Trouble, CniError */
-  readonly run: (words: readonly string[], terminal: Terminal) => Promise<number> | number
-}
 
 /**
  * Why a command could not do its work: one line that says what is wrong and what to do, and perhaps one that names its help.

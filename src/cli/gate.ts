@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
-import { version } from './help.ts'
 import { NAME } from './install-file.ts'
+import { version } from './version.ts'
 
 /** The text of gate.sh, by the build. */
 declare const __GATE__: string

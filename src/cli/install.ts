@@ -1,101 +1,105 @@
 import type { Stats } from 'node:fs'
-import { parseArgs } from 'node:util'
 import { keepCached } from './cached.ts'
-import { type Command, Exit, type Terminal, Trouble } from './command.ts'
+import { Exit, type Terminal, Trouble } from './command.ts'
 import { AT_ONCE, MOST_AT_ONCE } from './gate.ts'
-import { version } from './help.ts'
 import { askStatus, askVersion, runsScripts } from './install-ask.ts'
 import { checkInstalled } from './install-check.ts'
 import { fileTrouble, kindOf, NAME, OWN, PLUGIN_DIRECTORY, type Place, placeOf, statOf } from './install-file.ts'
 import { executablesIn, type Installed, identifyInstalled, lookAt } from './installed.ts'
 import { type Ask, isLaidOut, type Layout, layOut } from './layout.ts'
 import { removeSuperseded, removeTemporaries } from './left-overs.ts'
-import { EVERY_SECONDS, STAY, secondsOf, stay, untilSignal } from './stay.ts'
+import { EVERY, secondsOf, stay, untilSignal } from './stay.ts'
+import { define } from './usage/define.ts'
+import type { Definition } from './usage/definition.ts'
+import { version } from './version.ts'
 
-export const install: Command = {
-  summary: 'puts this executable where the container runtime takes plugins from',
-  help: `Usage: x-calico-route install [--to DIR] [--host-root DIR] [--at-once N | --no-gate]
-                              [--no-status] [--force] [--stay [--every SECONDS]]
-       x-calico-route install --check [--to DIR] [--host-root DIR] [--no-status]
-
-Copies this executable into DIR, under a hidden name, and makes DIR/x-calico-route its gate: a shell script that lets only so many
-calls at once become the executable, since Node.js takes some 12 MiB for each, and many pods that start at once take more than
-the cgroup of their plugins has. The copy is compared with the original, and has to answer VERSION and STATUS on this node,
-through the gate; then the gate takes the place of what is there, in one step. A runtime that calls the plugin meanwhile runs the
-old one or the new one. If anything fails, the old one stays. Nothing is run or written where anybody but root can change DIR, or
-a directory on the way to it.
-
-Options:
-  --to DIR         the runtime's directory of plugins, as the node knows it (default: ${PLUGIN_DIRECTORY})
-  --host-root DIR  where the node's root directory is mounted, in a container. --to is taken below it, and the new plugin
-                   asked in it, so that it finds what the node has and not what the image has. Needs CAP_SYS_CHROOT
-  --at-once N      how many calls at once the gate lets through, 1 to ${MOST_AT_ONCE} (default: as many as the one that is there, else ${AT_ONCE}).
-                   The others wait, a call for some 60 s at most, with half a megabyte each. VERSION and STATUS never wait
-  --no-gate        make DIR/x-calico-route the executable itself; where a gate is, one that stands open: nobody waits
-  --no-status      do not ask STATUS, which fails while the node lacks a tool or we lack a capability that ADD needs
-  --check          change nothing: tell whether the plugin in DIR, of whatever version, answers VERSION and STATUS as a runtime
-                   has them answered
-  --force          replace x-calico-route in DIR even if it is another program
-  --stay           install, then stay until SIGTERM or SIGINT, and install again whenever the plugin is gone or does not
-                   work. Another version that works is left alone. Meanwhile have the page cache hold the executables in DIR
-                   on our own account, so that calls need not read them, nor their cgroup hold them
-  --every SECONDS  how often --stay looks (default: ${EVERY_SECONDS})
-  -h, --help       this text
-
-An install that is killed leaves a file .x-calico-route.*.tmp in DIR; the next one removes it when it is 10 minutes old. So it
-does with the executable of the version before (.x-calico-route-*), until then calls may wait at its gate.
-
-Exit status: 0 it is installed, 2 nothing was changed; with --check 2 where it does not answer.
-
-Example: x-calico-route install --to ${PLUGIN_DIRECTORY}
-`,
-  async run(words, terminal) {
-    const { values } = parseArgs({
-      args: [...words],
-      options: {
-        to: { type: 'string', default: PLUGIN_DIRECTORY },
-        'host-root': { type: 'string' },
-        'at-once': { type: 'string' },
-        'no-gate': { type: 'boolean', default: false },
-        'no-status': { type: 'boolean', default: false },
-        check: { type: 'boolean', default: false },
-        force: { type: 'boolean', default: false },
-        ...STAY,
-      },
-    })
-    const every = secondsOf(values.every)
-    const signal = untilSignal()
-    const layout = { atOnce: atOnceOf(values['at-once']), gate: !values['no-gate'] }
-    if (layout.atOnce !== undefined && !layout.gate) throw new Trouble('--at-once: there is none with --no-gate')
-    const options = { ...layout, status: !values['no-status'], force: values.force, signal }
-    const where = () => placeOf('--to', values.to, values['host-root'])
-    if (values.check) {
-      const other = (['stay', 'force', 'at-once', 'no-gate'] as const).find((name) => values[name])
-      if (other !== undefined) throw new Trouble(`--check: installs nothing; leave out --${other}`)
-      const place = await where()
-      terminal.out(`${place.file}: ${await checkInstalled(place, options.status, signal)} answers\n`)
-      return Exit.ok
-    }
-    if (!options.status) terminal.err('STATUS is not asked: whether ADD can work on this node is not known\n')
-    let known: Layout
-    try {
-      known = await installInto(await where(), options, terminal)
-    } catch (error) {
-      if (values.stay && signal.aborted) return Exit.ok
-      throw error
-    }
-    if (values.stay) {
-      const look = keeper(where, { ...options, known }, terminal)
-      const cache = keepCached(where, signal)
-      const work = async () => {
-        await look()
-        await cache()
-      }
-      await stay(work, every, signal, (trouble) => terminal.err(`${NAME} install: ${trouble}`))
-    }
-    return Exit.ok
+const DEFINITION = {
+  name: 'install',
+  summary: 'put this executable where the container runtime looks for plugins',
+  usage: [
+    '[--to DIR] [--host-root DIR] [--at-once N | --no-gate] [--no-status] [--force] [--stay [--every SECONDS]]',
+    '--check [--to DIR] [--host-root DIR] [--no-status]',
+  ],
+  about: [
+    'Copy this executable into DIR under a hidden name, and make DIR/x-calico-route its gate: a shell script that lets only so many calls at once become the executable. Node.js takes some 12 MiB for each call, and many pods that start at once would take more than the cgroup of their plugins has.',
+    'The copy is compared with the original, and must answer VERSION and STATUS on this node through the gate. Then the gate takes the place of what is there, in one step: a runtime that calls the plugin meanwhile runs the old one or the new one. If anything fails, the old one stays. Nothing is run or written if anybody but root can change DIR, or a directory on the way to it.',
+    'An install that is killed leaves a file `.x-calico-route.*.tmp` in DIR. The next install removes it when it is 10 minutes old, and so the executable of the version before, `.x-calico-route-*`: until then calls may wait at its gate.',
+  ],
+  options: {
+    to: {
+      value: 'DIR',
+      completes: 'directory',
+      default: PLUGIN_DIRECTORY,
+      about: "The runtime's directory of plugins, as the node knows it.",
+    },
+    'host-root': {
+      value: 'DIR',
+      completes: 'directory',
+      about:
+        "In a container: where the node's root directory is mounted. --to is taken below it, and the new plugin is asked in it, so that it finds what the node has and not what the image has. Needs CAP_SYS_CHROOT.",
+    },
+    'at-once': {
+      value: 'N',
+      about: `How many calls at once the gate lets through, 1 to ${MOST_AT_ONCE}. By default as many as the gate that is there, else ${AT_ONCE}. The others wait with half a megabyte each, for some 60 s at most. VERSION and STATUS never wait.`,
+    },
+    'no-gate': {
+      about:
+        'Make DIR/x-calico-route the executable itself. If a gate is there, make one that stands open: nobody waits.',
+    },
+    'no-status': {
+      about: 'Do not ask STATUS, which fails while the node lacks a tool, or we lack a capability, that ADD needs.',
+    },
+    check: {
+      about:
+        'Change nothing: tell whether the plugin in DIR, of whatever version, answers VERSION and STATUS as a runtime has them answered.',
+    },
+    force: { about: 'Replace DIR/x-calico-route even if it is another program.' },
+    stay: {
+      about:
+        'Install, then stay until SIGTERM or SIGINT, and install again whenever the plugin is gone or does not work. Leave another version alone if it works. Meanwhile have the page cache hold the executables in DIR on our own account, so that calls need not read them, nor their cgroup hold them.',
+    },
+    every: EVERY,
   },
-}
+  exit: [
+    ['0', 'It is installed; with --check, it answers.'],
+    ['2', 'Nothing was changed; with --check, it does not answer.'],
+  ],
+  examples: [`x-calico-route install --to ${PLUGIN_DIRECTORY}`, 'x-calico-route install --check'],
+} as const satisfies Definition
+
+export const install = define(DEFINITION, async ({ options: given }, terminal) => {
+  const every = secondsOf(given.every)
+  const signal = untilSignal()
+  const layout = { atOnce: atOnceOf(given['at-once']), gate: !given['no-gate'] }
+  if (layout.atOnce !== undefined && !layout.gate) throw new Trouble('--at-once: there is none with --no-gate')
+  const options = { ...layout, status: !given['no-status'], force: given.force, signal }
+  const where = () => placeOf('--to', given.to, given['host-root'])
+  if (given.check) {
+    const other = (['stay', 'force', 'at-once', 'no-gate'] as const).find((name) => given[name])
+    if (other !== undefined) throw new Trouble(`--check: installs nothing; leave out --${other}`)
+    const place = await where()
+    terminal.out(`${place.file}: ${await checkInstalled(place, options.status, signal)} answers\n`)
+    return Exit.ok
+  }
+  if (!options.status) terminal.err('STATUS is not asked: whether ADD can work on this node is not known\n')
+  let known: Layout
+  try {
+    known = await installInto(await where(), options, terminal)
+  } catch (error) {
+    if (given.stay && signal.aborted) return Exit.ok
+    throw error
+  }
+  if (given.stay) {
+    const look = keeper(where, { ...options, known }, terminal)
+    const cache = keepCached(where, signal)
+    const work = async () => {
+      await look()
+      await cache()
+    }
+    await stay(work, every, signal, (trouble) => terminal.err(`${NAME} install: ${trouble}`))
+  }
+  return Exit.ok
+})
 
 interface Options {
   /** Undefined: as the gate has it that is there. */
@@ -115,7 +119,7 @@ function atOnceOf(text: string | undefined): number | undefined {
   throw new Trouble(`--at-once: ${JSON.stringify(text)} is no number from 1 to ${MOST_AT_ONCE}`)
 }
 
-const OWN_VERSION = version().trim()
+const ownVersion = () => version().trim()
 
 /** @returns the layout it has @throws Trouble: nothing was changed */
 async function installInto(place: Place, options: Options, terminal: Terminal): Promise<Layout> {
@@ -127,13 +131,13 @@ async function installInto(place: Place, options: Options, terminal: Terminal): 
     if (await isLaidOut(place, found, layout, options.signal)) {
       await ask(file)
       await removeSuperseded(place)
-      terminal.out(`${file}: ${OWN_VERSION} is already installed\n`)
+      terminal.out(`${file}: ${ownVersion()} is already installed\n`)
       return layout
     }
     const replaced =
       found.stat === undefined ? '' : `, replaces ${await replaceable(place, found, found.stat, options)}`
     await layOut(place, layout, ask, options.signal)
-    terminal.out(`${file}: ${OWN_VERSION} installed${replaced}\n`)
+    terminal.out(`${file}: ${ownVersion()} installed${replaced}\n`)
     return layout
   } catch (error) {
     throw fileTrouble(file, error)
@@ -229,7 +233,7 @@ function keeper(where: () => Promise<Place>, options: Options, terminal: Termina
       }
       if (found.gate) known = found.gate
       const name = `${NAME} ${identity.version}`
-      if (name !== OWN_VERSION) terminal.out(`${place.file}: now ${name}, left alone\n`)
+      if (name !== ownVersion()) terminal.out(`${place.file}: now ${name}, left alone\n`)
       working = before
     } catch (error) {
       throw fileTrouble(place.file, error)

@@ -2,72 +2,60 @@ import { isatty } from 'node:tty'
 import leven from 'leven'
 import { readStdin, writeAll } from '../call/stdio.ts'
 import { CniError, messageOf } from '../errors.ts'
-import { type Command, Exit, type Terminal, Trouble } from './command.ts'
-import { help, version } from './help.ts'
-import { install } from './install.ts'
+import { Exit, type Terminal, Trouble } from './command.ts'
+import { COMMANDS, TOOL } from './commands.ts'
 import { answerQuestions, LOOKER } from './looker.ts'
 import { obeyingNobody } from './paint.ts'
-import { plan } from './plan.ts'
-import { schema } from './schema.ts'
-import { uninstall } from './uninstall.ts'
-import { validate } from './validate.ts'
-import { verify } from './verify.ts'
-import { wordsProblem } from './words.ts'
-
-export const COMMANDS: Readonly<Record<string, Command>> = { validate, plan, verify, schema, install, uninstall }
+import { colorsIn, columnsIn } from './terminal.ts'
+import { type Command, showHelp } from './usage/define.ts'
+import { calledAs } from './usage/definition.ts'
+import { asksForHelp, parse, splitAtCommand } from './usage/parse.ts'
+import { version } from './version.ts'
 
 /**
  * The tool for people, from its words to its exit status. An entry of its own, bundled apart from the plugin: no call
  * of a runtime reads any of it.
  */
 export async function run(words: readonly string[], terminal: Terminal = ownTerminal()): Promise<number> {
-  const [name = '', ...rest] = words
-  const safe = obeyingNobody(terminal)
+  if (words[0] === LOOKER) return answerQuestions(obeyingNobody(terminal))
+  const { before, name, rest } = splitAtCommand(TOOL.root, words)
+  const command = COMMANDS.find(({ definition }) => definition.name === name)
   try {
-    return await answer(name, rest, safe)
+    const asked = aboutTheTool(before, command, terminal)
+    if (asked !== undefined) return asked
+    return await (command ?? noCommand(name)).run([...before, ...rest], terminal)
   } catch (error) {
     // Nobody reads on, as in `x-calico-route schema | head`: what is left is not wanted.
     if ((error as NodeJS.ErrnoException).code === 'EPIPE') return Exit.trouble
-    const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
-    const called = command ? `x-calico-route ${name}` : 'x-calico-route'
-    safe.err(`${called}: ${complaint(error, called, command?.help ?? '')}\n`)
+    const called = calledAs(command?.definition ?? TOOL.root)
+    obeyingNobody(terminal).err(`${called}: ${complaint(error)}\n`)
     return Exit.trouble
   }
 }
 
-function answer(name: string, rest: readonly string[], terminal: Terminal): Promise<number> | number {
-  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
-  if (command) {
-    // "" would be the working directory to some options, and nothing that could be shown in a message to others.
-    const empty = rest.find((word) => /^(--[\w-]+=)?$/.test(word))
-    if (empty !== undefined)
-      throw new Trouble(
-        `an empty word is among the arguments${empty && `, ${empty}`}; is a variable of the shell not set?`,
-      )
-    if (!rest.includes('--help') && !rest.includes('-h')) return command.run(rest, terminal)
-    terminal.out(command.help)
+/** What options before a command ask for; undefined if they leave it to the command. */
+function aboutTheTool(before: readonly string[], command: Command | undefined, terminal: Terminal): number | undefined {
+  if (asksForHelp(before)) {
+    showHelp(command?.definition ?? TOOL.root, command ? [] : TOOL.commands, before, terminal)
     return Exit.ok
   }
-  if (name === LOOKER) return answerQuestions(terminal)
-  if (['--help', '-h', 'help'].includes(name)) {
-    const [topic] = rest
-    terminal.out(topic !== undefined && Object.hasOwn(COMMANDS, topic) ? (COMMANDS[topic]?.help ?? '') : help(COMMANDS))
-    return Exit.ok
-  }
-  if (name === '--version') {
-    terminal.out(version())
-    return Exit.ok
-  }
-  const [nearest] = Object.keys(COMMANDS).sort((a, b) => leven(name, a) - leven(name, b))
+  const { options } = parse(TOOL.root, before)
+  if (!options.version) return undefined
+  obeyingNobody(terminal).out(version())
+  return Exit.ok
+}
+
+/** @throws Trouble */
+function noCommand(name: string | undefined): never {
+  if (name === undefined) throw new Trouble('a command is missing\nSee x-calico-route --help.')
+  const [nearest] = TOOL.commands.map((one) => one.name).sort((a, b) => leven(name, a) - leven(name, b))
   const hint = nearest !== undefined && leven(name, nearest) <= 2 ? `; did you mean "${nearest}"?` : ''
   throw new Trouble(`unknown command ${JSON.stringify(name)}${hint}\nSee x-calico-route --help.`)
 }
 
-function complaint(error: unknown, called: string, help: string): string {
+function complaint(error: unknown): string {
   if (error instanceof CniError) return error.details ? `${error.message}; ${error.details}` : error.message
   if (error instanceof Trouble) return error.message
-  const words = wordsProblem(error, help)
-  if (words !== undefined) return `${words}\nSee ${called} --help.`
   return `internal error, please report it: ${messageOf(error)}`
 }
 
@@ -81,12 +69,12 @@ function out(text: string): void {
 }
 
 function ownTerminal(): Terminal {
-  const { NO_COLOR, TERM } = process.env
   return {
     out,
     err: (text) => writeAll(2, text),
     input: () => Buffer.from(readStdin()).toString(),
-    colors: isatty(1) && !NO_COLOR && TERM !== 'dumb',
-    progress: isatty(2) && TERM !== 'dumb',
+    colors: colorsIn(process.env, isatty(1)),
+    columns: () => (isatty(1) ? columnsIn(process.env, process.stdout.columns) : undefined),
+    progress: isatty(2) && process.env.TERM !== 'dumb',
   }
 }

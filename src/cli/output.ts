@@ -1,12 +1,10 @@
-import { Trouble } from './command.ts'
-
-/** `-o json` for parseArgs. */
-export const OUTPUT = { type: 'string', short: 'o', default: 'text' } as const
-
-export function outputOf(word: string): 'json' | 'text' {
-  if (word === 'json' || word === 'text') return word
-  throw new Trouble(`-o: must be json or text, is ${JSON.stringify(word)}`)
-}
+/** `-o json`. */
+export const OUTPUT = {
+  short: 'o',
+  words: ['text', 'json'],
+  default: 'text',
+  about: 'What to print: text, or one JSON document for programs.',
+} as const
 
 /** A value as one JSON document, of which a terminal obeys nothing: JSON escapes less than terminals know. */
 export function jsonText(value: unknown): string {

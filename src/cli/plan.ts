@@ -1,4 +1,3 @@
-import { parseArgs } from 'node:util'
 import { isObject, type NetConf, parseRequest } from '../cni/request.ts'
 import { parsePrevResult } from '../cni/result.ts'
 import { effectiveConfig } from '../config/overrides.ts'
@@ -13,98 +12,100 @@ import { decideAdd } from '../verbs/add.ts'
 import { decideDel } from '../verbs/del.ts'
 import { refuseUnwritable } from '../verbs/refusals.ts'
 import { chooseEntry, inWordsOfOptions, POD } from './choose.ts'
-import { type Command, Exit, type Terminal, Trouble } from './command.ts'
+import { Exit, type Terminal, Trouble } from './command.ts'
 import { dhcpPreview } from './dhcp.ts'
 import { nameOf, onceFromStdin, readText } from './files.ts'
 import { noWaysBack, type PodLook, podLook } from './node.ts'
-import { jsonText, outputOf } from './output.ts'
+import { jsonText, OUTPUT } from './output.ts'
 import { type Plan, planText, refusalText } from './plan-text.ts'
 import { resultOf } from './result-cache.ts'
 import { diffRoutes } from './route-diff.ts'
 import { savedSnapshot } from './saved-routes.ts'
+import { define } from './usage/define.ts'
+import type { Definition, Given } from './usage/definition.ts'
 
-const HELP = `Usage: x-calico-route plan --netns PATH --ifname IF [OPTION…] FILE
-       x-calico-route plan --routes FILE [--links FILE] --ifname IF [OPTION…] FILE
-
-Shows what ADD would do to a pod's NIC, and does not do it: each route that would come or go and the key it comes from, the
-lines ip(8) would be told, the Result, and what KubeVirt's bridge binding would then hand to a VM by DHCP. FILE holds the
-configuration (see validate --help). On the node it warns, as verify does, if the node has no way back to the NIC.
-
-Options:
-  --netns PATH     the pod's network namespace; to enter it takes CAP_SYS_ADMIN
-  --ifname IF      the NIC in it
-  --routes FILE    instead of a namespace: what "ip -json -details -Numeric route show table all" printed there
-  --links FILE     and what "ip -json -details address show" printed; without it the routes tell what interfaces there are
-  --name NETWORK   which network, if FILE has several
-  --verb VERB      ADD (default) or DEL
-  --cni-args JSON  what a pod asks for in its annotation, {"routes": …}, within "overrides"
-  -o json          print one JSON document
-  -h, --help       this text
-
-"-" for one of the files is stdin. What KubeVirt would make of the routes is warned of where it is in play: "kubevirt" is true,
-or a VirtualMachine in FILE has the network by the bridge binding.
-
-What ADD is told by the plugin before it is "prevResult" in FILE, else what libcni's result cache has of this NIC, else what
-the kernel tells of its addresses.
-
-Exit status: 0 the plan is shown, 1 the plugin would refuse, 2 the question could not be asked.
-
-Example: x-calico-route plan --netns /var/run/netns/pod --ifname eth0 network.yaml
-`
-
-export const plan: Command = {
-  summary: 'shows what ADD would change in a pod, and changes nothing',
-  help: HELP,
-  run: async (words, terminal) => {
-    const { values, positionals } = parseArgs({
-      args: [...words],
-      allowPositionals: true,
-      options: {
-        ...POD,
-        routes: { type: 'string' },
-        links: { type: 'string' },
-        verb: { type: 'string', default: 'ADD' },
-        'cni-args': { type: 'string' },
-      },
-    })
-    const { netns, ifname, verb, routes, links } = values
-    const json = outputOf(values.output) === 'json'
-    const [file, ...others] = positionals
-    if (file === undefined || others.length > 0)
-      throw new Trouble('exactly one FILE is needed\nSee x-calico-route plan --help.')
-    if (ifname === undefined) throw new Trouble('--ifname is missing: the NIC that the plugin would be called for')
-    if (netns === undefined && routes === undefined)
-      throw new Trouble('either --netns or --routes is needed: the pod as it is')
-    if (netns !== undefined && routes !== undefined)
-      throw new Trouble('--netns and --routes both tell the pod as it is; give one of them')
-    if (verb !== 'ADD' && verb !== 'DEL') throw new Trouble(`--verb: must be ADD or DEL, is ${JSON.stringify(verb)}`)
-    onceFromStdin([
-      ['FILE', file],
-      ['--routes', routes],
-      ['--links', links],
-    ])
-    if (links !== undefined && routes === undefined)
-      throw new Trouble('--links goes with --routes; with --netns the namespace itself tells its interfaces')
-    const { conf, maker, bridged } = chooseEntry(file, values.name, terminal)
-    const asked = values['cni-args'] === undefined ? conf : withCniArgs(conf, values['cni-args'])
-    try {
-      refuseUnwritable(ifname)
-      const pod = podLook(ifname, maker)
-      const snapshot =
-        netns === undefined ? saved(routes ?? '', links, ifname, terminal) : await snapshotOf(netns, pod.overhear)
-      const made =
-        verb === 'ADD'
-          ? await withWarnings(planAdd(asked, ifname, netns, snapshot, bridged), pod)
-          : planDel(asked, ifname, snapshot)
-      terminal.out(json ? jsonText(planJson(made)) : planText(made, terminal.colors))
-      return Exit.ok
-    } catch (error) {
-      if (!(error instanceof CniError) || !REFUSALS.includes(error.code)) throw inWordsOfOptions(error)
-      const { code, message: msg, details } = error
-      terminal.out(json ? jsonText({ verb, ifname, error: { code, msg, details } }) : refusalText(verb, error))
-      return Exit.problems
-    }
+const DEFINITION = {
+  name: 'plan',
+  summary: 'show what ADD would change in a pod, and change nothing',
+  usage: ['--netns PATH --ifname IF [OPTION…] FILE', '--routes FILE [--links FILE] --ifname IF [OPTION…] FILE'],
+  about: [
+    "Show each route that ADD would add or remove and the key that says so, the lines for ip(8), the Result, and what KubeVirt's bridge binding would then hand to a VM by DHCP. On the node it warns, as verify does, if the node has no way back to the NIC.",
+    'FILE holds the configuration; see `validate --help` for its forms. One of the files may be "-", stdin.',
+    "prevResult is that of FILE. Without one it is what libcni's result cache has of this NIC, else what the kernel tells of its addresses.",
+    'It warns of what KubeVirt would make of the routes if "kubevirt" is true, or if a VirtualMachine in FILE has the network by the bridge binding.',
+  ],
+  argument: { name: 'FILE', count: 'one', completes: 'file' },
+  options: {
+    ...POD,
+    routes: {
+      value: 'FILE',
+      completes: 'file',
+      about: 'Instead of --netns: what `ip -json -details -Numeric route show table all` printed in the pod.',
+    },
+    links: {
+      value: 'FILE',
+      completes: 'file',
+      about:
+        'What `ip -json -details address show` printed in the pod. Without it the routes tell which interfaces there are.',
+    },
+    verb: { words: ['ADD', 'DEL'], default: 'ADD', about: 'The call to foresee.' },
+    'cni-args': {
+      value: 'JSON',
+      about: 'What a pod asks for in its annotation, {"routes": …}, as far as "overrides" allows.',
+    },
+    output: OUTPUT,
   },
+  exit: [
+    ['0', 'The plan is shown.'],
+    ['1', 'The plugin would refuse the configuration.'],
+    ['2', 'A wrong argument, or a file or pod that cannot be read.'],
+  ],
+  examples: [
+    'x-calico-route plan --netns /var/run/netns/pod --ifname eth0 network.yaml',
+    'x-calico-route plan --routes routes.json --ifname eth0 network.yaml',
+  ],
+} as const satisfies Definition
+
+export const plan = define(DEFINITION, async (given, terminal) => {
+  const { file, ifname, netns, routes, links } = askedOf(given)
+  const { verb, name, output, 'cni-args': cniArgs } = given.options
+  const json = output === 'json'
+  const { conf, maker, bridged } = chooseEntry(file, name, terminal)
+  const asked = cniArgs === undefined ? conf : withCniArgs(conf, cniArgs)
+  try {
+    refuseUnwritable(ifname)
+    const pod = podLook(ifname, maker)
+    const snapshot =
+      netns === undefined ? saved(routes ?? '', links, ifname, terminal) : await snapshotOf(netns, pod.overhear)
+    const made =
+      verb === 'ADD'
+        ? await withWarnings(planAdd(asked, ifname, netns, snapshot, bridged), pod)
+        : planDel(asked, ifname, snapshot)
+    terminal.out(json ? jsonText(planJson(made)) : planText(made, terminal.colors))
+    return Exit.ok
+  } catch (error) {
+    if (!(error instanceof CniError) || !REFUSALS.includes(error.code)) throw inWordsOfOptions(error)
+    const { code, message: msg, details } = error
+    terminal.out(json ? jsonText({ verb, ifname, error: { code, msg, details } }) : refusalText(verb, error))
+    return Exit.problems
+  }
+})
+
+/** What belongs together. @throws Trouble if it does not */
+function askedOf({ options: { netns, ifname, routes, links }, words: [file = ''] }: Given<typeof DEFINITION.options>) {
+  if (ifname === undefined) throw new Trouble('--ifname is missing: the NIC that the plugin would be called for')
+  if (netns === undefined && routes === undefined)
+    throw new Trouble('either --netns or --routes is needed: the pod as it is')
+  if (netns !== undefined && routes !== undefined)
+    throw new Trouble('--netns and --routes both tell the pod as it is; give one of them')
+  onceFromStdin([
+    ['FILE', file],
+    ['--routes', routes],
+    ['--links', links],
+  ])
+  if (links !== undefined && routes === undefined)
+    throw new Trouble('--links goes with --routes; with --netns the namespace itself tells its interfaces')
+  return { file, ifname, netns, routes, links }
 }
 
 /** What the plugin says of a configuration, and not of where it was called. */

@@ -1,32 +1,27 @@
-import { parseArgs } from 'node:util'
 import { type $ZodType, type ToJSONSchemaParams, toJSONSchema } from 'zod/v4/core'
 import { CONF, LOG_PATH, MAX_PATH_LENGTH, ROUTE as ROUTE_SCHEMA, RULES, type Rule } from '../config/schema.ts'
-import { type Command, Exit } from './command.ts'
+import { Exit } from './command.ts'
 import { DISPOSITION, GATEWAY, KEYS, type Key, OVERRIDES, ROUTE } from './keys.ts'
 import { gateway, IFNAME, PREFIX, SOURCE, STRANGE_KEY } from './patterns.ts'
+import { define } from './usage/define.ts'
 
-const HELP = `Usage: x-calico-route schema
-
-Prints the JSON Schema (2020-12) of the plugin's network configuration, for editors and for checks in a repository. It
-describes the entry of "plugins", not the list around it. What depends on several keys at once only validate tells.
-
-Options:
-  -h, --help   this text
-
-Exit status: 0.
-
-Example: x-calico-route schema > x-calico-route.schema.json
-`
-
-export const schema: Command = {
-  summary: 'prints the JSON Schema of the configuration',
-  help: HELP,
-  run: (words, terminal) => {
-    parseArgs({ args: [...words], options: {} })
+export const schema = define(
+  {
+    name: 'schema',
+    summary: 'print the JSON Schema of the configuration',
+    usage: [''],
+    about: [
+      'Print the JSON Schema (2020-12) of the plugin\'s network configuration, for editors and for checks in a repository. It describes the entry of "plugins", not the list around it. Only validate checks what depends on several keys.',
+    ],
+    options: {},
+    exit: [['0', 'Always.']],
+    examples: ['x-calico-route schema > x-calico-route.schema.json'],
+  },
+  (_, terminal) => {
     terminal.out(`${JSON.stringify(jsonSchema(), null, 2)}\n`)
     return Exit.ok
   },
-}
+)
 
 type Json = Record<string, unknown>
 

@@ -1,12 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Trouble } from './command.ts'
 
-export const EVERY_SECONDS = 10
-
-/** `--stay` and `--every` for parseArgs. */
-export const STAY = {
-  stay: { type: 'boolean', default: false },
-  every: { type: 'string', default: `${EVERY_SECONDS}` },
+/** How often --stay looks. */
+export const EVERY = {
+  value: 'SECONDS',
+  default: '10',
+  about: 'How often --stay looks, 0.1 to 86400 seconds.',
 } as const
 
 export function secondsOf(text: string): number {

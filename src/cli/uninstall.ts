@@ -1,59 +1,59 @@
 import type { Stats } from 'node:fs'
 import { rm } from 'node:fs/promises'
-import { parseArgs } from 'node:util'
-import { type Command, Exit, Trouble } from './command.ts'
+import { Exit, Trouble } from './command.ts'
 import { CONFIGURATIONS, usersOf } from './in-use.ts'
 import { fileTrouble, kindOf, NAME, PLUGIN_DIRECTORY, type Place, placeOf, syncDirectory } from './install-file.ts'
 import { executablesIn, type Installed, identifyInstalled, ledToIn, lookAt } from './installed.ts'
 import { removeSuperseded, removeTemporaries } from './left-overs.ts'
-import { EVERY_SECONDS, STAY, secondsOf, stay, untilSignal } from './stay.ts'
+import { EVERY, secondsOf, stay, untilSignal } from './stay.ts'
+import { define } from './usage/define.ts'
+import type { Definition } from './usage/definition.ts'
 
-export const uninstall: Command = {
-  summary: 'takes the plugin out of the directory of the container runtime again',
-  help: `Usage: x-calico-route uninstall [--from DIR] [--host-root DIR] [--force] [--stay [--every SECONDS]]
-
-Removes DIR/x-calico-route if it is this plugin, of whatever version, then the executables behind its gate. If there is none, that
-is no error. Nothing is run or removed where anybody but root can change DIR, or a directory on the way to it.
-
-It refuses as long as a configuration in ${CONFIGURATIONS.join(' or ')} names the plugin, or a pod of this node has it by
-libcni's result cache: without the plugin such pods can neither start nor end. NetworkAttachmentDefinitions it does not see.
-
-Options:
-  --from DIR       the runtime's directory of plugins, as the node knows it (default: ${PLUGIN_DIRECTORY})
-  --host-root DIR  where the node's root directory is mounted, in a container; everything is looked for below it
-  --force          remove the plugin also where it is still in use
-  --stay           wait until nobody uses the plugin, remove it, and stay until SIGTERM or SIGINT
-  --every SECONDS  how often --stay looks (default: ${EVERY_SECONDS})
-  -h, --help       this text
-
-Exit status: 0 it is not there any more, 2 nothing was changed.
-
-Example: x-calico-route uninstall --from ${PLUGIN_DIRECTORY}
-`,
-  async run(words, terminal) {
-    const { values } = parseArgs({
-      args: [...words],
-      options: {
-        from: { type: 'string', default: PLUGIN_DIRECTORY },
-        'host-root': { type: 'string' },
-        force: { type: 'boolean', default: false },
-        ...STAY,
-      },
-    })
-    const every = secondsOf(values.every)
-    const signal = untilSignal()
-    let said = ''
-    const work = async () => {
-      const place = await placeOf('--from', values.from, values['host-root'])
-      const done = `${place.file}: ${await remove(place, values.force, signal)}\n`
-      if (done !== said) terminal.out(done)
-      said = done
-    }
-    if (values.stay) await stay(work, every, signal, (trouble) => terminal.err(`${NAME} uninstall: ${trouble}`))
-    else await work()
-    return Exit.ok
+const DEFINITION = {
+  name: 'uninstall',
+  summary: 'remove the plugin from the directory of the container runtime',
+  usage: ['[--from DIR] [--host-root DIR] [--force] [--stay [--every SECONDS]]'],
+  about: [
+    'Remove DIR/x-calico-route if it is this plugin, of whatever version, then the executables behind its gate. If there is none, that is not an error. It runs and removes nothing if anybody but root can change DIR, or a directory on the way to it.',
+    `It refuses while a configuration in ${CONFIGURATIONS.join(' or ')} names the plugin, or while a pod of this node has it according to libcni's result cache: without the plugin such pods can neither start nor end. It does not see NetworkAttachmentDefinitions.`,
+  ],
+  options: {
+    from: {
+      value: 'DIR',
+      completes: 'directory',
+      default: PLUGIN_DIRECTORY,
+      about: "The runtime's directory of plugins, as the node knows it.",
+    },
+    'host-root': {
+      value: 'DIR',
+      completes: 'directory',
+      about: "In a container: where the node's root directory is mounted. Everything is looked for below it.",
+    },
+    force: { about: 'Remove the plugin even if it is still in use.' },
+    stay: { about: 'Wait until nobody uses the plugin, remove it, and stay until SIGTERM or SIGINT.' },
+    every: EVERY,
   },
-}
+  exit: [
+    ['0', 'It is not there any more.'],
+    ['2', 'Nothing was changed.'],
+  ],
+  examples: [`x-calico-route uninstall --from ${PLUGIN_DIRECTORY}`],
+} as const satisfies Definition
+
+export const uninstall = define(DEFINITION, async ({ options }, terminal) => {
+  const every = secondsOf(options.every)
+  const signal = untilSignal()
+  let said = ''
+  const work = async () => {
+    const place = await placeOf('--from', options.from, options['host-root'])
+    const done = `${place.file}: ${await remove(place, options.force, signal)}\n`
+    if (done !== said) terminal.out(done)
+    said = done
+  }
+  if (options.stay) await stay(work, every, signal, (trouble) => terminal.err(`${NAME} uninstall: ${trouble}`))
+  else await work()
+  return Exit.ok
+})
 
 /** @throws Trouble if it is not ours, or still in use */
 async function remove(place: Place, force: boolean, signal: AbortSignal): Promise<string> {

@@ -1,69 +1,58 @@
 import { isatty } from 'node:tty'
-import { parseArgs } from 'node:util'
 import { listed } from '../errors.ts'
 import { checkConfiguration, entriesOf, MOST_TYPES, networkOf, typesOf } from './chain.ts'
-import { type Command, Exit, type Terminal, Trouble } from './command.ts'
+import { Exit, type Terminal, Trouble } from './command.ts'
 import { hasDelegates } from './delegates.ts'
 import type { Contents } from './documents.ts'
 import { type Asked, filesOf, nameOf, onceFromStdin, readContents, STDIN } from './files.ts'
 import { type Finding, inFileOrder, type Severity, sayer, telling } from './finding.ts'
 import { checkTogether } from './neighbours.ts'
-import { jsonText, OUTPUT, outputOf } from './output.ts'
+import { jsonText, OUTPUT } from './output.ts'
 import { count, type Paint, painter, printable } from './paint.ts'
 import { withoutTemplate } from './template.ts'
+import { define } from './usage/define.ts'
+import type { Definition } from './usage/definition.ts'
 import { bridgedAmong } from './virtual-machines.ts'
 import { workloadsIn } from './workloads.ts'
 
-const HELP = `Usage: x-calico-route validate [--strict] [-o json] [FILE…]
+const DEFINITION = {
+  name: 'validate',
+  summary: 'check network configurations before a runtime meets them',
+  usage: ['[--strict] [-o json] [FILE…]'],
+  about: [
+    "Tell every problem with file, line, column and key path. It reads network configurations and plugin lists in JSON, and NetworkAttachmentDefinitions in YAML or JSON. Of other documents it reads only which networks their pods and VMs ask for. It takes all FILEs for those of one cluster. The rules are the plugin's own; the keys of other plugins are checked only where this plugin depends on them.",
+    'FILE may be a directory, of which it reads `*.conf`, `*.conflist`, `*.json`, `*.yaml` and `*.yml`. "-" is stdin, which it also reads if there is no FILE and stdin is not a terminal.',
+    [
+      ['error', 'A runtime or the plugin refuses it.'],
+      ['warning', 'It is taken, but does not do what it looks like.'],
+      ['note', 'Worth knowing.'],
+    ],
+    'It shows at most 100 problems of a file, errors first, and says how many more there are.',
+  ],
+  argument: { name: 'FILE', count: 'any', completes: 'file' },
+  options: { strict: { about: 'Let a warning fail the command, too.' }, output: OUTPUT },
+  exit: [
+    ['0', 'No errors.'],
+    ['1', 'There are errors; with --strict, errors or warnings.'],
+    ['2', 'A file cannot be read.'],
+  ],
+  examples: ['x-calico-route validate /etc/cni/net.d network.yaml', 'helm template CHART | x-calico-route validate -'],
+} as const satisfies Definition
 
-Tells every problem of network configurations before a runtime meets it, with file, line, column and key path: network
-configurations and plugin lists in JSON, NetworkAttachmentDefinitions in YAML or JSON. Documents of other kinds in
-between are passed over, but for the networks that pods and VMs among them ask for. The rules are the plugin's own; what other
-plugins make of their keys is looked at only where the plugin depends on it. All FILEs are taken for those of one cluster.
-
-FILE may be a directory, whose *.conf, *.conflist, *.json, *.yaml and *.yml are read, or "-" for stdin, which is also read
-when there is no FILE and no terminal.
-
-  error     a runtime or the plugin refuses it
-  warning   it is taken, but does not do what it looks like
-  note      worth knowing
-
-Of one file it shows 100 of them, errors before warnings before notes, and says how many more there are.
-
-Options:
-  --strict        a warning fails the command, too
-  -o json         print one JSON document
-  -h, --help      this text
-
-Exit status: 0 nothing is wrong, 1 there are errors, 2 a file could not be read.
-
-Example: x-calico-route validate /etc/cni/net.d network.yaml
-`
-
-export const validate: Command = {
-  summary: 'tells what is wrong with a network configuration',
-  help: HELP,
-  run: (words, terminal) => {
-    const { values, positionals } = parseArgs({
-      args: [...words],
-      allowPositionals: true,
-      options: { strict: { type: 'boolean', default: false }, output: OUTPUT },
-    })
-    const json = outputOf(values.output) === 'json'
-    if (positionals.length === 0 && isatty(0)) throw new Trouble('no FILE\nSee x-calico-route validate --help.')
-    const files = positionals.length > 0 ? positionals : [STDIN]
-    onceFromStdin(files.map((word) => ['FILE', word]))
-    const { reports, troubles } = examine(files, terminal)
-    const paint = painter(terminal.colors)
-    for (const trouble of troubles) terminal.err(`${trouble}\n`)
-    if (json) terminal.out(jsonText({ files: reports.map(reportJson) }))
-    else for (const report of reports) terminal.out(reportText(report, paint))
-    if (troubles.length > 0) return Exit.trouble
-    const failing: readonly Severity[] = values.strict ? ['error', 'warning'] : ['error']
-    const failed = reports.some(({ findings }) => findings.some(({ severity }) => failing.includes(severity)))
-    return failed ? Exit.problems : Exit.ok
-  },
-}
+export const validate = define(DEFINITION, ({ options: { strict, output }, words }, terminal) => {
+  if (words.length === 0 && isatty(0)) throw new Trouble('no FILE\nSee x-calico-route validate --help.')
+  const files = words.length > 0 ? words : [STDIN]
+  onceFromStdin(files.map((word) => ['FILE', word]))
+  const { reports, troubles } = examine(files, terminal)
+  const paint = painter(terminal.colors)
+  for (const trouble of troubles) terminal.err(`${trouble}\n`)
+  if (output === 'json') terminal.out(jsonText({ files: reports.map(reportJson) }))
+  else for (const report of reports) terminal.out(reportText(report, paint))
+  if (troubles.length > 0) return Exit.trouble
+  const failing: readonly Severity[] = strict ? ['error', 'warning'] : ['error']
+  const failed = reports.some(({ findings }) => findings.some(({ severity }) => failing.includes(severity)))
+  return failed ? Exit.problems : Exit.ok
+})
 
 interface Report {
   readonly file: string

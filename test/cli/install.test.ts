@@ -172,7 +172,10 @@ describe('install', () => {
       words: ['--at-once', '2', '--no-gate'],
       says: /^x-calico-route install: --at-once: there is none with --no-gate\n/,
     },
-    { words: ['--too', 'x'], says: /^x-calico-route install: --too: no option of this command; did you mean "--to"/ },
+    {
+      words: ['--too', 'x'],
+      says: /^x-calico-route install: --too: is not an option of this command; did you mean "--to"/,
+    },
     { words: ['here'], says: /^x-calico-route install: "here": this command takes options only/ },
   ])('refuses the words $words', async ({ words, says }) => {
     const { bin } = pluginDirectory()

@@ -148,8 +148,8 @@ describe('x-calico-route validate', () => {
   })
 
   test.each([
-    [['-o', 'xml'], /-o: must be json or text, is "xml"/],
-    [['--nope'], /--nope: no option of this command/],
+    [['-o', 'xml'], /-o: must be text or json, is "xml"/],
+    [['--nope'], /--nope: is not an option of this command/],
   ])('refuses %s', async (words, expected) => {
     const { stderr, exitCode } = await tool(['validate', ...words])
     expect({ stderr, exitCode }).toEqual({ stderr: expect.stringMatching(expected), exitCode: 2 })

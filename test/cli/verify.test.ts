@@ -234,7 +234,7 @@ describe('x-calico-route verify of one pod', () => {
   test.each([
     [['--netns', '/run/netns/x'], /--netns, --ifname and --name go with a FILE/],
     [['a.json'], /a FILE needs --netns and --ifname/],
-    [['a.json', 'b.json'], /more than one FILE/],
+    [['a.json', 'b.json'], /at most one FILE can be given/],
   ])('refuses %s', async (words, expected) => {
     const { stderr, exitCode } = await tool(['verify', ...words])
     expect({ stderr, exitCode }).toEqual({ stderr: expect.stringMatching(expected), exitCode: 2 })

@@ -79,6 +79,22 @@ describe('with every slot taken,', () => {
     expect(stdout).toBe(words.map((word) => `<${word}>`).join(''))
   })
 
+  test.each([['--version'], ['-V'], ['version'], ['help', 'plan']])(
+    '%s of the plugin itself is answered',
+    async (...words) => {
+      using gated = await gatedPlugin()
+      using _ = await holdSlots()
+      const env = { CNI_COMMAND: 'ADD' }
+      const { exitCode, stdout } = await execa(gated.gate, words, {
+        env,
+        input: '',
+        reject: false,
+        timeout: AT_ONCE_MS,
+      })
+      expect({ exitCode, stdout }).toEqual({ exitCode: 0, stdout: expect.stringMatching(/^(x-calico-route|Usage:) /) })
+    },
+  )
+
   test('a call that no slot comes for in time goes on without', async () => {
     using gated = await gatedScript('echo done', [['-w $((7 + $$ % 6))', '-w 0.05']])
     using _ = await holdSlots()

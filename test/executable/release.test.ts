@@ -14,6 +14,7 @@ import path from 'node:path'
 import { execa } from 'execa'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
+import { PLUGIN } from '../support/runtime.ts'
 import { temporaryDirectory } from './product.ts'
 
 const ROOT = path.resolve(import.meta.dirname, '../..')
@@ -42,7 +43,7 @@ const COMMITTED = {
   'conf-examples/deeper/vpc.yaml': 'kind: Vpc\n',
 }
 const BUILT = {
-  'x-calico-route': '#!/bin/sh\necho stand-in\n',
+  'x-calico-route': '#!/bin/sh\necho "stand-in $*"\n',
   'x-calico-route.cdx.json': '{ "bomFormat": "CycloneDX" }\n',
   'LICENSES.txt': 'terms of others\n',
 }
@@ -76,6 +77,7 @@ async function repository(committed: Record<string, string> = {}, tag = 'v0.1.0'
   await git(made, 'commit', '--quiet', '--message=all')
   if (tag !== '') await git(made, 'tag', '--annotate', '--message=out', tag)
   write(path.join(made, 'dist'), BUILT)
+  chmodSync(path.join(made, 'dist/x-calico-route'), 0o755)
   const { stdout } = await execa('sha256sum', ['x-calico-route'], { cwd: path.join(made, 'dist') })
   writeFileSync(path.join(made, 'dist/x-calico-route.sha256'), `${stdout}\n`)
   return made
@@ -126,6 +128,10 @@ describe('a release', () => {
       `${file} ${FOLDER}/LICENSES.txt`,
       `${file} ${FOLDER}/README.md`,
       `${file} ${FOLDER}/SECURITY.md`,
+      `${folder} ${FOLDER}/completions/`,
+      `${file} ${FOLDER}/completions/_x-calico-route`,
+      `${file} ${FOLDER}/completions/x-calico-route.bash`,
+      `${file} ${FOLDER}/completions/x-calico-route.fish`,
       `${folder} ${FOLDER}/conf-examples/`,
       `${file} ${FOLDER}/conf-examples/calico.conflist`,
       `${folder} ${FOLDER}/conf-examples/deeper/`,
@@ -138,6 +144,7 @@ describe('a release', () => {
       `${folder} ${FOLDER}/test/faults/`,
       `${file} ${FOLDER}/test/faults/README.md`,
       `${executable} ${FOLDER}/x-calico-route`,
+      `${file} ${FOLDER}/x-calico-route.8`,
       `${file} ${FOLDER}/x-calico-route.cdx.json`,
     ])
   })
@@ -151,7 +158,26 @@ describe('a release', () => {
     for (const [file, text] of Object.entries({ ...sources, ...BUILT })) {
       expect(readFileSync(path.join(there, FOLDER, file), 'utf8'), file).toBe(text)
     }
-    expect((await execa(path.join(there, FOLDER, 'x-calico-route'))).stdout).toBe('stand-in')
+    expect((await execa(path.join(there, FOLDER, 'x-calico-route'))).stdout).toBe('stand-in ')
+  })
+
+  test('holds the manual page and the completions, as the executable in it prints them', async () => {
+    const made = await repository()
+    const [executable, there] = [path.join(made, 'dist/x-calico-route'), temporaryDirectory()]
+    cpSync(PLUGIN, executable)
+    const { stdout } = await execa('sha256sum', ['x-calico-route'], { cwd: path.dirname(executable) })
+    writeFileSync(`${executable}.sha256`, `${stdout}\n`)
+    await release(made)
+    await execa('tar', ['-xzf', released(made, ARCHIVE), '-C', there])
+    for (const [file, ...words] of [
+      ['x-calico-route.8', 'man'],
+      ['completions/x-calico-route.bash', 'completion', 'bash'],
+      ['completions/_x-calico-route', 'completion', 'zsh'],
+      ['completions/x-calico-route.fish', 'completion', 'fish'],
+    ] as const) {
+      const printed = await execa(PLUGIN, words, { stripFinalNewline: false })
+      expect(readFileSync(path.join(there, FOLDER, file), 'utf8'), file).toBe(printed.stdout)
+    }
   })
 
   test('has checksums of all its other files', async () => {

@@ -1,0 +1,22 @@
+import { install } from './install.ts'
+import { plan } from './plan.ts'
+import { ROOT } from './root.ts'
+import { schema } from './schema.ts'
+import { aboutItself, type Tool } from './self.ts'
+import { uninstall } from './uninstall.ts'
+import type { Command } from './usage/define.ts'
+import { validate } from './validate.ts'
+import { verify } from './verify.ts'
+
+/** In the order of help. */
+export const COMMANDS: readonly Command[] = [
+  validate,
+  plan,
+  verify,
+  schema,
+  install,
+  uninstall,
+  ...aboutItself(() => TOOL),
+]
+
+export const TOOL: Tool = { root: ROOT, commands: COMMANDS.map(({ definition }) => definition) }
