@@ -46,8 +46,12 @@ $(PRODUCT): $(SOURCES) package.json $(SETUP)
 	@flock package.json $(NODE) scripts/build.ts
 
 .PHONY: demo
-demo: build ## show the main job on a pod of this machine's own kernel
+demo: build ## where the packets of a pod with two NICs go, before and after, on this machine's own kernel
 	@$(SANDBOX) $(NODE) scripts/demo.ts
+
+.PHONY: demo-recording
+demo-recording: build ## record it as docs/demo.svg
+	@$(SANDBOX) $(NODE) scripts/demo-recording.ts
 
 .PHONY: test
 test: lint test-unit test-manifests test-executable test-cli test-netns test-faults test-fuzz test-conformance ## everything that needs no container runtime

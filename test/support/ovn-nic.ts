@@ -22,11 +22,16 @@ const ANY = { 4: '0.0.0.0/0', 6: '::/0' } as const
 const NODE = { 4: '10.50.0.10', 6: 'fd00:10:50::10' } as const
 const WAN = { 4: '203.0.113.2', 6: '2001:db8:113::2' } as const
 
+/** The lines of a script for these families. */
+const ofFamilies = (families: readonly Family[], lines: Record<Family, string>): string =>
+  families.map((family) => lines[family]).join('\n')
+
 export interface Site extends AsyncDisposable {
   /** The pod's namespace, empty at first, and its path as a runtime hands it over. */
   readonly netns: string
   readonly path: string
   readonly families: readonly Family[]
+  readonly kernel: readonly Family[]
   readonly node: string
   readonly underlay: string
   readonly router: string
@@ -38,13 +43,24 @@ export interface OvnNic extends Pod {
   readonly result: CniResult
 }
 
-/** A site with an empty pod. Its two hosts answer until it is disposed of. */
-export async function site({ families = [4, 6] }: { families?: readonly Family[] } = {}): Promise<Site> {
+/**
+ * A site with an empty pod. Its two hosts answer until it is disposed of.
+ * @param families of the pod's addresses
+ * @param kernel the families that everything else has: those that the kernel has
+ */
+export async function site({
+  families = [4, 6],
+  kernel = [4, 6],
+}: {
+  families?: readonly Family[]
+  kernel?: readonly Family[]
+} = {}): Promise<Site> {
+  const of = (lines: Record<Family, string>) => ofFamilies(kernel, lines)
   const names = await createNamespaces('node', 'underlay', 'router', 'internet', 'pod')
   const { node, underlay, router, internet, pod } = names
   // Duplicate address detection would make every IPv6 address unusable for its first one or two seconds.
-  const start = 'sysctl net.ipv6.conf.default.accept_dad=0\nlink set lo up'
-  const forward = 'sysctl net.ipv4.ip_forward=1\nsysctl net.ipv6.conf.all.forwarding=1'
+  const start = `link set lo up\n${of({ 4: '', 6: 'sysctl net.ipv6.conf.default.accept_dad=0' })}`
+  const forward = of({ 4: 'sysctl net.ipv4.ip_forward=1', 6: 'sysctl net.ipv6.conf.all.forwarding=1' })
   await Promise.all([
     configure(node, `${start}\n${forward}\nlink add eth0 type veth peer name eth0 netns ${underlay}\nlink set eth0 up`),
     configure(router, `${start}\n${forward}\nlink add wan type veth peer name eth0 netns ${internet}\nlink set wan up`),
@@ -54,33 +70,29 @@ export async function site({ families = [4, 6] }: { families?: readonly Family[]
   const end = (own: typeof UNDERLAY | typeof INTERNET, gateway: typeof NODE | typeof WAN, length: 16 | 24) => `
     ${start}
     link set eth0 up
-    addr add ${own[4]}/${length} dev eth0
-    addr add ${own[6]}/64 dev eth0 nodad
+    ${of({ 4: `addr add ${own[4]}/${length} dev eth0`, 6: `addr add ${own[6]}/64 dev eth0 nodad` })}
     ${[UNDERLAY, INTERNET]
       .filter((other) => other !== own)
-      .map((other) => `addr add ${other[4]}/32 dev lo\naddr add ${other[6]}/128 dev lo`)
+      .map((other) => of({ 4: `addr add ${other[4]}/32 dev lo`, 6: `addr add ${other[6]}/128 dev lo` }))
       .join('\n')}
-    route add default via ${gateway[4]} dev eth0
-    route add ::/0 via ${gateway[6]} dev eth0`
+    ${of({ 4: `route add default via ${gateway[4]} dev eth0`, 6: `route add ::/0 via ${gateway[6]} dev eth0` })}`
   await Promise.all([
     configure(underlay, end(UNDERLAY, NODE, 16)),
     configure(internet, end(INTERNET, WAN, 24)),
     configure(
       node,
-      `
-      addr add ${NODE[4]}/16 dev eth0
-      addr add ${NODE[6]}/64 dev eth0 nodad
-      # also what makes proxy_arp answer for 169.254.1.1
-      route add default via ${UNDERLAY[4]} dev eth0
-      route add ::/0 via ${UNDERLAY[6]} dev eth0`,
+      // The default route is also what makes proxy_arp answer for 169.254.1.1.
+      of({
+        4: `addr add ${NODE[4]}/16 dev eth0\nroute add default via ${UNDERLAY[4]} dev eth0`,
+        6: `addr add ${NODE[6]}/64 dev eth0 nodad\nroute add ::/0 via ${UNDERLAY[6]} dev eth0`,
+      }),
     ),
     configure(
       router,
-      `
-      addr add ${WAN[4]}/24 dev wan
-      addr add ${WAN[6]}/64 dev wan nodad
-      route add default via ${INTERNET[4]} dev wan
-      route add ::/0 via ${INTERNET[6]} dev wan`,
+      of({
+        4: `addr add ${WAN[4]}/24 dev wan\nroute add default via ${INTERNET[4]} dev wan`,
+        6: `addr add ${WAN[6]}/64 dev wan nodad\nroute add ::/0 via ${INTERNET[6]} dev wan`,
+      }),
     ),
   ])
   const hosts = await Promise.all([host(underlay, 'underlay'), host(internet, 'internet')])
@@ -88,6 +100,7 @@ export async function site({ families = [4, 6] }: { families?: readonly Family[]
     netns: pod,
     path: netnsPath(pod),
     families,
+    kernel,
     node,
     underlay,
     router,
@@ -130,16 +143,15 @@ export async function attachCalico(pod: Site, ifname = 'eth0'): Promise<CalicoPo
     4: `route add ${POD[4]}/32 dev ${HOST_VETH} scope link`,
     6: `route add ${POD[6]}/128 dev ${HOST_VETH}`,
   }
-  await configure(
-    node,
-    `
-    ${families.map((family) => toPod[family]).join('\n')}
-    sysctl net.ipv4.conf.${HOST_VETH}.route_localnet=1
-    sysctl net.ipv4.neigh.${HOST_VETH}.proxy_delay=0
-    sysctl net.ipv4.conf.${HOST_VETH}.proxy_arp=1
-    sysctl net.ipv6.conf.${HOST_VETH}.proxy_ndp=1`,
-  )
-  await Promise.all([linkLocalReady(netns, ifname), linkLocalReady(node, HOST_VETH)])
+  const proxy = {
+    4: `
+      sysctl net.ipv4.conf.${HOST_VETH}.route_localnet=1
+      sysctl net.ipv4.neigh.${HOST_VETH}.proxy_delay=0
+      sysctl net.ipv4.conf.${HOST_VETH}.proxy_arp=1`,
+    6: `sysctl net.ipv6.conf.${HOST_VETH}.proxy_ndp=1`,
+  }
+  await configure(node, `${ofFamilies(families, toPod)}\n${ofFamilies(pod.kernel, proxy)}`)
+  if (pod.kernel.includes(6)) await Promise.all([linkLocalReady(netns, ifname), linkLocalReady(node, HOST_VETH)])
   return { ...pod, ifname }
 }
 
@@ -171,9 +183,12 @@ export async function attachOvn(
   await configure(netns, `link set ${ifname} up\n${inPod.join('\n')}`)
   await configure(
     router,
-    `addr add ${gateway[4]}/${LENGTH[4]} dev port\naddr add ${gateway[6]}/${LENGTH[6]} dev port nodad`,
+    ofFamilies(pod.kernel, {
+      4: `addr add ${gateway[4]}/${LENGTH[4]} dev port`,
+      6: `addr add ${gateway[6]}/${LENGTH[6]} dev port nodad`,
+    }),
   )
-  await Promise.all([linkLocalReady(netns, ifname), linkLocalReady(router, 'port')])
+  if (pod.kernel.includes(6)) await Promise.all([linkLocalReady(netns, ifname), linkLocalReady(router, 'port')])
   const result = {
     cniVersion: '1.0.0',
     interfaces: [{ name: ifname, mac: OVN_MAC, sandbox: pod.path }],
