@@ -12,6 +12,9 @@ NODE := node_modules/node-linux-$(ARCH)/bin/node
 BIOME = $(NODE) node_modules/@biomejs/biome/bin/biome
 SETUP := node_modules/.installed-lock.json
 PRODUCT := dist/x-calico-route
+# What the executable starts from: snapshot, or plain for source text (scripts/build/snapshot/README.md); and what the one in dist was asked to.
+START ?= snapshot
+BUILT := $(shell sed -n 's/^{"start":{"asked":"\([a-z]*\)".*/\1/p' dist/meta.json 2>/dev/null)
 SOURCES := $(shell find src scripts/build scripts/build.ts -name '*.ts' -o -name '*.sh')
 SHELL_SCRIPTS = $(shell grep -rlE '^\#!.*\b(ba)?sh\b' --exclude-dir=node_modules .ci kind scripts src test)
 
@@ -40,10 +43,13 @@ $(SETUP): package-lock.json
 	@touch $@
 
 .PHONY: build
-build: $(PRODUCT) ## build dist/x-calico-route, one executable that needs no Node
+build: $(PRODUCT) ## build dist/x-calico-route, one executable that needs no Node; START=plain: without its start-up snapshot
 
-$(PRODUCT): $(SOURCES) package.json $(SETUP)
-	@flock package.json $(NODE) scripts/build.ts
+$(PRODUCT): $(SOURCES) package.json $(SETUP) $(if $(filter-out $(START),$(BUILT)),other-start)
+	@flock package.json $(NODE) scripts/build.ts --start $(START)
+
+.PHONY: other-start
+other-start:
 
 .PHONY: demo
 demo: build ## where the packets of a pod with two NICs go, before and after, on this machine's own kernel

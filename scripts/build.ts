@@ -2,9 +2,9 @@
  * Builds dist/x-calico-route: bundle → pkg (SEA) → start-up snapshot → smoke test; and beside it its checksum, its bill of
  * materials (CycloneDX) and the licences of what is in it.
  *
- *   node scripts/build.ts [--outdir DIR] [--entry FILE] [--plain]
+ *   node scripts/build.ts [--outdir DIR] [--entry FILE] [--start snapshot|plain]
  *
- * --plain leaves the start-up snapshot out. Needs no network: Node's binary comes from node_modules.
+ * --start plain (make build START=plain) leaves the start-up snapshot out, see build/snapshot/README.md. Needs no network: Node's binary comes from node_modules.
  */
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
@@ -14,6 +14,7 @@ import { bundle } from './build/bundle.ts'
 import { makeExecutable } from './build/executable.ts'
 import { licenceTexts, packagesIn, readPackage } from './build/licences.ts'
 import { sbom } from './build/sbom.ts'
+import type { Start } from './build/sea-blob.ts'
 
 const NAME = 'x-calico-route'
 const ROOT = path.dirname(import.meta.dirname)
@@ -22,7 +23,7 @@ const { values: options } = parseArgs({
   options: {
     outdir: { type: 'string', default: path.join(ROOT, 'dist') },
     entry: { type: 'string', default: path.join(ROOT, 'src', 'main.ts') },
-    plain: { type: 'boolean', default: false },
+    start: { type: 'string', default: 'snapshot' },
   },
 })
 
@@ -46,14 +47,14 @@ async function build(): Promise<void> {
     { entry: path.resolve(options.entry), outfile: made('.cjs') },
     { entry: path.join(ROOT, 'src', 'cli', 'main.ts'), outfile: made('-cli.cjs') },
   ])
-  const blob = await makeExecutable({
+  const start = await makeExecutable({
     node,
     nodeVersion,
     bundle: made('.cjs'),
     cli: made('-cli.cjs'),
     output: made(''),
     workdir,
-    blob: options.plain ? 'plain' : 'snapshot',
+    start: asked(options.start),
     warn: (text) => console.error(`build: WARNING: ${text}`),
   })
 
@@ -67,7 +68,7 @@ async function build(): Promise<void> {
     .update(readFileSync(made('')))
     .digest('hex')
   writeFileSync(made('.sha256'), `${sha256}  ${NAME}\n`)
-  writeFileSync(path.join(workdir, 'meta.json'), JSON.stringify({ blob, plugin: metafiles[0], cli: metafiles[1] }))
+  writeFileSync(path.join(workdir, 'meta.json'), JSON.stringify({ start, plugin: metafiles[0], cli: metafiles[1] }))
   // Renamed, never copied: who reads dist/ while a build runs sees the old file or the new one.
   const record = ['meta.json', 'LICENSES.txt', `${NAME}.cdx.json`]
   for (const file of [...record, `${NAME}.cjs`, `${NAME}-cli.cjs`, `${NAME}.sha256`, NAME]) {
@@ -75,8 +76,15 @@ async function build(): Promise<void> {
   }
   const megabytes = (statSync(path.join(outdir, NAME)).size / 1e6).toFixed(1)
   console.log(
-    `${path.relative(process.cwd(), path.join(outdir, NAME))}: ${megabytes} MB, ${blob.kind} start, node ${nodeVersion}`,
+    `${path.relative(process.cwd(), path.join(outdir, NAME))}: ${megabytes} MB, ${start.kind} start, node ${nodeVersion}`,
   )
+}
+
+function asked(start: string): Start {
+  if (start !== 'snapshot' && start !== 'plain') {
+    throw new Error(`START is ${JSON.stringify(start)}; write snapshot or plain`)
+  }
+  return start
 }
 
 function versionOf(folder: string): string {

@@ -4,14 +4,14 @@
  *
  *   node scripts/compare.ts EXECUTABLE [--built DIR]
  *
- * DIR, of the same source, is where `make build` or `scripts/build.ts --plain` left the bundles (default: dist).
+ * DIR, of the same source, is where `make build` or `scripts/build.ts` left the bundles (default: dist).
  * Exit status: 0 it is the same, 1 it is not.
  */
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
-import { mappedAt, noteIn, segmentsOf } from './build/elf.ts'
-import { partsOf } from './build/sea-blob.ts'
+import { readSeaBlob, startOf } from './build/snapshot/sea-layout.ts'
+import { mappedAt, noteIn, segmentsOf } from './compare/elf.ts'
 
 const ROOT = path.dirname(import.meta.dirname)
 
@@ -34,7 +34,8 @@ try {
     read('x-calico-route-cli.cjs'),
   )
   for (const { what, same } of said) console.log(`${same ? 'same' : 'DIFFERENT'}: ${what}`)
-  console.log(`not compared: the rest of the start-up snapshot, ${unknown} bytes, and the tables of the dynamic linker`)
+  const snapshot = unknown > 0 ? `the rest of the start-up snapshot, ${unknown} bytes, and ` : ''
+  console.log(`not compared: ${snapshot}the tables of the dynamic linker`)
   process.exitCode = said.every(({ same }) => same) ? 0 : 1
 } catch (error) {
   console.error(`compare: ${error instanceof Error ? error.message : error}`)
@@ -44,14 +45,15 @@ try {
 type Said = { readonly what: string; readonly same: boolean }
 
 function compare(executable: Buffer, node: Buffer, bundle: Buffer, cli: Buffer): { said: Said[]; unknown: number } {
-  const { snapshot, asset } = partsOf(noteIn(executable, 'NODE_SEA_BLOB'))
+  const blob = noteIn(executable, 'NODE_SEA_BLOB')
+  const { main, asset } = readSeaBlob(blob, startOf(blob))
   const said = [
     ...ofNode(executable, node),
     { what: 'the options that Node.js starts with', same: true },
-    { what: "the plugin's bundle, whose text V8 has its functions from", same: snapshot.includes(bundle) },
+    { what: "the plugin's bundle, whose text V8 has its functions from", same: main.includes(bundle) },
     { what: 'the bundle of the tool for people', same: asset.equals(cli) },
   ]
-  return { said, unknown: snapshot.length - bundle.length }
+  return { said, unknown: main.length - bundle.length }
 }
 
 /** postject moves the tables for the dynamic linker, which stand in the first segment, and writes where to in the one of data. */

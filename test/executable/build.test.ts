@@ -2,11 +2,11 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { execa } from 'execa'
 import { describe, expect, test } from 'vitest'
-import { replaceSnapshot } from '../../scripts/build/sea-blob.ts'
+import { replaceSnapshot } from '../../scripts/build/snapshot/blob.ts'
 import { PLUGIN } from '../support/runtime.ts'
-import { BUILD_RECORD, build, start, temporaryDirectory } from './product.ts'
+import { BUILD_RECORD, build, start, startedOf, temporaryDirectory } from './product.ts'
 
-const blobOf = (record: string): string => JSON.parse(readFileSync(record, 'utf8')).blob.kind
+const NAMES = { snapshot: 'from its start-up snapshot', plain: 'from source text, by START=plain' }
 const answersVersion = { exitCode: 0, stdout: expect.stringContaining('"supportedVersions"'), stderr: '' }
 const VERSION = { CNI_COMMAND: 'VERSION' }
 
@@ -23,8 +23,10 @@ function entry(code: string): string {
   return file
 }
 
-test('the product starts from its snapshot', () => {
-  expect(blobOf(BUILD_RECORD)).toBe('snapshot')
+const product = startedOf(BUILD_RECORD)
+
+test(`the product starts as this build was asked to: ${NAMES[product.asked]}`, () => {
+  expect(product.kind).toBe(product.asked)
 })
 
 test('the checksum beside the product is the one of the product', async () => {
@@ -59,6 +61,13 @@ describe('building', () => {
     expect(await start(path.join(outdir, 'x-calico-route'), VERSION)).toEqual(answersVersion)
   })
 
+  test('from anything else than the two kinds of start stops', async () => {
+    expect(await build(temporaryDirectory(), ['--start', 'fast'])).toMatchObject({
+      exitCode: 1,
+      stderr: 'build: START is "fast"; write snapshot or plain',
+    })
+  })
+
   test('without strip stops, and says which package has it', async () => {
     const outdir = temporaryDirectory()
     expect(await build(outdir, [], { PATH: '/nonexistent' })).toMatchObject({
@@ -73,8 +82,8 @@ describe('without the snapshot', () => {
   test('the plugin is the same program, and as sealed', async () => {
     const outdir = temporaryDirectory()
     const executable = path.join(outdir, 'x-calico-route')
-    expect(await build(outdir, ['--plain'])).toMatchObject({ exitCode: 0, stderr: '' })
-    expect(blobOf(path.join(outdir, 'meta.json'))).toBe('plain')
+    expect(await build(outdir, ['--start', 'plain'])).toMatchObject({ exitCode: 0, stderr: '' })
+    expect(startedOf(path.join(outdir, 'meta.json'))).toMatchObject({ asked: 'plain', kind: 'plain' })
 
     expect(await start(executable, { ...VERSION, NODE_OPTIONS: '--garbage' })).toEqual(await start(PLUGIN, VERSION))
     expect(await start(executable)).toEqual(await start(PLUGIN))
@@ -100,7 +109,7 @@ describe('without the snapshot', () => {
       exitCode: 0,
       stderr: expect.stringContaining('WARNING: the start-up snapshot cannot be used'),
     })
-    expect(blobOf(path.join(outdir, 'meta.json'))).toBe('plain')
+    expect(startedOf(path.join(outdir, 'meta.json'))).toMatchObject({ asked: 'snapshot', kind: 'plain' })
     expect(await start(path.join(outdir, 'x-calico-route'), VERSION)).toEqual(answersVersion)
   })
 

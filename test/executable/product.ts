@@ -1,15 +1,21 @@
 /** The files that the build leaves, and the build itself. */
-import { mkdtempSync } from 'node:fs'
+import { mkdtempSync, readFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { execa } from 'execa'
 import { onTestFinished } from 'vitest'
+import type { Started } from '../../scripts/build/executable.ts'
 
 const ROOT = path.resolve(import.meta.dirname, '../..')
 
-/** What the build says about the product beside it: esbuild's metafile and the kind of blob it starts from. */
+/** What the build says about the product beside it: esbuild's metafiles, and what the product starts from. */
 export const BUILD_RECORD = path.join(ROOT, 'dist', 'meta.json')
+
+/** Of a build record, what the executable starts from. */
+export function startedOf(record: string): Started {
+  return JSON.parse(readFileSync(record, 'utf8')).start
+}
 
 /** A directory that goes with the test, whatever becomes of it. */
 export function temporaryDirectory(): string {

@@ -14,7 +14,7 @@ async function buildIn(directory: string, env: Record<string, string>, umask: st
   const home = path.join(directory, 'home')
   for (const made of [checkout, outdir, home]) mkdirSync(made, { recursive: true })
   const node = `node_modules/node-linux-${process.arch}/bin/node`
-  const script = `mount --bind ${ROOT} ${checkout}; cd ${checkout}; umask ${umask}; exec ${node} scripts/build.ts --plain --outdir ${outdir}`
+  const script = `mount --bind ${ROOT} ${checkout}; cd ${checkout}; umask ${umask}; exec ${node} scripts/build.ts --start plain --outdir ${outdir}`
   await execa('unshare', ['--mount', 'sh', '-ec', script], {
     env: { PATH: process.env.PATH ?? '', HOME: home, ...env },
     extendEnv: false,

@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
+import { runNode } from '../run-node.ts'
 import { Fields } from './fields.ts'
-import { runNode } from './run-node.ts'
 
 /**
  * A V8 start-up snapshot in a file, as Node writes it (node v24, src/node_snapshotable.cc, SnapshotSerializer::Write):
