@@ -49,7 +49,7 @@ export async function makeExecutable(job: Job): Promise<Started> {
           } catch (error) {
             kind = 'plain'
             job.warn(
-              'the start-up snapshot cannot be used; the executable starts from source text, and each call takes 1.5 to 1.7 times the CPU: ' +
+              'the start-up snapshot cannot be used; the executable starts from source text, and each call takes 1.6 to 1.7 times the CPU: ' +
                 (error instanceof Error ? error.message : error),
             )
           }

@@ -143,7 +143,8 @@ describe('obeyed by no call:', () => {
 
   test('SIMDUTF_FORCE_IMPLEMENTATION, with which no text can be converted, makes no empty answer a success', async () => {
     const { exitCode, stdout } = await start(PLUGIN, { ...VERSION, SIMDUTF_FORCE_IMPLEMENTATION: 'none' })
-    expect({ exitCode, stdout }).toEqual(stdout === '' ? { exitCode: 1, stdout } : { exitCode: 0, stdout })
+    // The plain build is ended by a signal, before our code: then there is no exit status.
+    expect(exitCode === 0).toBe(stdout !== '')
   })
 })
 

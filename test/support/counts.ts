@@ -22,8 +22,8 @@ export interface Trace {
 
 /** ?: not every architecture has it. */
 const TRACED = 'execve,?execveat,?fork,?vfork,clone,?clone3,?open,openat,?openat2'
-/** malloc(3) asks how many processors there are when two threads happen to want memory at once. */
-const BY_CHANCE = '/sys/devices/system/cpu/online'
+/** Opened when two threads happen to want the same at once: malloc(3) asks for the number of processors, V8 for the speed of their clock. */
+const BY_CHANCE = ['/sys/devices/system/cpu/online', '/sys/devices/system/cpu/cpu0/tsc_freq_khz']
 const LIBRARY = /^\/etc\/ld\.so\.|\.so(\.\d+)*$/
 
 /** One call of the plugin under strace(1). `directory` is a scratch one. */
@@ -43,7 +43,7 @@ export async function traced(directory: string, call: Call): Promise<Trace> {
   const others = [...logs].filter(([id]) => id !== main && !threads.includes(id))
   const opened = [main, ...threads].flatMap((id) => matches(logs.get(id), /^open\w*\((?:\w+, )?"([^"]*)"/gm))
   const firstOfOurs = opened.findIndex((file) => !LIBRARY.test(file))
-  const ours = opened.slice(firstOfOurs).filter((file) => file !== BY_CHANCE)
+  const ours = opened.slice(firstOfOurs).filter((file) => !BY_CHANCE.includes(file))
   return {
     exitCode,
     stdout,
