@@ -45,13 +45,13 @@ $(SETUP): package-lock.json
 	@touch $@
 
 .PHONY: build
-build: $(PRODUCT) ## build dist/x-calico-route, which needs no Node; START=plain
+build: $(PRODUCT) ## build dist/x-calico-route; START=plain: no snapshot
 
-$(PRODUCT): $(SOURCES) package.json $(SETUP) $(if $(filter-out $(START),$(BUILT)),other-start)
+$(PRODUCT): $(SOURCES) package.json $(SETUP) $(if $(filter-out $(START),$(BUILT)),FORCE)
 	@flock package.json $(NODE) scripts/build.ts --start $(START)
 
-.PHONY: other-start
-other-start:
+.PHONY: FORCE
+FORCE:
 
 .PHONY: demo
 demo: build ## two NICs before and after, by packets on this kernel
