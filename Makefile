@@ -50,7 +50,6 @@ build: $(PRODUCT) ## build dist/x-calico-route; START=plain: no snapshot
 $(PRODUCT): $(SOURCES) package.json $(SETUP) $(if $(filter-out $(START),$(BUILT)),FORCE)
 	@flock package.json $(NODE) scripts/build.ts --start $(START)
 
-.PHONY: FORCE
 FORCE:
 
 .PHONY: demo
