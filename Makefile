@@ -15,17 +15,19 @@ PRODUCT := dist/x-calico-route
 SOURCES := $(shell find src scripts/build scripts/build.ts -name '*.ts' -o -name '*.sh')
 SHELL_SCRIPTS = $(shell grep -rlE '^\#!.*\b(ba)?sh\b' --exclude-dir=node_modules .ci kind scripts src test)
 
-# $(call vitest,TIER): the report is for .ci/run to add up.
-vitest = $(NODE) node_modules/vitest/vitest.mjs run --project $(1) --reporter=dot --reporter=json --outputFile.json=.reports/$(1).json
+# $(call vitest,TIER): the report is for .ci/run to add up. `make t` sets the variables, for a part of the tier.
+vitest = $(NODE) node_modules/vitest/vitest.mjs run --project $(1) $(if $(XCR_TEST_FILES),$(PART),$(WHOLE))
+PART = $(XCR_TEST_FILES) --hideSkippedTests $(if $(value XCR_TEST_TITLE),--testNamePattern "$$XCR_TEST_TITLE")
+WHOLE = --reporter=dot --reporter=json --outputFile.json=.reports/$(1).json
 # Namespaces made in there end with it, whatever happens.
 SANDBOX := scripts/sandbox.sh
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-17s%s\n", $$1, $$2 }' Makefile
 
 .PHONY: setup
-setup: $(SETUP) ## install the locked dependencies, the pinned Node among them
+setup: $(SETUP) ## install the locked dependencies and the pinned Node
 
 # The lock's content decides, not its date: a checkout changes dates. flock: another make may be at it.
 # Not `npm ci`: it refuses a lock without the packages of other platforms, which npm leaves out where its registry has none.
@@ -40,24 +42,30 @@ $(SETUP): package-lock.json
 	@touch $@
 
 .PHONY: build
-build: $(PRODUCT) ## build dist/x-calico-route, one executable that needs no Node
+build: $(PRODUCT) ## build dist/x-calico-route, which needs no Node
 
 $(PRODUCT): $(SOURCES) package.json $(SETUP)
 	@flock package.json $(NODE) scripts/build.ts
 
 .PHONY: demo
-demo: build ## show the main job on a pod of this machine's own kernel
+demo: build ## show the main job on a pod of this machine's kernel
 	@$(SANDBOX) $(NODE) scripts/demo.ts
 
 .PHONY: test
 test: lint test-unit test-manifests test-executable test-cli test-netns test-faults test-fuzz test-conformance ## everything that needs no container runtime
+
+.PHONY: t
+# What stands in T reaches the script as it is, a "$" too.
+t: override export T := $(value T)
+t: setup ## one test of any tier: T='part of its file name or title'
+	@$(NODE) scripts/one-test.ts "$$T"
 
 .PHONY: test-unit
 test-unit: setup ## what the plugin decides; no root, half a minute
 	@$(call vitest,unit)
 
 .PHONY: test-manifests
-test-manifests: setup ## examples, DaemonSet and KinD, against the schemas of Kubernetes and of the projects; no root
+test-manifests: setup ## examples, DaemonSet, KinD, .github, by schemas; no root
 	@$(call vitest,manifests)
 
 .PHONY: test-executable
@@ -65,7 +73,7 @@ test-executable: build ## what the executable is made of and needs
 	@$(SANDBOX) $(call vitest,executable)
 
 .PHONY: test-cli
-test-cli: build ## validate, plan, verify, schema, install: what a person calls
+test-cli: build ## validate, plan, verify, schema, install
 	@$(SANDBOX) $(call vitest,cli)
 
 .PHONY: test-netns
@@ -73,11 +81,11 @@ test-netns: build ## every verb on the real kernel
 	@$(SANDBOX) $(call vitest,netns)
 
 .PHONY: test-faults
-test-faults: build ## every step fails once, in every way; the plugin is killed at any instant
+test-faults: build ## every step fails once, in every way; killed at any time
 	@$(SANDBOX) $(call vitest,faults)
 
 .PHONY: test-fuzz
-test-fuzz: build ## random input, random routing tables, random interleavings
+test-fuzz: build ## random input, routing tables and interleavings
 	@$(SANDBOX) $(call vitest,fuzz)
 
 .PHONY: test-conformance
@@ -85,24 +93,24 @@ test-conformance: build ## the CNI specification, vector by vector
 	@$(SANDBOX) $(call vitest,conformance)
 
 .PHONY: e2e
-e2e: build ## real runtimes: cnitool, containerd, podman; installs them; root
+e2e: build ## real runtimes, which it installs; root
 	@scripts/e2e-deps.sh
 	@$(call vitest,e2e)
 
 .PHONY: bench
-bench: build ## time and memory of a call, alone and in storms, against bare Node and the shell script it replaces; ONLY=storms
+bench: build ## time and memory of a call, alone and in storms; ONLY=
 	@$(NODE) scripts/bench.ts
 
 .PHONY: soak
-soak: build ## thousands of pods' lives, and what is left of them; CYCLES= NAMESPACES= AT_ONCE=
+soak: build ## pods' lives by thousands; CYCLES= NAMESPACES= AT_ONCE=
 	@CYCLES=$(CYCLES) NAMESPACES=$(NAMESPACES) AT_ONCE=$(AT_ONCE) $(SANDBOX) $(NODE) scripts/soak.ts
 
 .PHONY: schemas
-schemas: setup ## what the manifests are held against, again, after a change of kind/versions.env; needs Go
+schemas: setup ## schemas anew, after a change of kind/versions.env; Go
 	@$(NODE) scripts/schemas.ts
 
 .PHONY: kind
-kind: ## a KinD cluster with Calico, Kube-OVN, Multus, KubeVirt and the plugin, checked by packets
+kind: ## a KinD cluster with everything, checked by packets
 	@kind/up.sh
 	@kind/check.sh
 
@@ -111,16 +119,16 @@ kind-down: ## remove that cluster
 	@kind/down.sh
 
 .PHONY: release
-release: build ## archive, checksums, SBOM and notes of the version in package.json, into dist/release
+release: build ## archive, checksums, SBOM and notes, into dist/release
 	@$(NODE) scripts/release.ts $(if $(DRY_RUN),--dry-run)
 
 .PHONY: lint-workflows
-lint-workflows: ## actionlint over .github/workflows; needs Go
+lint-workflows: ## actionlint over .github/workflows; Go
 	@if command -v go >/dev/null; then cd .github/tools && go tool actionlint ../workflows/*.yaml; \
 	else echo 'no Go on this machine: workflows unchecked' >&2; [ "$(CI)" != true ]; fi
 
 .PHONY: audit
-audit: setup ## known vulnerabilities of the locked packages, where the registry can tell
+audit: setup ## known vulnerabilities of the locked packages
 	@out=$$(npm audit --audit=true --omit=optional 2>&1); status=$$?; printf '%s\n' "$$out"; \
 	if grep -qE 'audit endpoint returned an error|40[45] ' <<<"$$out"; then \
 	  echo 'NOT AUDITED: this registry has no audit endpoint; run it against one that has' >&2; exit 1; fi; exit $$status
