@@ -1,6 +1,6 @@
 import { Session } from 'node:inspector/promises'
 import { describe, expect, it } from 'vitest'
-import { validate } from '../../../src/cli/validate.ts'
+import { validate } from '../../support/validate.ts'
 import { WIDE } from '../../support/wide-documents.ts'
 
 /** Counts what V8 executes of our code and of that of packages: each run of a function, a branch, the body of a loop. */
@@ -20,12 +20,8 @@ async function stepsOf(work: () => unknown): Promise<number> {
 }
 
 async function validating(text: string, ...words: string[]): Promise<string> {
-  let out = ''
-  const say = (part: string) => {
-    out += part
-  }
-  await validate.run([...words, '-'], { out: say, err: say, input: () => text, colors: false, progress: false })
-  return out
+  const { lines } = await validate(text, ...words)
+  return lines.join('\n')
 }
 
 const [NARROW, WIDER] = [250, 1_000]

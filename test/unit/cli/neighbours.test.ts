@@ -1,25 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import { stringify } from 'yaml'
-import { validate } from '../../../src/cli/validate.ts'
 import { EXAMPLES, textOf } from '../../support/examples.ts'
+import { findings, validate } from '../../support/validate.ts'
 
-/** What `validate` says of documents in one file, beside that it is right: less where, but for a line number on demand. */
-async function said(...documents: (object | string)[]): Promise<string[]> {
-  const text = documents.map((one) => (typeof one === 'string' ? one : stringify(one))).join('---\n')
-  let out = ''
-  const terminal = {
-    out: (part: string) => {
-      out += part
-    },
-    err: () => {},
-    input: () => text,
-    colors: false,
-    progress: false,
-  }
-  await validate.run(['-'], terminal)
-  const lines = out.trimEnd().split('\n').slice(0, -1)
-  return lines.map((line) => line.replace(/^stdin(?::\d+:\d+)?: /, ''))
-}
+/** What `validate` finds in documents of one file. */
+const findingsOf = (...documents: (object | string)[]): Promise<string[]> =>
+  findings(documents.map((one) => (typeof one === 'string' ? one : stringify(one))).join('---\n'))
 
 const definition = (name: string, ...plugins: object[]) => ({
   apiVersion: 'k8s.cni.cncf.io/v1',
@@ -85,12 +71,12 @@ describe('a network that demotes, for Calico to attach after it', () => {
     ['nor if it is Calico’s own', [calico('kube-system/calico', { defaultRoute: 'demote' })], []],
     ['nor if it does not demote', [definition('tenant/vpc-net', OVN, ours()), calico()], []],
   ])('%s', async (_, documents, expected) => {
-    expect(await said(...documents)).toEqual(expected)
+    expect(await findingsOf(...documents)).toEqual(expected)
   })
 
   it('is told of in the file where it stands', async () => {
     const text = ['kube-ovn-first.yaml', 'calico-underlay.yaml'].map(textOf).join('---\n')
-    const [line] = await said(text)
+    const [line] = await findingsOf(text)
     expect(line).toBe(warning('kube-system/calico-underlay'))
   })
 })
@@ -172,19 +158,17 @@ describe('one pod with two Calico NICs', () => {
       [error(`items[0].metadata.annotations.${NETWORKS}`).replace('items[0].', '')],
     ],
   ])('is refused: %s', async (_, workload, expected) => {
-    expect((await said(calico(), second, demoted(), workload)).filter((line) => line.startsWith('error'))).toEqual(
-      expected,
-    )
+    expect(
+      (await findingsOf(calico(), second, demoted(), workload)).filter((line) => line.startsWith('error')),
+    ).toEqual(expected)
   })
 
   it('is refused at the line of the annotation', async () => {
-    let out = ''
     const text = [calico(), second, pod(both)].map((one) => stringify(one)).join('---\n')
-    const terminal = { err: () => {}, input: () => text, colors: false, progress: false }
-    const status = await validate.run(['-'], { ...terminal, out: (part) => (out += part) })
+    const { status, lines } = await validate(text)
     expect(status).toBe(1)
     const line = text.split('\n').findIndex((one) => one.includes(NETWORKS)) + 1
-    expect(out).toContain(`stdin:${line}:`)
+    expect(lines.join('\n')).toContain(`stdin:${line}:`)
   })
 
   it.each<[string, object]>([
@@ -195,20 +179,20 @@ describe('one pod with two Calico NICs', () => {
     ['without annotations', { kind: 'Pod', metadata: {} }],
     ['that is none', { kind: 'Pod', metadata: [], spec: 7 }],
   ])('is not seen in a pod %s', async (_, workload) => {
-    expect(await said(calico(), second, workload)).toEqual([])
+    expect(await findingsOf(calico(), second, workload)).toEqual([])
   })
 
   it('is not seen in a file of the node by the name of a network', async () => {
     const file = { cniVersion: '1.0.0', name: 'more', plugins: [KUBERNETES] }
     const list = { kind: 'List', items: [calico(), file, pod({ [FIRST]: 'kube-system/calico', [NETWORKS]: 'more' })] }
-    expect(await said(JSON.stringify(list))).toEqual([])
+    expect(await findingsOf(JSON.stringify(list))).toEqual([])
   })
 
   const advice =
     'and its NIC is deleted when Calico adds that of tenant/more; make this the first (v1.multus-cni.io/default-network; of a VM "default: true")'
 
   it('may come of the cluster’s default network: noted where that is not known', async () => {
-    expect(await said(second, pod({ [NETWORKS]: 'more' }))).toEqual([
+    expect(await findingsOf(second, pod({ [NETWORKS]: 'more' }))).toEqual([
       `note: metadata.annotations.${NETWORKS}: the pod's first network is the cluster's: if that is Calico, too, ${advice}`,
     ])
   })
@@ -216,7 +200,7 @@ describe('one pod with two Calico NICs', () => {
   it('and warned of where it is', async () => {
     const config = JSON.stringify({ cniVersion: '1.0.0', name: 'k8s-pod-network', plugins: [KUBERNETES] })
     const list = { kind: 'List', items: [JSON.parse(config), second, pod({ [NETWORKS]: 'more' })] }
-    expect(await said(JSON.stringify(list))).toEqual([
+    expect(await findingsOf(JSON.stringify(list))).toEqual([
       `warning: metadata.annotations.${NETWORKS}: the pod's first network is the cluster's, k8s-pod-network, ${advice}`,
     ])
   })
@@ -224,21 +208,21 @@ describe('one pod with two Calico NICs', () => {
   it.each(['[{"name": ', '{"name": "calico"}', '"calico"'])(
     'is not found in %s, which Multus refuses',
     async (text) => {
-      expect(await said(calico(), pod({ [NETWORKS]: text }))).toEqual([
+      expect(await findingsOf(calico(), pod({ [NETWORKS]: text }))).toEqual([
         `error: metadata.annotations.${NETWORKS}: neither a list in JSON nor names with commas between them; Multus refuses the pod`,
       ])
     },
   )
 
   it('is refused of a chain with calico twice', async () => {
-    expect(await said(definition('a/b', KUBERNETES, ours(), KUBERNETES))).toEqual([
+    expect(await findingsOf(definition('a/b', KUBERNETES, ours(), KUBERNETES))).toEqual([
       'error: plugins[2]: calico stands in plugins[0] already, and a pod has one Calico NIC; remove one',
     ])
   })
 
   it('is refused of a Multus configuration with calico in two delegates', async () => {
     const delegates = [{ plugins: [KUBERNETES] }, { type: 'kube-ovn' }, KUBERNETES]
-    const lines = await said(JSON.stringify({ cniVersion: '1.0.0', name: 'multus', type: 'multus', delegates }))
+    const lines = await findingsOf(JSON.stringify({ cniVersion: '1.0.0', name: 'multus', type: 'multus', delegates }))
     expect(lines).toContain(
       'error: delegates[2]: a second Calico network for the same pod, which has one Calico NIC; remove one',
     )
@@ -256,10 +240,10 @@ describe('Calico’s NIC that is not the first', () => {
   const asking = pod({ [FIRST]: 'tenant/vpc-net', [NETWORKS]: 'kube-system/calico' })
 
   it('is warned of in a pod, with Calico on Kubernetes', async () => {
-    expect(await said(first, calico(), asking)).toEqual([
+    expect(await findingsOf(first, calico(), asking)).toEqual([
       `warning: metadata.annotations.${NETWORKS}: ${NO_ANSWER}; make kube-system/calico the first`,
     ])
-    expect(await said(first, etcd, asking)).toEqual([])
+    expect(await findingsOf(first, etcd, asking)).toEqual([])
   })
 })
 
@@ -299,7 +283,7 @@ describe('a gateway that Kube-OVN reports only to who asks for it', () => {
     ],
     ['not of a pod that asks for it', [calico(), outside, pod({ [NETWORKS]: 'outside', [OF_OUTSIDE]: 'true' })], []],
   ])('%s', async (_, documents, expected) => {
-    expect(await said(...documents)).toEqual(expected)
+    expect(await findingsOf(...documents)).toEqual(expected)
   })
 
   const missing = (path: string, annotation: string) =>
@@ -323,12 +307,12 @@ describe('a gateway that Kube-OVN reports only to who asks for it', () => {
     ],
     ['has Kube-OVN’s NIC first, and need not ask', [auto, pod({ [FIRST]: 'tenant/vpc-net' })], []],
   ])('is looked for in a pod that %s', async (_, documents, expected) => {
-    expect(await said(...documents)).toEqual(expected)
+    expect(await findingsOf(...documents)).toEqual(expected)
   })
 })
 
 it('the examples are said nothing of that is not right', async () => {
   const files = EXAMPLES.filter((file) => /\.yaml$/.test(file) && !file.startsWith('cloud-init'))
-  const lines = await said(files.map(textOf).join('---\n'))
+  const lines = await findingsOf(files.map(textOf).join('---\n'))
   expect(lines.filter((line) => !line.startsWith('note: '))).toEqual([])
 })
