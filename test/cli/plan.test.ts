@@ -128,13 +128,13 @@ describe('x-calico-route plan', () => {
 
   test('takes what a pod would ask for, or shows its refusal', async () => {
     const pod = await calicoPod()
-    const ask = (dst: string) => [
+    const cniArgs = (dst: string) => [
       '--cni-args',
       JSON.stringify({ routes: [{ dst }] }),
       `${directory}/calico-per-pod.yaml`,
     ]
-    expect(diffOf((await tool(['plan', ...at(pod), ...ask('10.50.31.21/32')])).stdout)).toHaveLength(3)
-    expect(await tool(['plan', ...at(pod), ...ask('8.8.8.8/32')])).toEqual({
+    expect(diffOf((await tool(['plan', ...at(pod), ...cniArgs('10.50.31.21/32')])).stdout)).toHaveLength(3)
+    expect(await tool(['plan', ...at(pod), ...cniArgs('8.8.8.8/32')])).toEqual({
       exitCode: 1,
       stderr: '',
       stdout: `plugin type="x-calico-route" failed (add): args.cni.routes[0].dst: 8.8.8.8/32 is outside "overrides.within" (10.50.0.0/16)\nThe pod would be left as it is (code 120).\n`,

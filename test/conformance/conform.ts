@@ -25,7 +25,7 @@ if (!['all', 'spec', 'reference'].includes(EXTENT))
   throw new Error(`CONFORMANCE is ${EXTENT}, not all, spec or reference`)
 const OURS = EXTENT === 'all'
 
-const isAsked = ({ source, differs }: Vector) =>
+const isIncluded = ({ source, differs }: Vector) =>
   OURS || (source !== PROMISE && !(EXTENT === 'reference' && differs !== undefined))
 
 /** Longer than the time limit the plugin sets its own children. */
@@ -46,7 +46,7 @@ export function conform(group: string, vectors: readonly Vector[]): void {
       expect(sentences.filter((sentence, i) => sentences.indexOf(sentence) !== i)).toEqual([])
     })
     for (const vector of vectors) {
-      test.skipIf(!isAsked(vector))(`${vector.it} [${vector.source}]`, async () => {
+      test.skipIf(!isIncluded(vector))(`${vector.it} [${vector.source}]`, async () => {
         const pod = vector.after || vector.leaves ? await calicoPod() : shared
         const directory = mkdtempSync(join(tmpdir(), 'xcr-conformance-'))
         try {

@@ -6,7 +6,7 @@ const MIB = 1024 * 1024
 /** Long enough for a busy machine, too short for anybody who waits for stdin. */
 const AT_ONCE = 5_000
 
-const ask: Vector[] = [
+const inVersion: Vector[] = [
   ...VERSIONS.map(
     (cniVersion): Vector => ({
       it: `VERSION asked with nothing but ${cniVersion} is answered in it`,
@@ -129,4 +129,4 @@ const promised: Vector[] = [
   },
 ]
 
-conform('VERSION', [...ask, ...anything, ...silent, ...promised])
+conform('VERSION', [...inVersion, ...anything, ...silent, ...promised])

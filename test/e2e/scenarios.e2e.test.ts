@@ -43,7 +43,7 @@ const chains = (families: Family[]) => {
 type Network = keyof ReturnType<typeof chains>
 
 /** What every deployment is for: the underlay by Calico's NIC only, everything else by OVN's only. */
-const separated = (families: Family[], calicoNic: string, ovnNic: string) =>
+const separatePaths = (families: Family[], calicoNic: string, ovnNic: string) =>
   Object.fromEntries(
     families.flatMap((family) => [
       [UNDERLAY[family], expect.stringMatching(`^underlay sees .*, 5 packets by ${calicoNic}$`)],
@@ -55,7 +55,7 @@ const withoutUnderlay = (families: Family[], ovnNic: string) =>
     families.map((family) => [INTERNET[family], expect.stringMatching(`^internet sees .*, 5 packets by ${ovnNic}$`)]),
   )
 const withoutInternet = (families: Family[], calicoNic: string) => ({
-  ...separated(families, calicoNic, '-'),
+  ...separatePaths(families, calicoNic, '-'),
   ...Object.fromEntries(families.map((family) => [INTERNET[family], 'ENETUNREACH, no packets'])),
 })
 const internet = (families: Family[]) => families.map((family) => INTERNET[family])
@@ -146,7 +146,7 @@ describe.skipIf(!cnitoolBuilt)('with a real OVN beside Calico’s wiring, attach
       },
     }
   }
-  const onOvn = (families: Family[], nic: string, proto = '') =>
+  const ovnDefaults = (families: Family[], nic: string, proto = '') =>
     families.map((family) =>
       family === 4
         ? `default via 10.0.1.1 dev ${nic}${proto}`
@@ -159,15 +159,15 @@ describe.skipIf(!cnitoolBuilt)('with a real OVN beside Calico’s wiring, attach
       await pod.attach('calico-plain', 'eth0')
       await pod.attach('ovn-plain', 'net1')
       const seen = await pod.trace(`none, Calico then OVN, ${name}`)
-      expect(seen).not.toMatchObject(separated(families, 'eth0', 'net1'))
+      expect(seen).not.toMatchObject(separatePaths(families, 'eth0', 'net1'))
     })
 
     it.each(['ovn-gateway', 'ovn-auto'] as const)('Calico first, then OVN (%s)', async (ovn) => {
       const pod = await podOf(families)
       await pod.attach('calico', 'eth0')
       await pod.attach(ovn, 'net1')
-      expect(await pod.defaults()).toEqual(onOvn(families, 'net1', ovn === 'ovn-gateway' ? ' proto 143' : ''))
-      expect(await pod.trace(`Calico then ${ovn}, ${name}`)).toEqual(separated(families, 'eth0', 'net1'))
+      expect(await pod.defaults()).toEqual(ovnDefaults(families, 'net1', ovn === 'ovn-gateway' ? ' proto 143' : ''))
+      expect(await pod.trace(`Calico then ${ovn}, ${name}`)).toEqual(separatePaths(families, 'eth0', 'net1'))
       await pod.check('calico', 'eth0')
       await pod.check(ovn, 'net1')
       expect(await pod.verify()).toEqual({ exitCode: 0, stdout: '', stderr: '' })
@@ -176,7 +176,7 @@ describe.skipIf(!cnitoolBuilt)('with a real OVN beside Calico’s wiring, attach
       expect(await pod.trace(`Calico then ${ovn}, OVN unplugged, ${name}`)).toEqual(withoutInternet(families, 'eth0'))
       await pod.attach(ovn, 'net1')
       expect(await pod.trace(`Calico then ${ovn}, OVN plugged again, ${name}`)).toEqual(
-        separated(families, 'eth0', 'net1'),
+        separatePaths(families, 'eth0', 'net1'),
       )
       await pod.detach('calico', 'eth0')
       expect(await pod.traceTo(`Calico then ${ovn}, Calico unplugged, ${name}`, ...internet(families))).toEqual(
@@ -192,7 +192,7 @@ describe.skipIf(!cnitoolBuilt)('with a real OVN beside Calico’s wiring, attach
       await pod.attach('ovn-plain', 'eth0')
       expect(messageOf(await pod.tryToAttach('calico-restore', 'net1'))).toContain('File exists')
       await pod.detach('calico-restore', 'net1')
-      expect(await pod.defaults()).toEqual(onOvn(families, 'eth0'))
+      expect(await pod.defaults()).toEqual(ovnDefaults(families, 'eth0'))
     })
 
     it('OVN first, then Calico: demoted, let in, restored', async () => {
@@ -202,8 +202,8 @@ describe.skipIf(!cnitoolBuilt)('with a real OVN beside Calico’s wiring, attach
         withoutUnderlay(families, 'eth0'),
       )
       await pod.attach('calico-restore', 'net1')
-      expect(await pod.defaults()).toEqual(onOvn(families, 'eth0', ' proto 145'))
-      expect(await pod.trace(`OVN then Calico, ${name}`)).toEqual(separated(families, 'net1', 'eth0'))
+      expect(await pod.defaults()).toEqual(ovnDefaults(families, 'eth0', ' proto 145'))
+      expect(await pod.trace(`OVN then Calico, ${name}`)).toEqual(separatePaths(families, 'net1', 'eth0'))
       await pod.check('ovn-demote', 'eth0')
       await pod.check('calico-restore', 'net1')
       expect(await pod.verify()).toEqual({ exitCode: 0, stdout: '', stderr: '' })
@@ -214,7 +214,7 @@ describe.skipIf(!cnitoolBuilt)('with a real OVN beside Calico’s wiring, attach
       )
       await pod.attach('calico-restore', 'net1')
       expect(await pod.trace(`OVN then Calico, Calico plugged again, ${name}`)).toEqual(
-        separated(families, 'net1', 'eth0'),
+        separatePaths(families, 'net1', 'eth0'),
       )
       await pod.detach('calico-restore', 'net1')
       await pod.detach('ovn-demote', 'eth0')
@@ -284,7 +284,7 @@ describe.skipIf(!cnitoolBuilt)('with a real OVN beside Calico’s wiring, attach
     const pod = await podOf([4], { services: [ptp, ours({ routes: [{ dst: '172.20.0.0/16' }] })] })
     await pod.attach('services', 'eth0')
     await pod.attach('ovn-auto', 'net1')
-    expect(await pod.defaults()).toEqual(onOvn([4], 'net1'))
+    expect(await pod.defaults()).toEqual(ovnDefaults([4], 'net1'))
     expect(await pod.traceTo('ptp and OVN, IPv4', '172.20.0.10', INTERNET[4])).toEqual({
       '172.20.0.10': 'ECONNREFUSED, 5 packets by eth0', // the node answers, that no Service is there
       ...withoutUnderlay([4], 'net1'),
@@ -317,7 +317,7 @@ describe('with a real OVN beside Calico’s wiring, in containers of containerd'
       const { netns } = await containerd.cri.sandbox(id)
       const scenario = `both at once, ${name}, pod ${round + 1}`
       expect(await trace(containerd.node, netns, scenario, 'containerd', everywhere(families))).toEqual(
-        separated(families, 'eth0', 'eth1'),
+        separatePaths(families, 'eth0', 'eth1'),
       )
       await containerd.cri.stopSandbox(id)
       await containerd.cri.removeSandbox(id)

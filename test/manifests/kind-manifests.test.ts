@@ -19,7 +19,6 @@ import {
   podCidrs,
   pods,
   policy,
-  said,
   secret,
   serviceCidrs,
   subnet,
@@ -32,6 +31,7 @@ import {
   vpc,
   vpcAddress,
   vpcCidrs,
+  written,
 } from '../support/kind.ts'
 import { MANIFESTS, textOf, VERSIONS } from '../support/manifests.ts'
 
@@ -45,8 +45,8 @@ const dstsOf = (name: string): string[] =>
 
 describe('addresses of kind/', () => {
   const [[allowed4 = '', other4 = ''], [allowed6 = '', other6 = '']] = [
-    said(check, /^allowed4=(\S+) other4=(\S+)$/m),
-    said(check, /^allowed6='\[(\S+)\]' other6='\[(\S+)\]'$/m),
+    written(check, /^allowed4=(\S+) other4=(\S+)$/m),
+    written(check, /^allowed6='\[(\S+)\]' other6='\[(\S+)\]'$/m),
   ]
 
   it.each<[what: string, value: unknown, expected: unknown]>([
@@ -83,7 +83,7 @@ describe('addresses of kind/', () => {
       [...check.matchAll(/only_default "\$pod" [46] (\S+)/g)].map(([, gateway]) => gateway),
       gateways,
     ],
-    ['check.sh calls the gateway', said(check, / in_pod "\$pod" ping .* (\S+)$/m), gateways.slice(0, 1)],
+    ['check.sh calls the gateway', written(check, / in_pod "\$pod" ping .* (\S+)$/m), gateways.slice(0, 1)],
     [
       'check.sh looks for routes to the underlay',
       [...check.matchAll(/has_route "\$pod" [46] (\S+)/g)].map(([, dst]) => dst),
@@ -103,8 +103,8 @@ describe('addresses of kind/', () => {
   })
 
   it('the hosts of the underlay have the addresses that are checked', () => {
-    const [ip4 = '', ip6 = ''] = said(up, /--ip "(\S+)\$last" --ip6 "(\S+)\$last"/)
-    const last = said(textOf('kind/lib.sh'), /^UNDERLAY_HOSTS=\(\S+-(\d+) \S+-(\d+)\)$/m)
+    const [ip4 = '', ip6 = ''] = written(up, /--ip "(\S+)\$last" --ip6 "(\S+)\$last"/)
+    const last = written(textOf('kind/lib.sh'), /^UNDERLAY_HOSTS=\(\S+-(\d+) \S+-(\d+)\)$/m)
     expect(last.map((each) => ip4 + each)).toEqual([allowed4, other4])
     expect(last.map((each) => ip6 + each)).toEqual([allowed6, other6])
   })
@@ -112,10 +112,10 @@ describe('addresses of kind/', () => {
   it('the guest reports what is checked, under the name it is checked by', () => {
     const calls = [`${allowed4} 80`, `${allowed4} 8080`, `${other4} 80`].map((to) => [to, `call ${to}`] as const)
     const reports = [['default', 'ip -4 route show default'], [gateways[0], `ping -c 1 -W 3 ${gateways[0]}`], ...calls]
-    const asked = [...check.replaceAll('\\', '').matchAll(/vm_says '(default|[\d.]+(?: \d+)?): /g)].map(
+    const checked = [...check.replaceAll('\\', '').matchAll(/vm_says '(default|[\d.]+(?: \d+)?): /g)].map(
       ([, name]) => name,
     )
-    expect(new Set(asked)).toEqual(new Set(reports.map(([name]) => name)))
+    expect(new Set(checked)).toEqual(new Set(reports.map(([name]) => name)))
     for (const [name, call] of reports) expect(secret.stringData.userdata).toContain(`echo "testvm: ${name}: $(${call}`)
   })
 
@@ -139,8 +139,8 @@ describe('names of kind/', () => {
 
   it.each(pods.map(({ metadata }) => [metadata.name, metadata.annotations ?? {}] as const))(
     '%s asks for networks that there are',
-    (_, asked) => {
-      const named = [asked['v1.multus-cni.io/default-network'], asked['k8s.v1.cni.cncf.io/networks']]
+    (_, annotations) => {
+      const named = [annotations['v1.multus-cni.io/default-network'], annotations['k8s.v1.cni.cncf.io/networks']]
       expect(named.filter((each = '') => !networks.includes(each))).toEqual([])
     },
   )
@@ -157,12 +157,12 @@ describe('names of kind/', () => {
     expect(`${definition?.name}.${definition?.namespace}.ovn`).toBe(provider)
     expect([definition?.plugins[0]?.provider, subnet.spec.provider]).toEqual([provider, provider])
     expect([subnet.spec.vpc, vpc.spec.namespaces]).toEqual([vpc.metadata.name, [vm.metadata.namespace]])
-    for (const { annotations: asked = {} } of takers) {
-      expect(asked).toMatchObject({
+    for (const { annotations = {} } of takers) {
+      expect(annotations).toMatchObject({
         [`${provider}.kubernetes.io/logical_switch`]: subnet.metadata.name,
         [`${provider}.kubernetes.io/default_route`]: 'true',
       })
-      const foreign = Object.keys(asked).filter(
+      const foreign = Object.keys(annotations).filter(
         (key) => key.includes('.ovn.') && !key.startsWith(`${provider}.kubernetes.io/`),
       )
       expect(foreign).toEqual([])
@@ -170,7 +170,7 @@ describe('names of kind/', () => {
   })
 
   it('the policy is for one of the two pods, and for the VM', () => {
-    const [key = '', value] = said(policy.spec.selector, /^(\w+) == '(\w+)'$/)
+    const [key = '', value] = written(policy.spec.selector, /^(\w+) == '(\w+)'$/)
     expect(policy.metadata.namespace).toBe(vm.metadata.namespace)
     expect(takers.map(({ labels }) => labels?.[key] === value)).toEqual([true, false, true])
     expect(pods.map(({ metadata }) => [metadata.name, metadata.labels])).toEqual(
@@ -198,11 +198,11 @@ describe('names of kind/', () => {
   })
 
   it('check.sh and up.sh ask for pods and a VM that there are', () => {
-    const asked = [...up.matchAll(/ (pod|virtualmachine|subnets\.kubeovn\.io)\/([\w-]+)/g)].map(([, , name]) => name)
-    expect(asked).toEqual([subnet.metadata.name, ...pods.map(({ metadata }) => metadata.name), vm.metadata.name])
-    expect(said(check, /^for pod in (.*); do$/m)).toEqual([pods.map(({ metadata }) => metadata.name).join(' ')])
+    const named = [...up.matchAll(/ (pod|virtualmachine|subnets\.kubeovn\.io)\/([\w-]+)/g)].map(([, , name]) => name)
+    expect(named).toEqual([subnet.metadata.name, ...pods.map(({ metadata }) => metadata.name), vm.metadata.name])
+    expect(written(check, /^for pod in (.*); do$/m)).toEqual([pods.map(({ metadata }) => metadata.name).join(' ')])
     expect(template.metadata.labels).toMatchObject({
-      'vm.kubevirt.io/name': said(check, /--selector vm\.kubevirt\.io\/name=(\w+) /)[0],
+      'vm.kubevirt.io/name': written(check, /--selector vm\.kubevirt\.io\/name=(\w+) /)[0],
     })
   })
 
@@ -234,8 +234,8 @@ describe('images and files of kind/', () => {
   it('the DaemonSet has the image that up.sh builds and loads', () => {
     const { name, newTag } = parse(textOf('kind/daemonset/kustomization.yaml')).images[0]
     const image = `${name}:${newTag}`
-    expect(said(up, /docker build --quiet --tag (\S+) /)).toEqual([image])
-    expect(said(up, /kind load docker-image (\S+) /)).toEqual([image])
+    expect(written(up, /docker build --quiet --tag (\S+) /)).toEqual([image])
+    expect(written(up, /kind load docker-image (\S+) /)).toEqual([image])
   })
 
   it.each(['CALICO', 'MULTUS', 'KUBEVIRT'])('%s is fetched in its version', (project) => {

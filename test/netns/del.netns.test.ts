@@ -89,8 +89,8 @@ describe('DEL', () => {
   test.each([
     { operator: true, pod: false, dry: false },
     { operator: false, pod: true, dry: true },
-  ])('is as dry as ADD was where the pod may choose: $operator, $pod', async ({ operator, pod: asked, dry }) => {
-    const overrides = { dryRun: operator, overrides: { allow: ['dryRun'] }, args: { cni: { dryRun: asked } } }
+  ])('is as dry as ADD was where the pod may choose: $operator, $pod', async ({ operator, pod: dryRun, dry }) => {
+    const overrides = { dryRun: operator, overrides: { allow: ['dryRun'] }, args: { cni: { dryRun } } }
     const { pod, config } = await addedPod()
     await del(pod, { ...config, ...overrides })
     expect((await ours(pod.netns)).length > 0).toBe(dry)

@@ -7,7 +7,7 @@ import { IP, parseRoutes, SHOW_ROUTES } from '../../src/net/iproute2.ts'
 import { type DhcpOffer, dhcpOffer, unreachableInOrder } from '../../src/plan/kubevirt.ts'
 import { INTERNET, POD, POD_MAC, UNDERLAY } from '../support/calico.ts'
 import { changes, configure, createNamespaces, inNetns, netnsPath, removeNamespaces, routes } from '../support/netns.ts'
-import { attachCalico, attachOvn, OVN_MAC, OVN_POD, paths, type Site, separated, site } from '../support/ovn-nic.ts'
+import { attachCalico, attachOvn, OVN_MAC, OVN_POD, paths, type Site, separatePaths, site } from '../support/ovn-nic.ts'
 import { calicoResult } from '../support/results.ts'
 import { environment, run } from '../support/runtime.ts'
 import { add, failure } from '../support/verbs.ts'
@@ -209,7 +209,7 @@ describe.skipIf(missing.length > 0).each(Object.keys(CLIENTS) as Client[])('a VM
       '169.254.1.1 dev eth0',
       'default via 10.0.1.1 dev net1',
     ])
-    expect(await paths(one.guest, UNDERLAY[4], INTERNET[4])).toEqual(separated([4]))
+    expect(await paths(one.guest, UNDERLAY[4], INTERNET[4])).toEqual(separatePaths([4]))
   })
 
   test('gets no underlay where the routes lead through a gateway that the offer names too late', async () => {

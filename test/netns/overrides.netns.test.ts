@@ -33,8 +33,11 @@ describe('a pod’s cni-args', () => {
     await using pod = await site()
     const eth0 = await attachCalico(pod)
     const before = await routes(pod.netns)
-    const asked = { routes: [{ dst: '10.50.31.0/24', mtu: 1400 }, { dst: 'fd00:10:50::21/128' }], ips: ['10.0.0.1/32'] }
-    const config = { ...conf(asked, ROUTES_ALLOWED), prevResult: calicoResult(eth0) }
+    const cniArgs = {
+      routes: [{ dst: '10.50.31.0/24', mtu: 1400 }, { dst: 'fd00:10:50::21/128' }],
+      ips: ['10.0.0.1/32'],
+    }
+    const config = { ...conf(cniArgs, ROUTES_ALLOWED), prevResult: calicoResult(eth0) }
     const result = await add(eth0, config)
     const expected = [
       '10.50.31.0/24 via 169.254.1.1 dev eth0 proto 142 mtu 1400',
@@ -54,12 +57,12 @@ describe('a pod’s cni-args', () => {
     await using pod = await site()
     const net1 = await attachOvn(pod)
     const allowed = { allow: ['defaultRoute', 'ovnGateway', 'dryRun'], within: ['10.0.1.0/24'] }
-    const ask = (cni: object) => ({ ...conf(cni, allowed), routes: [], prevResult: net1.result })
-    await add(net1, ask({ defaultRoute: 'keep' }))
+    const withArgs = (cni: object) => ({ ...conf(cni, allowed), routes: [], prevResult: net1.result })
+    await add(net1, withArgs({ defaultRoute: 'keep' }))
     expect(await defaults(pod.netns)).toHaveLength(2)
-    await add(net1, ask({ defaultRoute: { ipv6: 'keep' } }))
+    await add(net1, withArgs({ defaultRoute: { ipv6: 'keep' } }))
     expect(await defaults(pod.netns)).toEqual(['default via fd00:10:0:1::1 dev net1 metric 1024'])
-    await add(net1, ask({ defaultRoute: 'keep', ovnGateway: '10.0.1.1' }))
+    await add(net1, withArgs({ defaultRoute: 'keep', ovnGateway: '10.0.1.1' }))
     expect(await defaults(pod.netns)).toEqual([
       'default via 10.0.1.1 dev net1 proto 143',
       'default via fd00:10:0:1::1 dev net1 metric 1024',

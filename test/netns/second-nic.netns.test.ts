@@ -97,10 +97,10 @@ describe('two NICs of one pod', () => {
   test('are served at the same time by two calls that do not disturb each other', async () => {
     const pod = await calicoPod()
     const net1 = await ovnNic(pod, { defaults: 'metric 2000' })
-    const ofCalico = { routes: ROUTES, prevResult: calicoResult(pod) }
-    const ofOvn = { routes: [{ dst: '10.60.0.0/16' }, { dst: 'fd00:10:60::/64' }], prevResult: net1.result }
+    const calicoConfig = { routes: ROUTES, prevResult: calicoResult(pod) }
+    const ovnConfig = { routes: [{ dst: '10.60.0.0/16' }, { dst: 'fd00:10:60::/64' }], prevResult: net1.result }
 
-    await Promise.all([add(pod, ofCalico), add(net1, ofOvn)])
+    await Promise.all([add(pod, calicoConfig), add(net1, ovnConfig)])
 
     const expected = [
       '10.199.0.0/16 via 169.254.1.1 dev eth0 proto 142',
@@ -112,9 +112,9 @@ describe('two NICs of one pod', () => {
     ]
     expect((await routes(pod.netns)).filter((route) => route.includes('proto 142'))).toEqual(expected)
     expect(await defaults(pod.netns)).toEqual([])
-    await Promise.all([check(pod, ofCalico), check(net1, ofOvn)])
+    await Promise.all([check(pod, calicoConfig), check(net1, ovnConfig)])
 
-    await del(net1, ofOvn)
+    await del(net1, ovnConfig)
     expect((await routes(pod.netns)).filter((route) => route.includes('proto 142'))).toEqual(
       expected.filter((route) => route.includes('eth0')),
     )

@@ -161,9 +161,9 @@ describe('STATUS', () => {
 
 test('STATUS asks for one route of the node, which may have a million', async () => {
   const pod = await calicoPod()
-  using host = hostWhereIpIs('tee $DIRECTORY/asked | "$REAL_IP" "$@"')
+  using host = hostWhereIpIs('tee $DIRECTORY/questions | "$REAL_IP" "$@"')
   expect(await run(environment('STATUS', pod), { cniVersion: '1.1.0', prevResult: undefined }, host.via)).toMatchObject(
     { exitCode: 0, stdout: '' },
   )
-  expect(readFileSync(`${host.directory}/asked`, 'utf8')).toBe('route show table all exact 0.0.0.0/0\n')
+  expect(readFileSync(`${host.directory}/questions`, 'utf8')).toBe('route show table all exact 0.0.0.0/0\n')
 })

@@ -49,8 +49,8 @@ function one<T>(kind: string): T {
 
 export const up = textOf('kind/up.sh')
 export const check = textOf('kind/check.sh')
-/** @throws Error if the text says no such thing */
-export function said(text: string, pattern: RegExp): string[] {
+/** What stands in the groups of the pattern, where the text first has it. @throws Error if it has not */
+export function written(text: string, pattern: RegExp): string[] {
   const found = pattern.exec(text)
   if (!found) throw new Error(`nothing like ${pattern}`)
   return found.slice(1)
@@ -83,7 +83,7 @@ export const definitions = every<{ metadata: Metadata; spec: { config: string } 
 
 export const podCidrs = cluster.networking.podSubnet?.split(',') ?? []
 export const serviceCidrs = cluster.networking.serviceSubnet?.split(',') ?? []
-export const underlay = said(up, /^SUBNETS=\((\S+) (\S+)\)$/m)
+export const underlay = written(up, /^SUBNETS=\((\S+) (\S+)\)$/m)
 export const vpcCidrs = subnet.spec.cidrBlock.split(',')
 export const gateways = subnet.spec.gateway.split(',')
 export const template = vm.spec.template

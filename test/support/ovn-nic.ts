@@ -212,7 +212,7 @@ export async function paths(netns: string, ...addresses: string[]): Promise<Reco
 }
 
 /** What `paths` must show of a pod whose NICs do what they are for. */
-export function separated(families: readonly Family[], calico = 'eth0', ovn = 'net1'): Record<string, string> {
+export function separatePaths(families: readonly Family[], calico = 'eth0', ovn = 'net1'): Record<string, string> {
   return Object.fromEntries(
     families.flatMap((family) => [
       [UNDERLAY[family], `underlay sees ${POD[family]}, 5 packets by ${calico}`],
@@ -222,7 +222,7 @@ export function separated(families: readonly Family[], calico = 'eth0', ovn = 'n
 }
 
 /** The same of a pod that has only its OVN NIC: everything goes there. */
-export const byOvn = (families: readonly Family[], ovn = 'net1'): Record<string, string> =>
+export const ovnPaths = (families: readonly Family[], ovn = 'net1'): Record<string, string> =>
   Object.fromEntries(
     families.map((family) => [INTERNET[family], `internet sees ${OVN_POD[family]}, 5 packets by ${ovn}`]),
   )

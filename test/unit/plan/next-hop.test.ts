@@ -48,11 +48,11 @@ describe('the next hop of a route that names none', () => {
     expect(batch(conf6, only(theirs6('fd00::1'), theirs6('fe80::1')))).toEqual([
       'route add fd00:10:50::/48 via fe80::1 dev eth0 proto 142 metric 1024',
     ])
-    for (const [asked, theirs] of [
+    for (const [configured, theirs] of [
       [conf, theirs4],
       [conf6, theirs6('fd00::1')],
     ] as const)
-      expect(refusal(() => batch(asked, only(theirs))).code).toBe(7)
+      expect(refusal(() => batch(configured, only(theirs))).code).toBe(7)
   })
 
   it('is not that of a route whose own entry names it', () => {
