@@ -1,11 +1,12 @@
 /**
  * The part of CRI (runtime.v1) that kubelet uses to give a pod its network. gRPC is HTTP/2 on a unix socket, and the
- * messages needed are few: their field numbers are those of api.proto.
+ * messages needed are few: their field numbers are those of api.proto. Less than crictl would be, which is a hundred Go modules
+ * to lock, a minute to build, and no test of the CRI where there is no Go.
  * @see https://github.com/kubernetes/cri-api/blob/master/pkg/apis/runtime/v1/api.proto
  */
 import { connect } from 'node:http2'
 import { connect as connectSocket } from 'node:net'
-import { type Decoded, decode, encode, type Message, nested, text, textMap } from './protobuf.ts'
+import { encode, inside, type Message, text, textMap } from './protobuf.ts'
 
 export interface Sandbox {
   readonly id: string
@@ -25,7 +26,7 @@ export class Cri {
 
   /** Makes a pod's sandbox: CNI ADD of every conflist. @returns its id, which is CNI_CONTAINERID */
   async runSandbox(name: string): Promise<string> {
-    const metadata = { 1: name, 2: `uid-${name}`, 3: 'default', 4: 0 }
+    const metadata = { 1: name, 2: `uid-${name}`, 3: 'default' }
     const config = { 1: metadata, 2: name, 3: '/run/pod-logs', 8: { 1: this.cgroupParent } }
     return text(await this.call('RunPodSandbox', { 1: config }), 1)
   }
@@ -43,16 +44,16 @@ export class Cri {
     const response = await this.call('PodSandboxStatus', { 1: id, 2: true })
     const { runtimeSpec } = JSON.parse(textMap(response, 2).info ?? '{}')
     const namespaces: { type: string; path: string }[] = runtimeSpec.linux.namespaces
-    const network = nested(response, 1).flatMap((status) => nested(status, 5))
+    const network = inside(response, 1).flatMap((status) => inside(status, 5))
     return {
       id,
       netns: namespaces.find(({ type }) => type === 'network')?.path ?? '',
-      addresses: network.flatMap((status) => [text(status, 1), ...nested(status, 2).map((ip) => text(ip, 1))]),
+      addresses: network.flatMap((status) => [text(status, 1), ...inside(status, 2).map((ip) => text(ip, 1))]),
     }
   }
 
   async sandboxes(): Promise<string[]> {
-    return nested(await this.call('ListPodSandbox', {}), 1).map((sandbox) => text(sandbox, 1))
+    return inside(await this.call('ListPodSandbox', {}), 1).map((sandbox) => text(sandbox, 1))
   }
 
   /** The text of the conflists in use, as the runtime has read them. */
@@ -62,12 +63,7 @@ export class Cri {
     return networks.filter(({ IFName }) => IFName !== 'lo').map(({ Config }) => Config.Source)
   }
 
-  async version(): Promise<string> {
-    const response = await this.call('Version', {})
-    return `${text(response, 2)} ${text(response, 3)}`
-  }
-
-  private async call(method: string, request: Message): Promise<Decoded> {
+  private async call(method: string, request: Message): Promise<Buffer> {
     const session = connect('http://cri', { createConnection: () => connectSocket(this.socket) })
     try {
       return await new Promise((resolve, reject) => {
@@ -92,7 +88,7 @@ export class Cri {
         stream.once('end', () => {
           const message = decodeURIComponent(String(status['grpc-message'] ?? ''))
           if (status['grpc-status'] !== '0') reject(new Error(`${method}: ${message}`))
-          else resolve(decode(Buffer.concat(body).subarray(PREFIX)))
+          else resolve(Buffer.concat(body).subarray(PREFIX))
         })
         const bytes = encode(request)
         const prefix = Buffer.alloc(PREFIX) // one byte: not compressed; four: the length
