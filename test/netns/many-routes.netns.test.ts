@@ -47,7 +47,7 @@ test('an ADD that is refused half-way leaves a pod with many routes as it was', 
   const { before, after } = await changes(pod.netns, async () => {
     const config = conf(pod, { routes: [...ROUTES, { dst: '10.99.0.0/16', gw: '192.0.2.1' }] })
     const { code, details } = await fails('ADD', pod, config)
-    expect({ code, details }).toEqual({ code: 100, details: expect.stringContaining('as they were') })
+    expect({ code, details }).toEqual({ code: 100, details: expect.stringContaining("the pod's routes are unchanged") })
   })
   expect(after).toBe(before)
 })
