@@ -3,6 +3,7 @@ import { isObject, type NetConf } from '../cni/request.ts'
 import type { ConfiguredRoute } from '../config/config.ts'
 import { MAX_PREFIXES } from '../config/schema.ts'
 import { familyOf, parsePrefix } from '../net/address.ts'
+import { sameAttributes } from '../net/attributes.ts'
 import type { Say } from './finding.ts'
 
 /** Routes that change nothing, since a wider one of the list takes their packets to the same place. */
@@ -28,10 +29,10 @@ export function coveredRoutes(routes: readonly ConfiguredRoute[], say: Say): voi
 }
 
 function sameButForDst(one: ConfiguredRoute, other: ConfiguredRoute): boolean {
-  return REST.every((key) => one[key] === other[key])
+  return REST.every((key) => one[key] === other[key]) && sameAttributes(one.attributes, other.attributes)
 }
 
-const REST = ['gw', 'dev', 'src', 'priority', 'scope', 'mtu', 'advmss', 'onlink'] as const
+const REST = ['gw', 'dev', 'src', 'priority', 'scope', 'onlink'] as const
 
 /** Prefixes of `overrides.within` that allow nothing that another does not. */
 export function coveredPrefixes({ overrides }: NetConf, say: Say): void {

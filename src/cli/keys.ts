@@ -1,4 +1,5 @@
 import type { CONF, DISPOSITION_KEYS, GATEWAY_KEYS, OVERRIDES_KEYS, ROUTE_KEYS } from '../config/schema.ts'
+import { ATTRIBUTE_NAMES, ATTRIBUTES, type AttributeName, MEANINGS } from '../net/attributes.ts'
 
 /** What is to be known of a key of the network configuration. The tables of docs/configuration.md and the JSON Schema are made of it. */
 export interface Key {
@@ -54,6 +55,27 @@ export const KEYS: Table<keyof typeof CONF._zod.def.shape> = {
   },
 }
 
+function valuesOf(name: AttributeName): string {
+  const attribute = ATTRIBUTES[name]
+  switch (attribute.is) {
+    case 'integer': {
+      const { min, min6, max } = attribute
+      const { unit } = MEANINGS[name]
+      return `${min}${min6 === undefined ? '' : ` (IPv6: ${min6})`} to ${max}${unit === undefined ? '' : ` ${unit}`}`
+    }
+    case 'switch':
+      return '`true`, `false`'
+    case 'name':
+      return `name, such as \`${attribute.example}\``
+    default:
+      throw attribute satisfies never
+  }
+}
+
+const ATTRIBUTE_KEYS = Object.fromEntries(
+  ATTRIBUTE_NAMES.map((name) => [name, { values: valuesOf(name), meaning: MEANINGS[name].meaning }]),
+) as Table<AttributeName>
+
 export const ROUTE: Table<keyof typeof ROUTE_KEYS> = {
   dst: {
     values: 'prefix, required',
@@ -71,8 +93,7 @@ export const ROUTE: Table<keyof typeof ROUTE_KEYS> = {
     values: '`global`, `site`, `link`, `host`, `nowhere` or a number',
     meaning: '`link`: on-link, without next hop. IPv4 only: the kernel ignores it for IPv6',
   },
-  mtu: { values: '68 (IPv6: 1280) to 65520 bytes', meaning: 'path MTU' },
-  advmss: { values: '1 to 65495 bytes', meaning: 'advertised maximum segment size' },
+  ...ATTRIBUTE_KEYS,
   onlink: { values: '`true`, `false`', meaning: 'take the gateway for directly reachable, whatever its address' },
 }
 

@@ -42,6 +42,8 @@ function checks(rule: Rule): Json {
     }
     case 'word':
       return { enum: rule.words }
+    case 'name':
+      return { pattern: rule.pattern.source }
     case 'gateway':
       return { pattern: gateway(rule.family, rule.auto) }
     case 'prefix':

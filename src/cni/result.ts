@@ -1,6 +1,7 @@
 import { CniError, Code, quote } from '../errors.ts'
 import type { Family } from '../net/address.ts'
 import { familyOf, isWithin, parseAddress, parsePrefix } from '../net/address.ts'
+import { attributesIn, IN_RESULT } from '../net/attributes.ts'
 import { DEFAULT_DST, DEFAULT_PRIORITY, MAIN_TABLE, type Route } from '../net/route.ts'
 import { type CniVersion, isObject, SUPPORTED_VERSIONS } from './request.ts'
 
@@ -22,7 +23,7 @@ export interface AppliedRoute {
 }
 
 // Keys new in CNI 1.1.0. Calico prints interfaces[].mtu with 1.0.0 as well, and strict readers of 1.0.0 refuse it.
-const SINCE_1_1 = { interface: ['mtu', 'socketPath', 'pciID'], route: ['mtu', 'advmss', 'priority', 'table', 'scope'] }
+const SINCE_1_1 = { interface: ['mtu', 'socketPath', 'pciID'], route: [...IN_RESULT, 'priority', 'table', 'scope'] }
 
 type TypeCheck = readonly [ok: (value: unknown) => boolean, must: string]
 
@@ -40,6 +41,8 @@ const VERSION: TypeCheck = [
   `one of ${SUPPORTED_VERSIONS.join(', ')}`,
 ]
 
+const ATTRIBUTE_CHECKS: Record<string, TypeCheck> = Object.fromEntries(IN_RESULT.map((name) => [name, INDEX]))
+
 /**
  * The keys of a Result whose types the specification fixes. If one were wrong, a runtime would refuse our Result when
  * the pod is already changed. The first key of each object is required. null counts as absent: Go prints an empty slice
@@ -49,7 +52,7 @@ const VERSION: TypeCheck = [
 const KEYS = {
   interfaces: { name: TEXT, mac: TEXT, sandbox: TEXT, mtu: INDEX, socketPath: TEXT, pciID: TEXT },
   ips: { address: PREFIX, gateway: ADDRESS, interface: INDEX, version: TEXT },
-  routes: { dst: PREFIX, gw: ADDRESS, mtu: INDEX, advmss: INDEX, priority: INDEX, table: INDEX, scope: INDEX },
+  routes: { dst: PREFIX, gw: ADDRESS, ...ATTRIBUTE_CHECKS, priority: INDEX, table: INDEX, scope: INDEX },
 } as const satisfies Record<string, Record<string, TypeCheck>>
 const DNS_KEYS: Record<string, TypeCheck> = { nameservers: TEXTS, domain: TEXT, search: TEXTS, options: TEXTS }
 
@@ -185,25 +188,20 @@ function routeEntry(version: CniVersion, { configured, route }: AppliedRoute): (
   const { dst, gw } = route
   const hop = gw === undefined ? { dst } : { dst, gw }
   if (version !== '1.1.0') return [hop]
-  // Those that the route took over from its next hop are reported as well.
-  const { mtu, advmss } = route
-  return [
-    { ...hop, ...configured.given, ...(mtu === undefined ? {} : { mtu }), ...(advmss === undefined ? {} : { advmss }) },
-  ]
+  return [{ ...hop, ...reportedAttributes(route), ...configured.given }]
+}
+
+/** Those that the route took over from its next hop are reported as well. */
+function reportedAttributes({ attributes = {} }: Route): Json {
+  return { ...attributesIn(attributes, IN_RESULT) }
 }
 
 /** One entry for each next hop. The metric is left out where it is the default one. */
-function gatewayEntries(
-  version: CniVersion,
-  { family, dst, gw, nexthops, priority, mtu, advmss }: Route,
-): (Json & { readonly dst: string })[] {
+function gatewayEntries(version: CniVersion, route: Route): (Json & { readonly dst: string })[] {
+  const { family, dst, gw, nexthops, priority } = route
   const metrics =
     version === '1.1.0'
-      ? {
-          ...(priority === DEFAULT_PRIORITY[family] ? {} : { priority }),
-          ...(mtu === undefined ? {} : { mtu }),
-          ...(advmss === undefined ? {} : { advmss }),
-        }
+      ? { ...(priority === DEFAULT_PRIORITY[family] ? {} : { priority }), ...reportedAttributes(route) }
       : {}
   const gws = nexthops ? nexthops.map((hop) => hop.gw) : [gw]
   return gws.map((one) => ({ dst, ...(one === undefined ? {} : { gw: one }), ...metrics }))

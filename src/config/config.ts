@@ -2,6 +2,7 @@ import type * as z from 'zod/mini'
 import { isObject } from '../cni/request.ts'
 import { Code, quote, refusal } from '../errors.ts'
 import { type Family, familyOf, type Prefix, parseAddress, parsePrefix } from '../net/address.ts'
+import { ATTRIBUTE_NAMES, ATTRIBUTES, type Attributes, attributesIn } from '../net/attributes.ts'
 import { DEFAULT_DST, DEFAULT_PRIORITY, MAIN_TABLE, Scope } from '../net/route.ts'
 import { explain } from './explain.ts'
 import { misnamedKeys } from './misnamed-keys.ts'
@@ -38,11 +39,11 @@ export interface ConfiguredRoute {
   readonly table: number
   /** If absent: what the next hop implies. */
   readonly scope?: number
-  readonly mtu?: number
-  readonly advmss?: number
+  /** As configured. A switch that is off here is not learnt either. */
+  readonly attributes?: Attributes
   readonly onlink: boolean
-  /** The optional CNI 1.1 keys of the entry, exactly as written: the Result repeats these and no others. */
-  readonly given: Readonly<Partial<Record<'mtu' | 'advmss' | 'priority' | 'table' | 'scope', number>>>
+  /** The optional CNI 1.1 keys of the entry, exactly as written: beside the attributes, the Result repeats these only. */
+  readonly given: Readonly<Partial<Record<'priority' | 'table' | 'scope', number>>>
 }
 
 /** Our part of the network configuration, with defaults filled in. */
@@ -201,9 +202,10 @@ function routeOf(
   entry: Readonly<Record<string, unknown>>,
 ): PartialRoute {
   const prefix = destination(entry.dst)
-  const { gw, src, dev, mtu, advmss } = valid
+  const { gw, src, dev } = valid
+  const attributes = attributesIn(valid)
   const scope = typeof valid.scope === 'string' ? SCOPES[valid.scope] : valid.scope
-  const given = { mtu, advmss, priority: valid.priority, table: valid.table, scope }
+  const given = { priority: valid.priority, table: valid.table, scope }
   return {
     key,
     ...(prefix ? { family: prefix.family, dst: prefix.network } : {}),
@@ -211,8 +213,7 @@ function routeOf(
     ...(src === undefined ? {} : { src: parseAddress(src)?.address ?? src }),
     ...(dev === undefined ? {} : { dev }),
     ...(scope === undefined ? {} : { scope }),
-    ...(mtu === undefined ? {} : { mtu }),
-    ...(advmss === undefined ? {} : { advmss }),
+    ...(attributes === undefined ? {} : { attributes }),
     // The kernel takes metric 0 of an IPv6 route, and table 0 of any route, for its default.
     ...(invalid.has('priority') || !prefix ? {} : { priority: valid.priority || DEFAULT_PRIORITY[prefix.family] }),
     ...(invalid.has('table') ? {} : { table: valid.table || MAIN_TABLE }),
@@ -228,7 +229,7 @@ function destination(written: unknown): Prefix | undefined {
 
 /** Keys of one entry that contradict each other, which no schema can see. */
 function contradictions(route: PartialRoute, entry: Readonly<Record<string, unknown>>): string[] {
-  const { key, family, dst, scope, table, mtu, onlink } = route
+  const { key, family, dst, scope, table, attributes = {}, onlink } = route
   const problems: string[] = []
   const say = (where: string, what: string) => problems.push(`${key}.${where}: ${what}`)
   for (const name of ['gw', 'src'] as const) {
@@ -245,16 +246,16 @@ function contradictions(route: PartialRoute, entry: Readonly<Record<string, unkn
     say('scope', `a route through gateway ${gw} cannot have scope link; leave out "gw" or "scope"`)
   }
   if (onlink && entry.gw === undefined) say('onlink', 'needs a gateway; add "gw" or remove "onlink"')
-  if (family === 6 && mtu !== undefined && mtu < MIN_MTU_6)
-    say('mtu', `must be at least ${MIN_MTU_6} for IPv6, is ${mtu}`)
+  for (const name of family === 6 ? ATTRIBUTE_NAMES : []) {
+    const [attribute, value] = [ATTRIBUTES[name], attributes[name]]
+    const { min6 = 0 } = attribute.is === 'integer' ? attribute : {}
+    if (Number(value) < min6) say(name, `must be at least ${min6} for IPv6, is ${value}`)
+  }
   if (family && dst === DEFAULT_DST[family] && table === MAIN_TABLE) {
     say('dst', `${dst} is the default route, which "defaultRoute" decides on; write the prefixes you need`)
   }
   return problems
 }
-
-/** @see https://www.rfc-editor.org/rfc/rfc8200#section-5 */
-const MIN_MTU_6 = 1280
 
 function addressIn(written: unknown): { family: Family; address: string } | undefined {
   return typeof written === 'string' ? parseAddress(written) : undefined

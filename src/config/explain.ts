@@ -15,6 +15,7 @@ const ALIASES: Readonly<Record<string, string>> = {
   interface: 'dev',
   source: 'src',
   prefsrc: 'src',
+  ttl: 'hoplimit',
 }
 
 /**

@@ -1,13 +1,14 @@
 import { isObject, type NetConf } from '../cni/request.ts'
 import { Code, listed, refusal } from '../errors.ts'
 import { isWithin } from '../net/address.ts'
+import { ATTRIBUTE_NAMES, ATTRIBUTES } from '../net/attributes.ts'
 import { type Config, parseConfig, type ReadConfig, readConfig, withoutNulls } from './config.ts'
 import { isKnown } from './misnamed-keys.ts'
 import { CONF, OVERRIDABLE, OVERRIDES, OVERRIDES_KEYS } from './schema.ts'
 
 const NEVER = ['overrides', 'logLevel', 'logFile'] as const
 const KEYS = [...OVERRIDABLE, ...NEVER]
-const NOT_FOR_PODS = 'a pod cannot set this; its routes use'
+const NOT_FOR_PODS = 'a pod cannot set this'
 
 /**
  * The configuration, changed by `args.cni` (Multus: the cni-args of a pod's annotation) as far as the operator's
@@ -70,13 +71,16 @@ function outsideOf(within: readonly string[], { routes, gateway }: ReadConfig): 
   const problems: string[] = []
   const inside = (inner: string) => within.some((outer) => isWithin(inner, outer))
   const outside = `outside "overrides.within" (${listed(within, MAX_LISTED).join(', ') || 'none'})`
-  for (const { key, dst, gw, dev, given } of routes) {
+  for (const { key, dst, gw, dev, given, attributes } of routes) {
     if (dst !== undefined && !inside(dst)) problems.push(`${key}.dst: ${dst} is ${outside}`)
     if (gw !== undefined && !inside(gw)) problems.push(`${key}.gw: ${gw} is ${outside}`)
-    if (dev !== undefined) problems.push(`${key}.dev: ${NOT_FOR_PODS} its NIC`)
-    if (given?.table !== undefined) problems.push(`${key}.table: ${NOT_FOR_PODS} the main table`)
+    if (dev !== undefined) problems.push(`${key}.dev: ${NOT_FOR_PODS}; its routes use its NIC`)
+    if (given?.table !== undefined) problems.push(`${key}.table: ${NOT_FOR_PODS}; its routes use the main table`)
+    for (const name of ATTRIBUTE_NAMES)
+      if (ATTRIBUTES[name].notForPods && attributes?.[name] !== undefined)
+        problems.push(`${key}.${name}: ${NOT_FOR_PODS}; write it in the network configuration`)
   }
-  if (gateway?.dev !== undefined) problems.push(`args.cni.ovnGateway.dev: ${NOT_FOR_PODS} its NIC`)
+  if (gateway?.dev !== undefined) problems.push(`args.cni.ovnGateway.dev: ${NOT_FOR_PODS}; its routes use its NIC`)
   for (const one of Object.values(gateway?.wanted ?? {})) {
     if (one !== 'auto' && !inside(one.address)) problems.push(`args.cni.ovnGateway: ${one.address} is ${outside}`)
   }

@@ -1,6 +1,7 @@
 import * as z from 'zod/mini'
 import { quote } from '../errors.ts'
 import { type Family, familyOf, parseAddress, parsePrefix, specialKind } from '../net/address.ts'
+import { ATTRIBUTE_NAMES, ATTRIBUTES, type Attribute, type AttributeName, type Attributes } from '../net/attributes.ts'
 import { batchProblem, ifnameProblem } from '../net/ifname.ts'
 import { LOCAL_TABLE, Scope } from '../net/route.ts'
 import { list } from './explain.ts'
@@ -18,6 +19,7 @@ export const SCOPES: Readonly<Record<string, number>> = { ...Scope, universe: Sc
 export type Rule =
   | { readonly is: 'integer'; readonly min: number; readonly max: number; readonly except?: number }
   | { readonly is: 'word'; readonly words: readonly string[] }
+  | { readonly is: 'name'; readonly pattern: RegExp }
   | { readonly is: 'gateway'; readonly family?: Family; readonly auto: boolean }
   | { readonly is: 'prefix' | 'source' | 'ifname' | 'logFile' }
   | { readonly is: 'list'; readonly max: number }
@@ -104,6 +106,11 @@ const ifname = text({ is: 'ifname' }, (value) => {
   return problem && `${quote(value)} ${problem}`
 })
 
+// Keys that are alike share a schema: each is a part of the start-up snapshot, which every call reads.
+const FLAG = z.optional(z.boolean())
+const METRIC = z.optional(integer(0, UINT32))
+const IFNAME = z.optional(ifname)
+
 const scope = z.union([
   integer(0, 255),
   text({ is: 'word', words: Object.keys(SCOPES) }, (value) =>
@@ -113,23 +120,46 @@ const scope = z.union([
   ),
 ])
 
+function schemaOf(attribute: Attribute) {
+  switch (attribute.is) {
+    case 'integer':
+      return z.optional(integer(attribute.min, attribute.max))
+    case 'switch':
+      return FLAG
+    case 'name':
+      return z.optional(
+        text({ is: 'name', pattern: attribute.pattern }, (value) =>
+          attribute.pattern.test(value)
+            ? undefined
+            : `${quote(value)} is not a name; write one such as "${attribute.example}"`,
+        ),
+      )
+    default:
+      throw attribute satisfies never
+  }
+}
+
+type AttributeKeys = { [K in AttributeName]: z.ZodMiniOptional<z.ZodMiniType<NonNullable<Attributes[K]>>> }
+const ATTRIBUTE_KEYS = Object.fromEntries(
+  ATTRIBUTE_NAMES.map((name) => [name, schemaOf(ATTRIBUTES[name])]),
+) as unknown as AttributeKeys
+
 export const ROUTE_KEYS = {
   dst,
   gw: z.optional(gateway),
-  dev: z.optional(ifname),
+  dev: IFNAME,
   src: z.optional(source),
-  priority: z.optional(integer(0, UINT32)),
+  priority: METRIC,
   table: z.optional(
     integer(0, UINT32, { value: LOCAL_TABLE, message: "255 is the kernel's local table; choose another" }),
   ),
   scope: z.optional(scope),
-  // The kernel cuts larger values down to this one: net/ipv4/metrics.c, ip_metrics_convert.
-  mtu: z.optional(integer(68, 65520)),
-  advmss: z.optional(integer(1, 65495)),
-  onlink: z.optional(z.boolean()),
+  ...ATTRIBUTE_KEYS,
+  onlink: FLAG,
 }
 const DISPOSITION = z.enum(['remove', 'demote', 'keep'])
-export const DISPOSITION_KEYS = { ipv4: z.optional(DISPOSITION), ipv6: z.optional(DISPOSITION) }
+const OF_FAMILY = z.optional(DISPOSITION)
+export const DISPOSITION_KEYS = { ipv4: OF_FAMILY, ipv6: OF_FAMILY }
 
 /** An absolute path of a file, without `..`. */
 export const LOG_PATH = /^\/(?!(?:[\s\S]*\/)?\.\.(?:\/|$))[\s\S]*[^/]$/
@@ -156,9 +186,9 @@ const autoOrGateway = (family?: Family) =>
 export const GATEWAY_KEYS = {
   ipv4: z.optional(autoOrGateway(4)),
   ipv6: z.optional(autoOrGateway(6)),
-  dev: z.optional(ifname),
-  priority: z.optional(integer(0, UINT32)),
-  onlink: z.optional(z.boolean()),
+  dev: IFNAME,
+  priority: METRIC,
+  onlink: FLAG,
 }
 
 /** More are a mistake or an attack: each route is one line to ip(8) and two lines from it. */
@@ -192,8 +222,8 @@ export const CONF = z.looseObject({
   routes: z.optional(atMost(MAX_ROUTES, z.unknown())),
   ovnGateway: z.optional(z.union([autoOrGateway(), z.strictObject(GATEWAY_KEYS)])),
   overrides: z.optional(OVERRIDES),
-  kubevirt: z.optional(z.boolean()),
-  dryRun: z.optional(z.boolean()),
+  kubevirt: FLAG,
+  dryRun: FLAG,
   logLevel: z.optional(z.enum(LOG_LEVELS)),
   logFile: z.optional(
     text({ is: 'logFile' }, (value) =>

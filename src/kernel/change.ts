@@ -1,6 +1,6 @@
 import { CniError, Code, listed, messageOf, TooMuch } from '../errors.ts'
 import { batchLine } from '../net/iproute2.ts'
-import { type Route, type RouteOp, type Snapshot, sameAttributes } from '../net/route.ts'
+import { type Route, type RouteOp, type Snapshot, sameEffect } from '../net/route.ts'
 import { planRestore, swappedText, unmet, unmetText } from '../plan/effects.ts'
 import type { Bounds } from '../plan/needed.ts'
 import { converse, type Failure, type Told } from './ip.ts'
@@ -219,7 +219,7 @@ function withoutSwaps(ops: readonly RouteOp[]): RouteOp[] {
   const added = ops.filter(({ op }) => op !== 'del')
   return ops.filter(
     ({ op, route }) =>
-      op === 'del' && !added.some((other) => other.route.dst === route.dst && sameAttributes(other.route, route)),
+      op === 'del' && !added.some((other) => other.route.dst === route.dst && sameEffect(other.route, route)),
   )
 }
 
@@ -239,7 +239,7 @@ function failedBatch(ops: readonly RouteOp[], { carriedOut, stderr }: Failure, u
 }
 
 /** What the kernel's words mean to whoever wrote the configuration. */
-function adviceOn({ origin, route: { gw, dev, src } }: RouteOp, said: string): string {
+function adviceOn({ origin, route: { gw, dev, src, attributes } }: RouteOp, said: string): string {
   if (origin.key !== 'routes') return ''
   if (gw !== undefined && /invalid gateway|Network is unreachable|No route to host/.test(said)) {
     const advice = origin.gwWritten
@@ -249,5 +249,9 @@ function adviceOn({ origin, route: { gw, dev, src } }: RouteOp, said: string): s
   }
   if (src !== undefined && /Invalid source address/.test(said))
     return `; the kernel may still be checking ${src} for duplicates; the previous plugin must wait for that, or add it with nodad`
+  const { congctl } = attributes ?? {}
+  // "Invalid argument" is all that ip(8) says if it was built without libmnl.
+  if (congctl !== undefined && /Unknown tcp congestion|Invalid argument/.test(said))
+    return `; this node's kernel does not have "${congctl}"; load the module tcp_${congctl}, or write a "congctl" that sysctl net.ipv4.tcp_available_congestion_control lists`
   return ''
 }

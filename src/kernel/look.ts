@@ -123,7 +123,7 @@ function routeListener({ filter, max }: Bounds): Listener<Omit<Snapshot, 'links'
   }
 }
 
-const weightOf = ({ nexthops, extra }: Route) => (nexthops?.length ?? 1) + (extra ? 1 : 0)
+const weightOf = ({ nexthops, attributes, extra }: Route) => (nexthops?.length ?? 1) + (attributes || extra ? 1 : 0)
 
 function linkListener(): Listener<readonly Link[]> {
   const links: Link[] = []

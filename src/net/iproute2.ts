@@ -1,5 +1,6 @@
 import { CniError, Code, quote } from '../errors.ts'
 import { type Family, familyOf } from './address.ts'
+import { type Attributes, attributeWords, readAttribute } from './attributes.ts'
 import {
   BOOT_PROTOCOL,
   DEFAULT_DST,
@@ -82,11 +83,11 @@ interface NextHopJson {
   flags?: string[]
 }
 
-// Attributes that ip(8) prints in another form than it reads: a route with one cannot be restored.
+// What ip(8) prints in another form than it reads: a route with one cannot be restored.
 const OPAQUE = ['encap', 'flow', 'ttl-propogate'] as const
-// Metrics that ip(8) prints in the form it reads. It prints the others scaled (rtt), under another name (congestion) or
-// without their value (features).
-const METRICS = ['window', 'cwnd', 'initcwnd', 'initrwnd', 'hoplimit', 'reordering', 'ssthresh', 'rto_min', 'quickack']
+// Metrics that ip(8) prints in the form it reads and that are not attributes. It prints the others scaled (rtt) or without
+// their value (features).
+const METRICS = ['window', 'cwnd', 'reordering', 'ssthresh', 'rto_min']
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] }
 
@@ -187,12 +188,14 @@ function number(value: unknown): number {
 
 function readMetrics(route: Writable<Route>, metrics: Record<string, unknown>): void {
   const extra: string[] = []
-  for (const [key, value] of Object.entries(metrics)) {
-    if (key === 'mtu' && typeof value === 'number') route.mtu = value
-    else if (key === 'advmss' && typeof value === 'number') route.advmss = value
-    else if (METRICS.includes(key)) extra.push(key, String(value))
+  const attributes: Attributes = {}
+  for (const [key, printed] of Object.entries(metrics)) {
+    const attribute = readAttribute(key, printed)
+    if (attribute) Object.assign(attributes, attribute)
+    else if (METRICS.includes(key)) extra.push(key, String(printed))
     else route.opaque = key
   }
+  if (Object.keys(attributes).length > 0) route.attributes = attributes
   if (extra.length > 0) route.extra = extra
 }
 
@@ -270,8 +273,7 @@ function wordsOf({ op, route }: Pick<RouteOp, 'op' | 'route'>): string[] {
     words.push('scope', String(route.scope))
   }
   if (route.src !== undefined) words.push('src', route.src)
-  if (route.mtu !== undefined) words.push('mtu', String(route.mtu))
-  if (route.advmss !== undefined) words.push('advmss', String(route.advmss))
+  if (route.attributes) words.push(...attributeWords(route.attributes))
   if (route.expires !== undefined && op !== 'del') words.push('expires', String(route.expires))
   if (route.extra) words.push(...route.extra)
   // ip(8) takes everything after the first `nexthop` to belong to it.

@@ -1,5 +1,6 @@
 import { listed } from '../errors.ts'
 import type { Family } from './address.ts'
+import { type Attributes, sameAttributes } from './attributes.ts'
 
 /**
  * The protocol number of the routes we make: a later call, or another copy of the plugin, recognizes them by it. No
@@ -101,7 +102,7 @@ export interface NextHop {
 }
 
 /**
- * A route as the kernel holds it, with every attribute we can read, so that a removed route can be restored. Each next
+ * A route as the kernel holds it, with everything we can read, so that a removed route can be restored. Each next
  * hop of an IPv6 multipath route is a route of its own: so it is in the kernel, which merely shows them together.
  */
 export interface Route {
@@ -127,8 +128,8 @@ export interface Route {
   /** IPv4 only: IPv6 routes have no scope. */
   readonly scope?: number
   readonly src?: string
-  readonly mtu?: number
-  readonly advmss?: number
+  /** Undefined if it has none. */
+  readonly attributes?: Attributes
   readonly onlink?: boolean
   /** The share of an IPv6 route that is one next hop of several. If absent: 1. */
   readonly weight?: number
@@ -138,9 +139,9 @@ export interface Route {
   readonly nhid?: number
   /** Seconds until the kernel removes the route, which may come from a router advertisement. */
   readonly expires?: number
-  /** Other attributes, in the form ip-route(8) reads: `['window', '1000', 'pref', 'high']`. */
+  /** What else ip-route(8) reads as it prints it: `['cwnd', '10', 'pref', 'high']`. */
   readonly extra?: readonly string[]
-  /** An attribute that cannot be written back (`encap`): the route must not be removed or replaced. */
+  /** Something that cannot be written back (`encap`): the route must not be removed or replaced. */
   readonly opaque?: string
 }
 
@@ -210,15 +211,14 @@ export function samePlace(a: Route, b: Route): boolean {
 }
 
 /** True if two routes agree in everything but place and protocol: they do the same to packets. */
-export function sameAttributes(a: Route, b: Route): boolean {
+export function sameEffect(a: Route, b: Route): boolean {
   return (
     a.type === b.type &&
     a.gw === b.gw &&
     a.dev === b.dev &&
     a.scope === b.scope &&
     a.src === b.src &&
-    a.mtu === b.mtu &&
-    a.advmss === b.advmss &&
+    sameAttributes(a.attributes, b.attributes) &&
     (a.onlink ?? false) === (b.onlink ?? false) &&
     (a.weight ?? 1) === (b.weight ?? 1) &&
     a.nhid === b.nhid &&
@@ -245,7 +245,7 @@ function sameNextHops({ nexthops: a }: Route, { nexthops: b }: Route): boolean {
 export function sameRoute(a: Route, b: Route): boolean {
   if (!samePlace(a, b)) return false
   if (isPartlyKnown(a) || isPartlyKnown(b)) return a.type === b.type && sameNextHop(a, b)
-  return a.protocol === b.protocol && sameAttributes(a, b)
+  return a.protocol === b.protocol && sameEffect(a, b)
 }
 
 function isPartlyKnown({ protocol, presumed }: Route): boolean {

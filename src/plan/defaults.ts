@@ -18,7 +18,7 @@ import {
   type RouteOp,
   restored,
   type Snapshot,
-  sameAttributes,
+  sameEffect,
   sameNextHop,
   samePlace,
   soleDevice,
@@ -128,7 +128,7 @@ function isMadeByUs({ protocol, presumed }: Route): boolean {
 
 /** True if `route` is the demoted copy of `wanted`. */
 function isCopyOf(route: Route, wanted: Route): boolean {
-  return isDemoted(route) && sameAttributes(route, wanted) && samePlace(restored(route), wanted)
+  return isDemoted(route) && sameEffect(route, wanted) && samePlace(restored(route), wanted)
 }
 
 /** What `defaultRoute` makes of each default route, and `ovnGateway`, which wants `gateways`. */
@@ -269,7 +269,7 @@ function remainingWarnings(gateways: readonly Route[], staying: readonly Route[]
   // Demoted routes of this NIC, and the demoted copy of the wanted route, have a higher metric because we gave it to
   // them.
   const isOurs = (route: Route) =>
-    isDemoted(route) && (soleDevice(route) === ifname || gateways.some((wanted) => sameAttributes(route, wanted)))
+    isDemoted(route) && (soleDevice(route) === ifname || gateways.some((wanted) => sameEffect(route, wanted)))
   const others = staying.filter(
     (route) => isPlainDefault(route) && !isOurs(route) && !gateways.some((wanted) => isSameDefault(route, wanted)),
   )
@@ -356,5 +356,5 @@ function isMadeForNic(route: Route, gateway: Gateway | undefined, ifname: string
   if (device === ifname || (gateway?.dev !== undefined && device === gateway.dev)) return true
   if (gateway === undefined || gateway.priority !== route.priority || gateway.wanted[route.family] !== 'auto')
     return false
-  return defaults.some((copy) => isDemoted(copy) && sameAttributes(copy, route))
+  return defaults.some((copy) => isDemoted(copy) && sameEffect(copy, route))
 }

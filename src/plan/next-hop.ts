@@ -1,5 +1,6 @@
 import type { Config, ConfiguredRoute } from '../config/config.ts'
 import { type Family, isLinkLocal } from '../net/address.ts'
+import { type KnownAttributes, withoutThose } from '../net/attributes.ts'
 import {
   DEFAULT_DST,
   devicesOf,
@@ -22,8 +23,7 @@ export interface Via {
   readonly gw?: string | undefined
   readonly onlink?: boolean | undefined
   readonly src?: string | undefined
-  readonly mtu?: number | undefined
-  readonly advmss?: number | undefined
+  readonly attributes?: KnownAttributes | undefined
 }
 
 /**
@@ -65,7 +65,10 @@ export function nextHops(
     const own = present?.protocol === PROTOCOL ? present : ours.find(isOfUse)
     const hint = hints.get(dst)
     const seen = present ?? own
-    if (hint) return { ...(seen && viaShownBy(seen)), ...hint }
+    if (hint) {
+      const via = seen && viaShownBy(seen)
+      return { ...via, ...hint, attributes: { ...via?.attributes, ...hint.attributes } }
+    }
     if (own) return viaShownBy(own)
     if (unicast.some((route) => onNic(route) && isCalicoLink(route))) return { gw: CALICO_GATEWAY }
     const other = present ?? gateways.find(onNic)
@@ -131,19 +134,18 @@ function bestDefaults(unicast: readonly Route[]): (family: Family, table: number
 }
 
 /** The next hop of a route on the NIC `dev`. */
-function viaOf({ gw, onlink, src, mtu, advmss, nexthops }: Route, dev: string): Via {
+function viaOf({ gw, onlink, src, attributes, nexthops }: Route, dev: string): Via {
   const part = nexthops?.find((hop) => hop.dev === dev) ?? { gw, onlink }
-  return { gw: part.gw, onlink: part.onlink, src, mtu, advmss }
+  return { gw: part.gw, onlink: part.onlink, src, attributes }
 }
 
 /** The next hop that one of our routes was made with: without what came from its entry. */
-function learntVia({ gw, onlink, src, mtu, advmss }: Route, entry: ConfiguredRoute | undefined): Via {
+function learntVia({ gw, onlink, src, attributes }: Route, entry: ConfiguredRoute | undefined): Via {
   return {
     gw,
     onlink,
     ...(entry?.src === undefined ? { src } : {}),
-    ...(entry?.mtu === undefined ? { mtu } : {}),
-    ...(entry?.advmss === undefined ? { advmss } : {}),
+    attributes: withoutThose(attributes, entry?.attributes),
   }
 }
 

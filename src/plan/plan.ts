@@ -2,6 +2,7 @@ import type { AppliedRoute } from '../cni/result.ts'
 import type { Config, ConfiguredRoute } from '../config/config.ts'
 import { CniError, Code, listed } from '../errors.ts'
 import { type Family, familyOf, isLinkLocal, parsePrefix } from '../net/address.ts'
+import { combined } from '../net/attributes.ts'
 import { routeText } from '../net/iproute2.ts'
 import {
   byDestination,
@@ -18,7 +19,7 @@ import {
   type RouteOp,
   Scope,
   type Snapshot,
-  sameAttributes,
+  sameEffect,
   samePlace,
   soleDevice,
   UNICAST,
@@ -224,13 +225,19 @@ function isHost(dst: string): boolean {
   return dst.endsWith(familyOf(dst) === 4 ? '/32' : '/128')
 }
 
+/** As many keys as a message has room for. */
+const MAX_DIFFERENT = 2
+
 /** The verdict for somebody else's route: it must already be as configured, since we do not change it. */
 function foreignVerdict(configured: ConfiguredRoute, route: Route): Verdict {
-  const { key, src, mtu, advmss, scope } = configured
-  const wanted = Object.entries({ src, mtu, advmss, ...(configured.family === 4 ? { scope } : {}) })
-  const differs = wanted.filter(([name, value]) => value !== undefined && value !== route[name as keyof Route])
+  const { key, src, scope, attributes } = configured
+  const wanted = Object.entries({ src, ...attributes, ...(configured.family === 4 ? { scope } : {}) })
+  const present: Readonly<Record<string, unknown>> = { src: route.src, scope: route.scope, ...route.attributes }
+  // A switch that is off is absent from a route.
+  const differs = wanted.filter(([name, value]) => value !== undefined && value !== (present[name] ?? false))
   if (differs.length === 0) return { is: 'there', route }
-  const names = differs.map(([name]) => `"${name}"`).join(' and ')
+  const quoted = differs.map(([name]) => `"${name}"`)
+  const names = quoted.length > MAX_DIFFERENT ? listed(quoted, MAX_DIFFERENT).join(', ') : quoted.join(' and ')
   const maker = route.protocol === KERNEL_PROTOCOL ? 'the kernel' : 'another plugin'
   return refused(
     key,
@@ -248,7 +255,7 @@ function placement(configured: ConfiguredRoute, route: Route, plain: Route, inPl
   const origin: Origin = { key: 'routes', path: key, gwWritten: gw !== undefined }
   if (inPlace.length === 0) return { is: 'planned', route, addition: { op: 'add', route, origin }, deletions: [] }
   const isOurs = (other: Route) => other.protocol === PROTOCOL && soleDevice(other) === route.dev
-  const same = inPlace.find((other) => sameAttributes(other, route) || (!isOurs(other) && sameAttributes(other, plain)))
+  const same = inPlace.find((other) => sameEffect(other, route) || (!isOurs(other) && sameEffect(other, plain)))
   const own = inPlace.findIndex((other) => other === same || (same === undefined && isOurs(other)))
   const other = inPlace.find(
     (other, i) => other !== same && !isOurs(other) && (route.family === 6 || own < 0 || i < own),
@@ -282,7 +289,7 @@ function routeVia(via: Via, configured: ConfiguredRoute, dev: string, snapshot: 
   const { family, dst, table, priority, scope } = configured
   const onlink = via.gw !== undefined && (configured.onlink || via.onlink === true)
   const { src = via.src !== undefined && isAddress(via.src, snapshot) ? via.src : undefined } = configured
-  const { mtu = via.mtu, advmss = via.advmss } = configured
+  const attributes = combined(configured.attributes, via.attributes)
   return {
     family,
     type: UNICAST,
@@ -294,8 +301,7 @@ function routeVia(via: Via, configured: ConfiguredRoute, dev: string, snapshot: 
     priority,
     ...(family === 4 ? { scope: scope ?? (via.gw === undefined ? Scope.link : Scope.global) } : {}),
     ...(src === undefined ? {} : { src }),
-    ...(mtu === undefined ? {} : { mtu }),
-    ...(advmss === undefined ? {} : { advmss }),
+    ...(attributes === undefined ? {} : { attributes }),
     ...(onlink ? { onlink } : {}),
   }
 }

@@ -5,6 +5,7 @@ import { CniError, Code, listed } from '../errors.ts'
 import { readRoutesAndLookUp } from '../kernel/change.ts'
 import { type Look, lookAt } from '../kernel/look.ts'
 import type { WithNetns } from '../kernel/netns.ts'
+import { IN_RESULT } from '../net/attributes.ts'
 import { routeText } from '../net/iproute2.ts'
 import {
   isDemoted,
@@ -98,7 +99,7 @@ function isBridged({ links }: Snapshot, ifname: string): boolean {
 
 /**
  * The next hops that ADD reported, by destination. Destinations that are configured more than once are left out: the
- * Result does not tell their routes apart. Since CNI 1.1.0 (`complete`) it also reports a route's metrics, or that it
+ * Result does not tell their routes apart. Since CNI 1.1.0 (`complete`) it also reports some attributes, or that the route
  * has none.
  */
 function reportedHops(prev: PrevResult, { routes }: Config, complete: boolean): Map<string, Via> {
@@ -107,9 +108,11 @@ function reportedHops(prev: PrevResult, { routes }: Config, complete: boolean): 
   const once = new Set(
     routes.filter(({ dst, table }) => table === MAIN_TABLE && times.get(dst) === 1).map(({ dst }) => dst),
   )
-  const hopIn = ({ gw, mtu, advmss }: Readonly<Record<string, unknown>>): Via => ({
-    gw: typeof gw === 'string' ? gw : undefined,
-    ...(complete ? { mtu: optionalNumber(mtu), advmss: optionalNumber(advmss) } : {}),
+  const hopIn = (entry: Readonly<Record<string, unknown>>): Via => ({
+    gw: typeof entry.gw === 'string' ? entry.gw : undefined,
+    ...(complete
+      ? { attributes: Object.fromEntries(IN_RESULT.map((name) => [name, optionalNumber(entry[name])])) }
+      : {}),
   })
   return new Map((prev.routes ?? []).flatMap((route) => (once.has(route.dst) ? [[route.dst, hopIn(route)]] : [])))
 }

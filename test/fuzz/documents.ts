@@ -1,5 +1,6 @@
 /** Documents as a runtime could send them: nearly right in structure, and wrong in one place or in several. */
 import fc from 'fast-check'
+import { EXAMPLES } from '../support/attributes.ts'
 
 const rarely = <T>(value: fc.Arbitrary<T>) =>
   fc.oneof({ weight: 3, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: value })
@@ -66,8 +67,8 @@ const ROUTE_KEYS = {
   priority: mostly(0, 50, 1024, 4294967295),
   table: mostly(0, 100, 254, 255, 4294967295),
   scope: mostly('link', 'global', 'nowhere', 0, 253),
+  ...Object.fromEntries(EXAMPLES.map(({ name, values, wrong }) => [name, mostly(...values, ...values, ...wrong)])),
   mtu: mostly(68, 1280, 1400, 65535),
-  advmss: mostly(1, 1200),
   onlink: mostly(true, false),
 }
 /** A route whose words go together, in the pod of decide.ts. */
@@ -82,8 +83,7 @@ const sound = fc.constantFrom(4 as const, 6 as const).chain((family) =>
       dev: mostly('eth0'),
       priority: mostly(0, 50, 1024, 4294967295),
       table: mostly(0, 100, 254, 4294967295),
-      mtu: mostly(1280, 1400, 65520),
-      advmss: mostly(1, 1200),
+      ...Object.fromEntries(EXAMPLES.map(({ name, values }) => [name, mostly(...values)])),
     },
     { requiredKeys: ['dst'] },
   ),

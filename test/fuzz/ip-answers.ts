@@ -1,5 +1,6 @@
 /** What `ip -json` could answer: nearly what iproute2 prints, and wrong in one place or in several. */
 import fc from 'fast-check'
+import { EXAMPLES, printedAs } from '../support/attributes.ts'
 import { ODD } from './documents.ts'
 
 const mostly = (...values: unknown[]): fc.Arbitrary<unknown> =>
@@ -14,9 +15,10 @@ const hop = fc.record(
   { requiredKeys: ['dev', 'weight', 'flags'] },
 )
 const METRICS = [
-  { mtu: 1400 },
-  { advmss: 1000, window: 500 },
-  { quickack: 1 },
+  ...EXAMPLES.map((example) => printedAs(example, example.values[0])),
+  Object.assign({}, ...EXAMPLES.map((example) => printedAs(example, example.values[0]))),
+  { advmss: 1000, ssthresh: 500 },
+  { quickack: 7, congestion: 'lock' },
   { rto_min: '1s' },
   { lock: ['mtu'] },
   {},

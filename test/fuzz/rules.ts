@@ -1,9 +1,12 @@
 /** What holds for every answer of the plugin, whatever it was given. */
 import { expect } from 'vitest'
+import { EXAMPLES } from '../support/attributes.ts'
 import type { Answer } from '../support/runtime.ts'
 
 const NUMBER = '\\d{1,10}'
-const METRIC = 'window|cwnd|initcwnd|initrwnd|hoplimit|reordering|ssthresh|rto_min|quickack'
+const METRIC = 'window|cwnd|reordering|ssthresh|rto_min'
+const VALUE = { integer: '\\d{1,16}', switch: '1', name: '\\w[\\w.-]{0,14}' } as const
+const ATTRIBUTES = EXAMPLES.map(({ name, attribute }) => `(?: ${name} ${VALUE[attribute.is]})?`).join('')
 // Control characters are legal in the name of an interface, except for white space.
 const DEV = '[^\\s/:#"\'\\\\\\0]{1,15}'
 
@@ -12,7 +15,7 @@ const batchLine = ({ address, prefix, dev, word }: Record<'address' | 'prefix' |
   new RegExp(
     `^route (?:add|append|replace|del) ${prefix}(?: from ${prefix})?(?: nhid ${NUMBER})?(?: via (?:inet6 )?${address})?` +
       `(?: dev ${dev})?(?: onlink)?(?: table ${NUMBER})? proto ${NUMBER}(?: metric ${NUMBER})?(?: tos ${word})?` +
-      `(?: scope ${NUMBER})?(?: src ${address})?(?: mtu ${NUMBER})?(?: advmss ${NUMBER})?(?: expires ${NUMBER})?` +
+      `(?: scope ${NUMBER})?(?: src ${address})?${ATTRIBUTES}(?: expires ${NUMBER})?` +
       `(?: (?:${METRIC}) ${word})*(?: pref ${word})?` +
       `(?: nexthop(?: via (?:inet6 )?${address})? dev ${dev} weight ${NUMBER}(?: onlink)?)*$`,
   )

@@ -4,6 +4,7 @@ import { parse } from 'yaml'
 import { parseConfig } from '../../src/config/config.ts'
 import { effectiveConfig } from '../../src/config/overrides.ts'
 import { isWithin } from '../../src/net/address.ts'
+import { ATTRIBUTE_NAMES } from '../../src/net/attributes.ts'
 import { all, configurations, documents, EXAMPLES, type Kind, pluginsOf, textOf } from '../support/examples.ts'
 
 const page = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8')
@@ -43,18 +44,8 @@ describe('an example', () => {
     ])
       expect(shown).toHaveProperty(key)
     const routeKeys = new Set(((shown?.routes ?? []) as object[]).flatMap((route) => Object.keys(route)))
-    expect([...routeKeys].sort()).toEqual([
-      'advmss',
-      'dev',
-      'dst',
-      'gw',
-      'mtu',
-      'onlink',
-      'priority',
-      'scope',
-      'src',
-      'table',
-    ])
+    const keys = ['dev', 'dst', 'gw', ...ATTRIBUTE_NAMES, 'onlink', 'priority', 'scope', 'src', 'table']
+    expect([...routeKeys].sort()).toEqual(keys.sort())
   })
 })
 

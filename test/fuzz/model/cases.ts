@@ -1,5 +1,7 @@
 /** Pods, configurations and what happens to them, at random. */
 import fc from 'fast-check'
+import type { Attributes } from '../../../src/net/attributes.ts'
+import { someAttributes, wordsFor } from '../../support/attributes.ts'
 import { type Failure, failure, type Links, links, type Meddling, meddling, preparation } from './hostile.ts'
 import { ANY, FAMILIES, GATEWAYS, NICS, type Nic } from './pod.ts'
 
@@ -11,6 +13,10 @@ const PREFIXES = {
 const family = fc.constantFrom(...FAMILIES)
 const nic = fc.constantFrom(...NICS)
 const metric = fc.constantFrom(undefined, undefined, undefined, 50, 100, 4096)
+const wordsOf = (attributes: Attributes) =>
+  Object.entries(attributes)
+    .map(([name, value]) => ` ${wordsFor(name, value)}`)
+    .join('')
 const word = (name: string, value: unknown) => (value === undefined ? '' : ` ${name} ${value}`)
 
 /** A default route as the plugin that made the NIC, a daemon or an administrator would add it. */
@@ -22,10 +28,10 @@ const defaultLine = fc
     nic,
     metric,
     fc.constantFrom(undefined, undefined, 'kernel', 'static', 'bird'),
-    fc.constantFrom(undefined, 1400),
+    someAttributes,
   )
-  .map(([op, of, dev, priority, proto, mtu]) => {
-    const words = word('metric', priority) + word('proto', proto) + word('mtu', mtu)
+  .map(([op, of, dev, priority, proto, attributes]) => {
+    const words = word('metric', priority) + word('proto', proto) + wordsOf(attributes)
     return `route ${op} ${ANY[of]} via ${GATEWAYS[dev][of]} dev ${dev}${words}`
   })
 
@@ -64,13 +70,12 @@ const table: fc.Arbitrary<string[]> = fc
   )
   .map((parts) => parts.flat())
 
-export interface RouteConf {
+export interface RouteConf extends Attributes {
   readonly dst: string
   readonly gw?: string
   readonly scope?: 'link'
   readonly priority?: number
   readonly table?: number
-  readonly mtu?: number
 }
 type Disposition = 'remove' | 'demote' | 'keep'
 export interface Conf {
@@ -88,12 +93,13 @@ const routeConf = (dev: Nic): fc.Arbitrary<RouteConf> =>
           hop: fc.constantFrom<'gw' | 'link' | undefined>('gw', 'link', undefined, undefined),
           priority: fc.constantFrom(50, 4096),
           table: fc.constant(100),
-          mtu: fc.constant(1400),
+          attributes: someAttributes,
         },
         { requiredKeys: ['dst'] },
       )
-      .map(({ hop, ...rest }) => ({
+      .map(({ hop, attributes, ...rest }) => ({
         ...rest,
+        ...attributes,
         ...(hop === 'gw' ? { gw: GATEWAYS[dev][of] } : {}),
         // An IPv6 route has no scope: "link" only says that there is no gateway.
         ...(hop === 'link' ? { scope: 'link' as const } : {}),

@@ -1,15 +1,17 @@
 /** What docs/configuration.md says of ADD, as a function. Written from there and not from the source: it knows less, and is asked less. */
+import type { Attributes } from '../../../src/net/attributes.ts'
+import { EXAMPLES, printedAs } from '../../support/attributes.ts'
 import type { Attached, Conf, RouteConf } from './cases.ts'
-import { ANY, FAMILIES, type Family, mainDefaults, type Seen, type Tables } from './pod.ts'
+import { ANY, attributesText, FAMILIES, type Family, mainDefaults, type Seen, type Tables } from './pod.ts'
 
 export const PROTO = { route: 142, gateway: 143, demoted: 144, restored: 145 } as const
 const BEHIND_ALL_OTHERS = 0xf0000000
 export const isMarked = ({ proto }: Seen) => proto >= PROTO.route && proto <= PROTO.restored
 
 /** A route as the model tells them apart. */
-export type Told = Pick<Seen, 'family' | 'dst' | 'gw' | 'dev' | 'table' | 'proto' | 'metric' | 'mtu'>
-export const tell = ({ family, dst, gw, dev, table, proto, metric, mtu }: Told): string =>
-  `IPv${family} ${dst} via ${gw} dev ${dev} table ${table} proto ${proto} metric ${metric} mtu ${mtu}`
+export type Told = Pick<Seen, 'family' | 'dst' | 'gw' | 'dev' | 'table' | 'proto' | 'metric' | 'attributes'>
+export const tell = ({ family, dst, gw, dev, table, proto, metric, attributes }: Told): string =>
+  `IPv${family} ${dst} via ${gw} dev ${dev} table ${table} proto ${proto} metric ${metric} ${attributesText({ attributes })}`
 
 export type Expected =
   | { readonly gone: readonly string[]; readonly come: readonly string[] }
@@ -38,7 +40,7 @@ export function afterAdd(before: Tables, conf: Conf, nic: Attached): Expected {
     found ||= wanted !== undefined || defaults.some(({ dev }) => dev !== nic)
     const stays = (one: Told) =>
       wanted !== undefined && one.gw === wanted.gw && one.dev === wanted.dev && one.metric === wanted.metric
-    // Which of the NIC's defaults a route takes its mtu from, where one goes and another stays, is left open.
+    // Which of the NIC's defaults a route takes its attributes from, where one goes and another stays, is left open.
     if (own.some(stays) && !own.every(stays)) return 'open'
     if (wanted && !defaults.some(stays)) {
       const inPlace = defaults.find(({ metric }) => metric === wanted.metric)
@@ -86,12 +88,12 @@ function gatewayOf({ ovnGateway }: Conf, family: Family, nic: Attached, defaults
   const gw = ovnGateway[`ipv${family}`]
   if (gw === undefined) return undefined
   const metric = ovnGateway.priority ?? (family === 4 ? 0 : 1024)
-  return { family, dst: ANY[family], gw, dev: nic, table: 254, proto: PROTO.gateway, metric }
+  return { family, dst: ANY[family], gw, dev: nic, table: 254, proto: PROTO.gateway, metric, attributes: {} }
 }
 
 /** Undefined: no next hop is known. */
 function routeOf(
-  { dst, gw, scope, priority, table = 254, mtu }: RouteConf,
+  { dst, gw, scope, priority, table = 254, ...keys }: RouteConf,
   family: Family,
   nic: Attached,
   own: readonly Seen[],
@@ -101,7 +103,7 @@ function routeOf(
   const calico = nic === 'eth0' && family === 4 ? '169.254.1.1' : undefined
   const hop = gw ?? lowest?.gw ?? (wanted?.dev === nic ? wanted.gw : undefined) ?? calico
   if (scope === undefined && hop === undefined) return undefined
-  const { mtu: ofHop } = gw === undefined && scope === undefined && lowest ? lowest : {}
+  const learnt = gw === undefined && scope === undefined && lowest ? lowest.attributes : {}
   return {
     family,
     dst,
@@ -110,8 +112,16 @@ function routeOf(
     table,
     proto: PROTO.route,
     metric: priority ?? (family === 4 ? 0 : 1024),
-    ...(mtu !== undefined ? { mtu } : ofHop !== undefined ? { mtu: ofHop } : {}),
+    attributes: withOwn(learnt, keys),
   }
+}
+
+/** What an entry says goes before what is learnt; a switch that is off takes away what is learnt. */
+function withOwn(learnt: Told['attributes'], own: Attributes): Told['attributes'] {
+  const named = EXAMPLES.filter(({ name }) => own[name] !== undefined)
+  const all: Record<string, unknown> = { ...learnt }
+  for (const { name, attribute } of named) delete all[attribute.printed ?? name]
+  return Object.assign(all, ...named.map((example) => printedAs(example, own[example.name] ?? false)))
 }
 
 /** What is in one table and not in the other, to the last attribute; several of a kind count as several. */

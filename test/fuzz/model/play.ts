@@ -11,6 +11,7 @@ import { afterAdd, difference, isMarked, PROTO } from './expected.ts'
 import { CLEANING, type Failure, type Meddling, meddlingLines } from './hostile.ts'
 import {
   ADDRESSES,
+  attributesText,
   FAMILIES,
   type ModelPod,
   mainDefaults,
@@ -171,7 +172,7 @@ export async function play(pod: ModelPod, { table, links, confs, steps }: Case, 
     for (const family of FAMILIES) {
       const removed = (one: Seen) => one.dev === nic && confs[nic].defaultRoute[`ipv${family}`] === 'remove'
       const joined = new Set(before.routes.filter((one) => one.joined).map(way))
-      const place = (one: Seen) => (joined.has(way(one)) ? way(one) : `${way(one)} mtu ${one.mtu}`)
+      const place = (one: Seen) => (joined.has(way(one)) ? way(one) : `${way(one)} ${attributesText(one)}`)
       const expected = mainDefaults(before, family).filter((one) => !removed(one))
       // An ovnGateway that was there already is its maker's, also where the other defaults of its NIC are removed.
       expect(mainDefaults(after, family).map(place)).toEqual(expect.arrayContaining(expected.map(place)))

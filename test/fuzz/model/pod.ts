@@ -86,7 +86,8 @@ export interface Seen {
   readonly table: number
   readonly proto: number
   readonly metric: number
-  readonly mtu?: number
+  /** By their names in `ip -json`. */
+  readonly attributes: Readonly<Record<string, unknown>>
   readonly unicast: boolean
   /** One next hop of an IPv6 multipath route, of which the kernel tells little more than where it leads. */
   readonly joined: boolean
@@ -101,7 +102,7 @@ interface RouteJson {
   table?: string
   protocol?: string
   metric?: number
-  metrics?: { mtu?: number }[]
+  metrics?: Record<string, unknown>[]
   pref?: string
   nhid?: number
   nexthops?: { gateway?: string; dev?: string }[]
@@ -134,7 +135,7 @@ export async function readTables({ netns }: ModelPod): Promise<Tables> {
         table: Number(json.table ?? 254),
         proto: Number(json.protocol),
         metric: json.metric ?? 0,
-        ...(json.metrics?.[0]?.mtu === undefined ? {} : { mtu: json.metrics[0].mtu }),
+        attributes: json.metrics?.[0] ?? {},
         unicast: json.type === '1',
         joined: json.joined === true,
         text: JSON.stringify(json),
@@ -143,6 +144,10 @@ export async function readTables({ netns }: ModelPod): Promise<Tables> {
     text: stdout,
   }
 }
+
+/** The same text for the same attributes. */
+export const attributesText = ({ attributes }: Pick<Seen, 'attributes'>): string =>
+  JSON.stringify(Object.entries(attributes).sort())
 
 /** A group may have one member. */
 function soleHop(json: RouteJson): Pick<RouteJson, 'gateway' | 'dev'> {

@@ -10,6 +10,7 @@ import { parseRoutes } from '../../../src/net/iproute2.ts'
 import type { Route } from '../../../src/net/route.ts'
 import { planAdd } from '../../../src/plan/plan.ts'
 import { problemText } from '../../../src/plan/problem.ts'
+import { ALL_ATTRIBUTES } from '../../support/attributes.ts'
 import { CALICO } from '../../support/calico.ts'
 import { event } from '../../support/event.ts'
 import { refusal } from '../../support/refusal.ts'
@@ -114,7 +115,7 @@ describe('of what stands against a configuration in a pod one sees', () => {
       'the pod already has another route to',
       on(routes({ dst: DST, gw: GW }), route(6, DST, { gw: GATEWAY, dev: 'eth0' })),
     ],
-    ['"mtu" and "advmss" cannot be set on', on(routes({ dst: DST, mtu: 1400, advmss: 1300 }), connected)],
+    ['cannot be set on the route of the kernel', on(routes({ dst: DST, ...ALL_ATTRIBUTES }), connected)],
     ['"encap" could not be restored', on({}, { ...DEFAULT, opaque: 'encap' })],
     ['cannot be split', on({}, route(6, '::/0', { nhid: 4_294_967_295, nexthops: hops }))],
     ['metric 300000000 is too large to demote', on({ defaultRoute: 'demote' }, { ...DEFAULT, priority: 3e8 })],

@@ -7,6 +7,7 @@ import { jsonSchema } from '../../../src/cli/schema.ts'
 import { readConfig } from '../../../src/config/config.ts'
 import { OF_ROUTE_OVERRIDE, OUR_KEYS } from '../../../src/config/misnamed-keys.ts'
 import { parsePrefix } from '../../../src/net/address.ts'
+import { EXAMPLES as EXAMPLES_OF_ATTRIBUTES } from '../../support/attributes.ts'
 import { configurations, EXAMPLES } from '../../support/examples.ts'
 
 /** With UPDATE_README=1 these tests write the tables that docs/configuration.md shows. */
@@ -123,8 +124,9 @@ describe('the JSON Schema', () => {
     ['table', 0, 254],
     ['table', 256, 4294967295],
     ['scope', 0, 255],
-    ['mtu', 68, 65520],
-    ['advmss', 1, 65495],
+    ...EXAMPLES_OF_ATTRIBUTES.flatMap(({ name, attribute }): [string, number, number][] =>
+      attribute.is === 'integer' ? [[name, attribute.min, attribute.max]] : [],
+    ),
   ])('takes %s from %i to %i, as the plugin does', (key, least, most) => {
     const conf = (value: number) => ({ routes: [{ dst: '10.50.0.0/16', [key]: value }] })
     for (const value of [least - 1, least, most, most + 1, least + 0.5]) {
@@ -310,8 +312,10 @@ describe('the JSON Schema', () => {
           priority: mostly([0, 1, 2 ** 32 - 1, null], UINT32),
           table: mostly([0, 254, 256, 2 ** 32 - 1, null], [255, ...UINT32]),
           scope: mostly([0, 253, 255, 'universe', 'link', null], [256, -1, 'near', true]),
+          ...Object.fromEntries(
+            EXAMPLES_OF_ATTRIBUTES.map(({ name, values, wrong }) => [name, mostly([...values, null], [...wrong])]),
+          ),
           mtu: mostly([68, 1280, 65520, null], [67, 65521, '1500', 0.5]),
-          advmss: mostly([1, 65495, null], [0, 65496, '1']),
           ...{ via: mostly([undefined], [gw]), metric: mostly([undefined], [null]) },
         },
         { requiredKeys: ['dst'] },

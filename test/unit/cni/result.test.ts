@@ -240,7 +240,7 @@ describe('the shape of each version', () => {
 
     it('with a metric of its own stands beside it', () => {
       expect(told('1.0.0', { priority: 4096 })).toEqual([...prev.routes, { dst: '0.0.0.0/0', gw: '10.0.1.2' }])
-      expect(told('1.1.0', { priority: 4096, mtu: 1400 })).toEqual([
+      expect(told('1.1.0', { priority: 4096, attributes: { mtu: 1400 } })).toEqual([
         ...prev.routes,
         { dst: '0.0.0.0/0', gw: '10.0.1.2', priority: 4096, mtu: 1400 },
       ])

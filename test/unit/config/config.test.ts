@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { parseConfig } from '../../../src/config/config.ts'
 import { OUR_KEYS } from '../../../src/config/misnamed-keys.ts'
+import { ATTRIBUTE_NAMES } from '../../../src/net/attributes.ts'
 import { refusal } from '../../support/refusal.ts'
 
-const ROUTE_KEYS = ['dst', 'gw', 'dev', 'src', 'priority', 'table', 'scope', 'mtu', 'advmss', 'onlink']
+const ROUTE_KEYS = ['dst', 'gw', 'dev', 'src', 'priority', 'table', 'scope', ...ATTRIBUTE_NAMES, 'onlink']
 
 const KEYS_OF_OTHERS = [
   // libcni, and the specification
@@ -282,10 +283,7 @@ describe('a wrong configuration is refused with code 7, key path first', () => {
     ['routes[0].gateway: unknown key; did you mean "gw"?', entry({ gateway: '10.0.0.1' })],
     ['routes[0].metric: unknown key; did you mean "priority"?', entry({ metric: 5 })],
     ['routes[0].prioritty: unknown key; did you mean "priority"?', entry({ prioritty: 5 })],
-    [
-      'routes[0].colour: unknown key; write one of dst, gw, dev, src, priority, table, scope, mtu, advmss, onlink',
-      entry({ colour: 5 }),
-    ],
+    [`routes[0].colour: unknown key; write one of ${ROUTE_KEYS.join(', ')}`, entry({ colour: 5 })],
     [
       'routes[1]: 10.50.0.0/16 is already in routes[0] with the same table and priority; remove one, or write another "priority"',
       { routes: [{ dst: '10.50.0.0/16' }, { dst: '10.50.0.0/16', table: 254, gw: '10.0.0.1' }] },

@@ -70,6 +70,20 @@ describe('the second look', () => {
   })
 })
 
+describe('of a long answer', () => {
+  it('a route with attributes, or with several next hops, counts as more than one', () => {
+    const keep = (more: object) => {
+      const { take, heard } = lookAt({ filter: () => () => true, max: () => 5 }, { links: false }).listen()
+      take(0, json(...Array.from({ length: 3 }, () => ({ ...DST, ...more }))), false)
+      return heard().routes.length
+    }
+    expect(keep({})).toBe(3)
+    expect(() => keep({ metrics: [{ mtu: 1400 }] })).toThrow(/more than 5 routes that matter/)
+    expect(() => keep({ metrics: [{ ssthresh: 10 }] })).toThrow(/more than 5 routes that matter/)
+    expect(() => keep({ nexthops: [{ dev: 'eth0' }, { dev: 'net1' }] })).toThrow(/more than 5 routes that matter/)
+  })
+})
+
 describe('a glance', () => {
   it('is at the default route alone, however many others a node has', () => {
     expect(GLANCE.questions).toEqual(['route show table all exact 0.0.0.0/0'])

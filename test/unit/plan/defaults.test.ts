@@ -55,7 +55,7 @@ describe('demote', () => {
   })
 
   it('keeps what else the default has', () => {
-    const special = { ...OVN4, priority: 7, mtu: 1400, src: '10.0.1.10' }
+    const special = { ...OVN4, priority: 7, attributes: { mtu: 1400 }, src: '10.0.1.10' }
     expect(add(conf, 'net1', pod(special)).lines).toEqual([
       'route add 0.0.0.0/0 via 10.0.1.1 dev net1 proto 144 metric 4026531847 src 10.0.1.10 mtu 1400',
       'route del 0.0.0.0/0 via 10.0.1.1 dev net1 proto 3 metric 7 src 10.0.1.10 mtu 1400',

@@ -9,7 +9,9 @@ import { calicoPod, DEFAULT4, DEFAULT6, link, route } from '../../support/snapsh
 
 describe('a rollback', () => {
   const conf = parseConfig({ routes: [{ dst: '10.50.0.0/16' }, { dst: '10.60.0.0/16' }, { dst: 'fd00:10:50::/48' }] })
-  const before = calicoPod(route(4, '10.60.0.0/16', { dev: 'eth0', gw: '169.254.1.1', mtu: 1300, protocol: 142 }))
+  const before = calicoPod(
+    route(4, '10.60.0.0/16', { dev: 'eth0', gw: '169.254.1.1', attributes: { mtu: 1300 }, protocol: 142 }),
+  )
   const { ops } = planAdd(conf, 'eth0', before)
 
   it.each(Array.from({ length: ops.length + 1 }, (_, done) => done))(

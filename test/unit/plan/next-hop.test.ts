@@ -84,7 +84,7 @@ describe('what is learnt besides', () => {
   const at = { gw: '10.0.0.1', dev: 'eth0' }
   const only = (...routes: Route[]): Snapshot => ({ ...calicoPod(), routes })
   const conf = { routes: [{ dst: '10.50.0.0/16' }] }
-  const learning = route(4, '0.0.0.0/0', { ...at, mtu: 1400, onlink: true })
+  const learning = route(4, '0.0.0.0/0', { ...at, attributes: { mtu: 1400 }, onlink: true })
 
   it('is no reason to refuse what another plugin made just so, without it', () => {
     const theirs = route(4, '10.50.0.0/16', at)
@@ -119,7 +119,7 @@ describe('CHECK goes by the next hops that ADD reported', () => {
 
   it('with what another route of the NIC shows was learnt, where the route itself is missing', () => {
     const routes = [{ dst: '10.50.0.0/16' }, { dst: '10.60.0.0/16' }]
-    const left = route(4, '10.60.0.0/16', { ...OURS, gw: '169.254.1.1', mtu: 1400 })
+    const left = route(4, '10.60.0.0/16', { ...OURS, gw: '169.254.1.1', attributes: { mtu: 1400 } })
     const hops = new Map(routes.map(({ dst }) => [dst, { gw: '169.254.1.1' }]))
     const { ops } = planAdd(parseConfig({ routes }), 'eth0', { ...calicoPod(), routes: [LINK4, left] }, { hops })
     expect(ops.map(batchLine)).toEqual(['route add 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142 mtu 1400'])

@@ -4,6 +4,7 @@ import { type Config, parseConfig } from '../../../src/config/config.ts'
 import { DEFAULT_DST, devicesOf, type Route, type Snapshot, samePlace } from '../../../src/net/route.ts'
 import { planRestore } from '../../../src/plan/effects.ts'
 import { type Plan, planAdd, planDel } from '../../../src/plan/plan.ts'
+import { heldAttributes, someAttributes } from '../../support/attributes.ts'
 import { carryOut, shown, sorted } from '../../support/kernel.ts'
 import { link, route } from '../../support/snapshots.ts'
 
@@ -28,14 +29,14 @@ const kernelRoute: fc.Arbitrary<Route> = family.chain((of) =>
       table: fc.constantFrom(254, 254, 254, 100),
       protocol: fc.constantFrom(2, 3, 16, 142),
       priority: metric(of),
-      mtu: maybe(fc.constantFrom(1300, 1400)),
+      attributes: heldAttributes,
       some: fc.constantFrom(false, false, false, true),
     })
-    .map(({ dst, gw, mtu, some, ...more }) =>
+    .map(({ dst, gw, attributes, some, ...more }) =>
       route(of, dst, {
         ...more,
         ...(gw === undefined ? {} : { gw }),
-        ...(mtu === undefined ? {} : { mtu }),
+        ...(attributes === undefined ? {} : { attributes }),
         ...(some ? (of === 4 ? { tos: '0x10' } : { from: 'fd00::/16' }) : {}),
       }),
     ),
@@ -50,17 +51,19 @@ const snapshot: fc.Arbitrary<Snapshot> = fc
   .map((routes) => ({ routes, links: DEVICES.map((dev) => link(dev, '10.199.3.153', 'fd00:10:199::153')) }))
 
 const configured = family.chain((of) =>
-  fc.record(
-    {
-      dst: fc.constantFrom(...PREFIXES[of]),
-      gw: fc.constantFrom(...GATEWAYS[of]),
-      priority: metric(of),
-      table: fc.constantFrom(254, 100),
-      mtu: fc.constantFrom(1300, 1400),
-      src: fc.constant(of === 4 ? '10.199.3.153' : 'fd00:10:199::153'),
-    },
-    { requiredKeys: ['dst'] },
-  ),
+  fc
+    .record(
+      {
+        dst: fc.constantFrom(...PREFIXES[of]),
+        gw: fc.constantFrom(...GATEWAYS[of]),
+        priority: metric(of),
+        table: fc.constantFrom(254, 100),
+        attributes: someAttributes,
+        src: fc.constant(of === 4 ? '10.199.3.153' : 'fd00:10:199::153'),
+      },
+      { requiredKeys: ['dst'] },
+    )
+    .map(({ attributes, ...keys }) => ({ ...keys, ...attributes })),
 )
 
 const config: fc.Arbitrary<Config> = fc

@@ -135,7 +135,7 @@ describe('a route that is there already', () => {
     ["stays another plugin's if it is the same", { dev: 'eth0', gw: '169.254.1.1', protocol: 3 }, []],
     [
       'is replaced if it differs',
-      { ...OURS, gw: '169.254.1.1', mtu: 1400 },
+      { ...OURS, gw: '169.254.1.1', attributes: { mtu: 1400 } },
       ['route replace 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142'],
     ],
     [

@@ -1,0 +1,149 @@
+/**
+ * The attributes of a route that ip-route(8) can set besides where it leads, and that an entry of `routes` may ask for. This
+ * is the one place that declares them; tests go over it and say what else is missing. All are learnt from the default
+ * route of either family, unless the entry says otherwise.
+ */
+export type Attribute = {
+  /** Its name in the answers of `ip -json`, where that is not its name in a batch line and in the configuration. */
+  readonly printed?: string
+  /** A pod cannot choose it by `cni-args`. */
+  readonly notForPods?: true
+} & (
+  | {
+      readonly is: 'integer'
+      /** What the kernel neither cuts down nor takes for "not set", which is 0. */
+      readonly min: number
+      readonly max: number
+      /** For IPv6, where it is not `min`. */
+      readonly min6?: number
+      /** A Result of CNI 1.1.0 has it, by this name. */
+      readonly inResult?: true
+    }
+  /** 1 in a batch line and in an answer. The kernel takes 0 for "not set". */
+  | { readonly is: 'switch' }
+  | { readonly is: 'name'; readonly pattern: RegExp; readonly example: string }
+)
+
+const DECLARED = {
+  // More of these two the kernel cuts down to it. @see linux net/ipv4/metrics.c ip_metrics_convert
+  // The min of IPv6: https://www.rfc-editor.org/rfc/rfc8200#section-5
+  mtu: { is: 'integer', min: 68, min6: 1280, max: 65520, inResult: true },
+  advmss: { is: 'integer', min: 1, max: 65495, inResult: true },
+  // The kernel multiplies it with the segment size in 32 bits. @see linux net/ipv4/tcp_output.c tcp_select_initial_window
+  initcwnd: { is: 'integer', min: 1, max: 65535 },
+  initrwnd: { is: 'integer', min: 1, max: 65535 },
+  hoplimit: { is: 'integer', min: 1, max: 255 },
+  quickack: { is: 'switch' },
+  // At most as long as TCP_CA_NAME_MAX. ip(8) takes "lock" for a word of its own. Which name it is decides what module the
+  // kernel loads for it.
+  congctl: {
+    is: 'name',
+    printed: 'congestion',
+    pattern: /^(?!lock$)\w[\w.-]{0,14}$/,
+    example: 'cubic',
+    notForPods: true,
+  },
+} as const satisfies Record<string, Attribute>
+
+type Declared = typeof DECLARED
+export type AttributeName = keyof Declared
+
+/** For the documentation, in Markdown. By itself, so that it is no part of the plugin's bundle. */
+export const MEANINGS: Readonly<Record<AttributeName, { readonly unit?: string; readonly meaning: string }>> = {
+  mtu: { unit: 'bytes', meaning: 'path MTU' },
+  advmss: { unit: 'bytes', meaning: 'advertised maximum segment size' },
+  initcwnd: { unit: 'segments', meaning: 'how much TCP sends before the first acknowledgement' },
+  initrwnd: { unit: 'segments', meaning: 'how much TCP lets the other side send at first' },
+  hoplimit: { meaning: 'TTL (IPv4) or hop limit (IPv6) of the packets' },
+  quickack: { meaning: 'TCP acknowledges each segment at once' },
+  congctl: { meaning: "TCP's congestion control algorithm; the node's kernel must have it. Not by `cni-args`" },
+}
+
+type ValueOf<A extends Attribute> = A extends { readonly is: 'integer' }
+  ? number
+  : A extends { readonly is: 'switch' }
+    ? boolean
+    : string
+
+export type Attributes = { readonly [K in AttributeName]?: ValueOf<Declared[K]> }
+
+/** Undefined: it is known not to have this one. */
+export type KnownAttributes = { readonly [K in AttributeName]?: Attributes[K] | undefined }
+
+export const ATTRIBUTES: Readonly<Record<AttributeName, Attribute>> = DECLARED
+export const ATTRIBUTE_NAMES = Object.keys(DECLARED) as readonly AttributeName[]
+
+/** Those that a Result of CNI 1.1.0 has. All are integers. */
+export const IN_RESULT = ATTRIBUTE_NAMES.filter((name) => 'inResult' in DECLARED[name])
+
+const BY_PRINTED = new Map(ATTRIBUTE_NAMES.map((name) => [ATTRIBUTES[name].printed ?? name, name]))
+
+/** An attribute as `ip -json` prints it. Undefined: it is none, or ip(8) would not take it as it is. */
+export function readAttribute(key: string, printed: unknown): Attributes | undefined {
+  const name = BY_PRINTED.get(key)
+  const value = name === undefined ? undefined : valueFrom(ATTRIBUTES[name], printed)
+  return name === undefined || value === undefined ? undefined : { [name]: value }
+}
+
+function valueFrom(attribute: Attribute, printed: unknown): number | boolean | string | undefined {
+  switch (attribute.is) {
+    case 'integer':
+      return Number.isSafeInteger(printed) && Number(printed) >= 0 ? Number(printed) : undefined
+    case 'switch':
+      return printed === 1 ? true : undefined
+    case 'name':
+      return typeof printed === 'string' && attribute.pattern.test(printed) ? printed : undefined
+    default:
+      throw attribute satisfies never
+  }
+}
+
+/** As they are written in a batch line. */
+export function attributeWords(attributes: Attributes): string[] {
+  return ATTRIBUTE_NAMES.flatMap((name) => {
+    const value = attributes[name]
+    return value === undefined ? [] : [name, value === true ? '1' : String(value)]
+  })
+}
+
+/** True if they make no difference to a route. */
+export function sameAttributes(a: Attributes | undefined, b: Attributes | undefined): boolean {
+  return a === b || ATTRIBUTE_NAMES.every((name) => a?.[name] === b?.[name])
+}
+
+/** What of a record is attributes, of those `names`; undefined if nothing is. */
+export function attributesIn(
+  record: KnownAttributes,
+  names: readonly AttributeName[] = ATTRIBUTE_NAMES,
+): Attributes | undefined {
+  const present = names.filter((name) => record[name] !== undefined)
+  return present.length === 0 ? undefined : Object.fromEntries(present.map((name) => [name, record[name]]))
+}
+
+/**
+ * The attributes of a route: those `asked` for, and of the others those `learnt`; undefined if there are none. What is asked
+ * to be off is not there, as in the kernel.
+ */
+export function combined(
+  asked: KnownAttributes | undefined,
+  learnt: KnownAttributes | undefined,
+): Attributes | undefined {
+  if (asked === undefined && learnt === undefined) return undefined
+  const both = { ...learnt, ...asked }
+  return attributesIn(
+    both,
+    ATTRIBUTE_NAMES.filter((name) => both[name] !== false),
+  )
+}
+
+/** `attributes` without those that `others` name as well. */
+export function withoutThose(
+  attributes: Attributes | undefined,
+  others: Attributes | undefined,
+): Attributes | undefined {
+  if (attributes === undefined || others === undefined) return attributes
+  return attributesIn(
+    attributes,
+    ATTRIBUTE_NAMES.filter((name) => others[name] === undefined),
+  )
+}
