@@ -22,7 +22,7 @@ import { staying, tool } from './tool.ts'
 
 const done = (line: string, stderr = '') => ({ exitCode: 0, stdout: `${line}\n`, stderr })
 const WITHOUT_SHELL = `mount --bind /dev/null "$(realpath /bin/sh)"; exec "$@"`
-const NO_SHELL = 'there is no /bin/sh to run a gate with: installing without one, as --no-gate does\n'
+const NO_SHELL = '/bin/sh: missing, and a gate needs it; installing without a gate, as with --no-gate\n'
 const longAgo = (file: string) => utimes(file, 0, Date.now() / 1000 - 601)
 
 describe('the gate', () => {
@@ -91,17 +91,17 @@ describe('the gate', () => {
     {
       what: 'its executable is cut off',
       spoil: (bin: string) => truncate(path.join(bin, EXECUTABLE), 4096),
-      says: 'no program for this machine, or only a part of it',
+      says: 'it is not a program for this machine, or only part of one',
     },
     {
       what: 'somebody wrote to it',
       spoil: (bin: string) => appendFile(path.join(bin, NAME), 'exec true\n'),
-      says: 'its gate is not as it was written',
+      says: 'its gate has been changed',
     },
     {
       what: 'it is cut off',
       spoil: (bin: string) => truncate(path.join(bin, NAME), 1000),
-      says: 'its gate is not as it was written',
+      says: 'its gate has been changed',
     },
   ])('is made whole again where $what', async ({ spoil, says }) => {
     const { bin, file } = pluginDirectory()
@@ -195,7 +195,7 @@ describe('uninstall', () => {
     await appendFile(file, '# mine\n')
     expect(await tool(['uninstall', '--from', bin])).toMatchObject({
       exitCode: 2,
-      stderr: expect.stringContaining('its gate is not as it was written'),
+      stderr: expect.stringContaining('its gate has been changed'),
     })
     expect(readdirSync(bin)).toEqual(INSTALLED)
   })
@@ -231,7 +231,7 @@ describe('install --stay', () => {
     await whole()
     await writeFile(path.join(bin, 'half'), text.slice(0, 900), { mode: 0o755 })
     await rename(path.join(bin, 'half'), file)
-    await until('its gate is not as it was written\n')
+    await until('its gate has been changed\n')
     await whole()
     await copyFile(PLUGIN, path.join(bin, 'half'))
     await truncate(path.join(bin, 'half'), 1_000_000)

@@ -38,7 +38,7 @@ describe('uninstall', () => {
     {
       what: 'what does not start',
       make: (file: string) => writeFile(file, 'text'),
-      says: "does not start (no program for this machine, or only a part of it), and may be anybody's",
+      says: "does not start (it is not a program for this machine, or only part of one), and may be anybody's",
     },
     {
       what: 'a symbolic link',
@@ -55,7 +55,7 @@ describe('uninstall', () => {
     await make(file)
     const { ino } = lstatSync(file)
     expect(await tool(['uninstall', '--from', bin])).toEqual(
-      refused(`x-calico-route uninstall: ${file}: ${says}; remove it by hand if nobody needs it; nothing was changed`),
+      refused(`x-calico-route uninstall: ${file}: ${says}; if nobody needs it, remove it by hand; nothing was changed`),
     )
     expect(lstatSync(file).ino).toBe(ino)
     expect(temporaries(bin)).toEqual([])
@@ -84,7 +84,7 @@ describe('uninstall, where the plugin is in use,', () => {
 
   const stillThere = (file: string, users: string) =>
     refused(
-      `x-calico-route uninstall: ${file}: is still in use: ${users}; take it out of the configurations and delete those pods first, or give --force; nothing was changed`,
+      `x-calico-route uninstall: ${file}: still in use: ${users}; first remove it from the configurations and delete those pods, or give --force; nothing was changed`,
     )
   const removed = (file: string) => done(`${file}: x-calico-route 0.0.9+abc removed`)
 
@@ -135,7 +135,7 @@ describe('uninstall, where the plugin is in use,', () => {
     const entry = '/var/lib/cni/multus/results/cut-off'
     const { bin, file, shell } = await installed({ [entry]: cacheEntry('abc', '', {}).slice(0, 50) })
     const { stderr } = await tool(['uninstall', '--from', bin], { shell: shell() })
-    expect(stderr).toContain(`${file}: is still in use: ${entry} may name it, and is unreadable: not JSON: `)
+    expect(stderr).toContain(`${file}: still in use: ${entry} may name it, but cannot be read: not JSON: `)
   })
 
   test('names no more than five of many pods', async () => {
