@@ -29,7 +29,7 @@ export const KEYS: Table<keyof typeof CONF._zod.def.shape> = {
   ovnGateway: {
     values: '`"auto"`, an address or an object',
     default: ['none'],
-    meaning: 'the default route of the pod, see [ovnGateway](#ovngateway)',
+    meaning: 'the default route of the pod, see [ovnGateway](#default-gateway)',
   },
   kubevirt: {
     values: '`true`, `false`',
