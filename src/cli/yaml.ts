@@ -72,7 +72,7 @@ function read(document: Document, text: string, positionOf: (offset: number) => 
     at,
     errors,
     repeated: walked.repeated.map(positionOf),
-    within: within(document, walked, child, text, positionOf, at),
+    within: within({ document, walked, child, text, positionOf, at }),
   }
 }
 
@@ -143,14 +143,17 @@ const STYLES: Readonly<Record<string, Style>> = {
   [Scalar.BLOCK_FOLDED]: 'block',
 }
 
-function within(
-  document: Document,
-  { meant }: Walked,
-  child: ChildOf,
-  text: string,
-  positionOf: (offset: number) => Position,
-  at: Placed['at'],
-): YamlDocument['within'] {
+/** A document that is being read. */
+interface Reading extends Pick<Placed, 'at'> {
+  readonly document: Document
+  readonly walked: Walked
+  readonly child: ChildOf
+  /** The text of the whole file. */
+  readonly text: string
+  readonly positionOf: (offset: number) => Position
+}
+
+function within({ document, walked: { meant }, child, text, positionOf, at }: Reading): YamlDocument['within'] {
   return (path) => {
     let node = document.contents as Node | null
     for (const step of path) node = child(node, step).value ?? null

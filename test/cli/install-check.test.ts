@@ -58,11 +58,11 @@ describe('install --check', () => {
   })
 
   test.each<[string, (file: string) => unknown, string]>([
-    ['is not there', (file) => rm(file), 'is not installed'],
+    ['is not there', (file) => rm(file), 'not installed; run x-calico-route install'],
     [
       'leads nowhere',
       (file) => rm(path.join(path.dirname(file), EXECUTABLE)),
-      `does not start: its gate leads to ${EXECUTABLE}, which is not there`,
+      `does not start: its gate leads to ${EXECUTABLE}, which is missing`,
     ],
     [
       'is half a file',

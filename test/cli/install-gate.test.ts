@@ -86,7 +86,7 @@ describe('the gate', () => {
     {
       what: 'its executable is gone',
       spoil: (bin: string) => rm(path.join(bin, EXECUTABLE)),
-      says: `its gate leads to ${EXECUTABLE}, which is not there`,
+      says: `its gate leads to ${EXECUTABLE}, which is missing`,
     },
     {
       what: 'its executable is cut off',
@@ -227,7 +227,7 @@ describe('install --stay', () => {
     await until(`${file}: ${VERSION} installed\n`)
     await whole()
     await rm(path.join(bin, EXECUTABLE))
-    await until('which is not there\n')
+    await until('which is missing\n')
     await whole()
     await writeFile(path.join(bin, 'half'), text.slice(0, 900), { mode: 0o755 })
     await rename(path.join(bin, 'half'), file)

@@ -69,7 +69,7 @@ describe('the old version stays', () => {
     const shell = `mount --bind ${bin} ${bin}; mount -o remount,bind,ro ${bin}; ${START}`
     expect(await tool(['install', '--to', bin], { shell })).toEqual(
       refused(
-        `x-calico-route install: ${file}: the file system is read-only; mount it read-write, or give a directory that can be written; nothing was changed`,
+        `x-calico-route install: ${file}: the file system is read-only; mount it read-write, or give a writable directory; nothing was changed`,
       ),
     )
     expectOld()
@@ -92,7 +92,7 @@ describe('the old version stays', () => {
     const shell = `mount --bind ${file} ${file}; ${START}`
     expect(await tool(['install', '--to', bin], { shell })).toEqual(
       refused(
-        `x-calico-route install: ${file}: it is a mount point; unmount it, or mount the directory it is in instead; nothing was changed`,
+        `x-calico-route install: ${file}: it is a mount point; unmount it, or mount its directory instead; nothing was changed`,
       ),
     )
     expectOld()

@@ -224,7 +224,7 @@ describe('install takes a directory', () => {
     symlinkSync('circle', `${parent}/circle`)
     expect(await tool(['install', '--to', `${parent}/circle`])).toMatchObject({
       exitCode: 2,
-      stderr: `x-calico-route install: --to: symbolic links in ${parent}/circle form a loop\n`,
+      stderr: `x-calico-route install: --to: the symbolic links in ${parent}/circle form a loop\n`,
     })
   })
 

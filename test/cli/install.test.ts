@@ -61,7 +61,7 @@ describe('install', () => {
   test.each([
     { what: 'empty', size: 0, says: 'it is not a program for this machine, or only part of one' },
     { what: 'the first page of it', size: 4096, says: 'it is not a program for this machine, or only part of one' },
-    { what: 'half of it', size: 50_000_000, says: 'ended by SIGSEGV' },
+    { what: 'half of it', size: 50_000_000, says: 'killed by SIGSEGV' },
   ])('replaces a broken copy: $what', async ({ size, says }) => {
     const { bin, file } = pluginDirectory()
     await copyFile(PLUGIN, file)
@@ -163,11 +163,11 @@ describe('install', () => {
   })
 
   test.each([
-    { words: ['--every', '0'], says: /^x-calico-route install: --every: "0" is no number of seconds/ },
-    { words: ['--every', 'x'], says: /^x-calico-route install: --every: "x" is no number of seconds/ },
+    { words: ['--every', '0'], says: /^x-calico-route install: --every: "0" is not a number of seconds/ },
+    { words: ['--every', 'x'], says: /^x-calico-route install: --every: "x" is not a number of seconds/ },
     { words: ['--at-once', '0'], says: /^x-calico-route install: --at-once: "0" is not a number from 1 to 64\n/ },
-    { words: ['--at-once', '65'], says: /^x-calico-route install: --at-once: "65" is no number/ },
-    { words: ['--at-once', '1.5'], says: /^x-calico-route install: --at-once: "1.5" is no number/ },
+    { words: ['--at-once', '65'], says: /^x-calico-route install: --at-once: "65" is not a number/ },
+    { words: ['--at-once', '1.5'], says: /^x-calico-route install: --at-once: "1.5" is not a number/ },
     {
       words: ['--at-once', '2', '--no-gate'],
       says: /^x-calico-route install: --at-once: has no effect with --no-gate; leave out one of them\n/,

@@ -200,17 +200,17 @@ describe('x-calico-route plan', () => {
       ['--netns', UNDERLAY, '--ifname', 'eth0', UNDERLAY],
       /--netns: not a network namespace: /,
     ],
-    ['no interface', ['--netns', '/proc/self/ns/net', UNDERLAY], /--ifname is missing/],
+    ['no interface', ['--netns', '/proc/self/ns/net', UNDERLAY], /--ifname: missing/],
     [
       'an interface that is not there',
       ['--netns', '/proc/self/ns/net', '--ifname', 'nope', UNDERLAY],
       /--ifname: the pod has no interface nope; it has lo/,
     ],
-    ['no pod', ['--ifname', 'eth0', UNDERLAY], /either --netns or --routes is needed/],
+    ['no pod', ['--ifname', 'eth0', UNDERLAY], /--netns: missing; give it or --routes/],
     [
       'interfaces beside a namespace',
       ['--netns', '/proc/self/ns/net', '--links', UNDERLAY, '--ifname', 'eth0', UNDERLAY],
-      /--links goes with --routes/,
+      /--links: needs --routes/,
     ],
     ['no file', ['--netns', '/proc/self/ns/net', '--ifname', 'eth0'], /exactly one FILE is needed/],
     [

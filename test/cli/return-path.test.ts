@@ -198,7 +198,9 @@ describe('x-calico-route verify on the node', () => {
     )
     const run = (node: string, ...words: string[]) =>
       tool([`--net=${netnsPath(node)}`, PLUGIN, ...words], { executable: 'nsenter', shell: failing.via[4] ?? '' })
-    expect(await verdict(added, {}, run)).toBe("the node's routes: ip: gave no answer (exit status 3); boom")
+    expect(await verdict(added, {}, run)).toBe(
+      "the node's routes cannot be read: ip: gave no answer (exit status 3); boom",
+    )
   })
 
   test('takes a pod that ends meanwhile for gone', async () => {

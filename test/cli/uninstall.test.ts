@@ -38,7 +38,7 @@ describe('uninstall', () => {
     {
       what: 'what does not start',
       make: (file: string) => writeFile(file, 'text'),
-      says: "does not start (it is not a program for this machine, or only part of one), and may be anybody's",
+      says: 'does not start (it is not a program for this machine, or only part of one), so it may be another program',
     },
     {
       what: 'a symbolic link',
@@ -127,7 +127,7 @@ describe('uninstall, where the plugin is in use,', () => {
       Object.fromEntries(Object.entries(entries).map(([name, text]) => [`/var/lib/cni/results/${name}`, text])),
     )
     expect(await tool(['uninstall', '--from', bin], { shell: shell() })).toEqual(
-      stillThere(file, 'eth0 of tenant/abc, eth0 of def012345678 have it'),
+      stillThere(file, 'eth0 of tenant/abc, eth0 of def012345678 use it'),
     )
   })
 
@@ -142,7 +142,7 @@ describe('uninstall, where the plugin is in use,', () => {
     const entries = Array.from({ length: 7 }, (_, i) => [`/var/lib/cni/results/${i}`, cacheEntry(`${i}00`, '', {})])
     const { bin, shell } = await installed(Object.fromEntries(entries))
     const { stderr } = await tool(['uninstall', '--from', bin], { shell: shell() })
-    expect(stderr).toContain('eth0 of tenant/400 and 2 more have it')
+    expect(stderr).toContain('eth0 of tenant/400 and 2 more use it')
   })
 
   test('looks for all of that below --host-root', async () => {
@@ -164,7 +164,7 @@ describe('uninstall, where the plugin is in use,', () => {
     await until('trying again every 0.1 s\n')
     expect(readdirSync(bin)).toEqual([NAME])
     await rm(path.join(node, 'etc/cni/net.d/10-calico.conflist'))
-    expect(await until('is not installed\n')).not.toContain('is still in use')
+    expect(await until('is not installed\n')).not.toContain('still in use')
     expect(readdirSync(bin)).toEqual([])
 
     // Somebody installs it again.

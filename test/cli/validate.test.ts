@@ -14,7 +14,7 @@ describe('x-calico-route validate', () => {
   test('reads a directory, and passes over what is no network configuration', async () => {
     const { stdout, stderr, exitCode } = await tool(['validate', directory])
     expect({ stderr, exitCode }).toEqual({ stderr: '', exitCode: 0 })
-    expect(stdout.match(/: ok /g)).toHaveLength(EXAMPLES.length - stdout.split('passed over, no network').length + 1)
+    expect(stdout.match(/: ok /g)).toHaveLength(EXAMPLES.length - stdout.split('skipped: no network').length + 1)
     expect(stdout).toContain(
       'virtual-machine.yaml: skipped: no network configuration found, only pods that ask for networks\n',
     )
@@ -123,7 +123,7 @@ describe('x-calico-route validate', () => {
     using files = scratch({ 'a.conf': randomBytes(200) })
     const { stdout, exitCode } = await tool(['validate', files.file('a.conf')])
     expect({ stdout, exitCode }).toEqual({
-      stdout: expect.stringContaining('a.conf: error: not a text in UTF-8'),
+      stdout: expect.stringContaining('a.conf: error: not UTF-8 text'),
       exitCode: 1,
     })
   })

@@ -48,7 +48,7 @@ describe('x-calico-route verify of a node', () => {
     const quiet = await tool(['verify', '--quiet', '--cache', cache.directory])
     expect(quiet).toMatchObject({ exitCode: 1, stderr: '' })
     expect(quiet.stdout).toMatch(
-      /^CONTAINER .*\nbbb .* differs +routes\[0\]: missing: 10\.50\.0\.0\/16 via 169\.254\.1\.1 .*\(and 1 more: -o json\)\n$/,
+      /^CONTAINER .*\nbbb .* differs +routes\[0\]: missing: 10\.50\.0\.0\/16 via 169\.254\.1\.1 .*\(and 1 more, see -o json\)\n$/,
     )
     const { stdout, exitCode } = await tool(['verify', '-o', 'json', '--cache', cache.directory])
     expect(exitCode).toBe(1)
@@ -212,7 +212,7 @@ describe('x-calico-route verify of one pod', () => {
       exitCode: 2,
       stdout: '',
       stderr: expect.stringContaining(
-        `x-calico-route verify: --netns: cannot open the network namespace ${pod.path}; there is none: the pod is gone`,
+        `x-calico-route verify: --netns: cannot open the network namespace ${pod.path}; it does not exist: the pod is gone`,
       ),
     })
   })
@@ -232,8 +232,8 @@ describe('x-calico-route verify of one pod', () => {
   })
 
   test.each([
-    [['--netns', '/run/netns/x'], /--netns, --ifname and --name go with a FILE/],
-    [['a.json'], /a FILE needs --netns and --ifname/],
+    [['--netns', '/run/netns/x'], /FILE is missing: --netns, --ifname and --name need/],
+    [['a.json'], /FILE: needs --netns and --ifname/],
     [['a.json', 'b.json'], /at most one FILE can be given/],
   ])('refuses %s', async (words, expected) => {
     const { stderr, exitCode } = await tool(['verify', ...words])

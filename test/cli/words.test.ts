@@ -10,7 +10,7 @@ describe('words that nobody can have meant', () => {
     [['valdate'], 'x-calico-route: unknown command "valdate"; did you mean "validate"?'],
     [['remove'], 'x-calico-route: unknown command "remove"'],
     [['--', 'plan'], 'x-calico-route: unknown command "--"'],
-    [['--color=never'], 'x-calico-route: a command is missing'],
+    [['--color=never'], 'x-calico-route: COMMAND is missing'],
     [['--versoin'], 'x-calico-route: --versoin: is not an option of this command; did you mean "--version"?'],
     [[''], 'x-calico-route: unknown command ""'],
   ])('%j is no command', async (words, line) => {
