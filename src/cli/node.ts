@@ -51,9 +51,9 @@ export async function missingReturnPaths(
 ): Promise<ReadonlyMap<Nic, readonly string[]>> {
   const said = new Map<Nic, readonly string[]>()
   if (nics.length === 0) return said
-  const left = await withNetns(OWN_NETNS, LIMIT_MS, (own) => ask(own, nics, said))
+  const left = await withNetns(OWN_NETNS, TIME_LIMIT_MS, (own) => ask(own, nics, said))
   if (left.length > 0) {
-    await withNetns(onThisSide(root, INIT_NETNS), LIMIT_MS, async (first) => {
+    await withNetns(onThisSide(root, INIT_NETNS), TIME_LIMIT_MS, async (first) => {
       if (!first.own) await ask(first, left, said)
     }).catch(unlessUnseen)
   }
@@ -61,7 +61,7 @@ export async function missingReturnPaths(
 }
 
 /** A node may have very many routes. */
-const LIMIT_MS = 30_000
+const TIME_LIMIT_MS = 30_000
 
 function unlessUnseen(error: unknown): void {
   if (!(error instanceof CniError)) throw error

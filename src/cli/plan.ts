@@ -153,10 +153,10 @@ function shownOps(verb: 'ADD' | 'DEL', ifname: string, ops: readonly RouteOp[], 
 }
 
 /** A person can wait, and wants to see everything. */
-const LIMIT_MS = 30_000
+const TIME_LIMIT_MS = 30_000
 
 function snapshotOf(netns: string, overhear: PodLook['overhear']): Promise<Snapshot> {
-  return withNetns(netns, LIMIT_MS, (open) => readRoutes(open, overhear(lookAt(EVERYTHING, { links: true }))))
+  return withNetns(netns, TIME_LIMIT_MS, (open) => readRoutes(open, overhear(lookAt(EVERYTHING, { links: true }))))
 }
 
 /** ADD does not change the node's return path to the pod: if it is missing now, it will be missing after ADD. */

@@ -28,7 +28,7 @@ const DEFINITION = {
       ['differs', 'They are not, or there is no return path. Each difference is listed.'],
       ['gone', "The pod's network namespace is gone; only its cache entry is left."],
       ['unknown', 'The cache does not have the network namespace (libcni before 1.2).'],
-      ['error', 'The pod cannot be looked at, or not with 15 s and 80 MiB of memory.'],
+      ['error', 'The pod could not be looked at with 15 s and 80 MiB of memory, or not at all.'],
     ],
     'Use it for alerts, but not as the probe of a DaemonSet: any pod could then block the rollout.',
   ],

@@ -47,7 +47,7 @@ describe('the gate', () => {
     expect(await tool(['install', '--to', bin, '--no-gate'])).toEqual(done(`${file}: ${VERSION} is already installed`))
     await tool(['install', '--to', bin])
     expect((await gateIn(bin)).digest).toBe(DIGEST)
-    // A shell that has begun to read it must not find an executable there: it stands open.
+    // A shell that has begun to read it must not find an executable there: it is open.
     const opened = await tool(['install', '--to', bin, '--no-gate'])
     expect(opened).toEqual(done(`${file}: ${VERSION} installed, replaces ${VERSION}`))
     expect(await gateIn(bin)).toMatchObject({ digest: DIGEST, atOnce: 0 })
