@@ -60,7 +60,7 @@ describe('verify of a node, whose cache has', () => {
     [
       'a file full of brackets',
       (file) => writeFileSync(file, '['.repeat(4e6)),
-      expect.stringMatching(/^(?:not JSON: |the process that looked at it ran out of memory (the limit is 80 MiB)$)/),
+      expect.stringMatching(/^(?:not JSON: |the process that looked at it ran out of memory \(the limit is 80 MiB\)$)/),
     ],
     [
       'a file with the name of a container that no container has',
@@ -230,7 +230,7 @@ describe('verify of a node, of whose pods one', () => {
     expect(of.bad).toHaveLength(101)
     expect(of.bad?.at(-1)).toBe('and 2900 more')
     const { stdout } = await tool(['verify', '--quiet', '--cache', cache.directory])
-    expect(stdout).toMatch(/^CONTAINER .*\nbad .* routes\[0\]: missing: .* \(and 2999 more: -o json\)\n$/)
+    expect(stdout).toMatch(/^CONTAINER .*\nbad .* routes\[0\]: missing: .* \(and 2999 more, see -o json\)\n$/)
   })
 
   test('has thousands of addresses: the return paths to the other pods are found all the same', async () => {
