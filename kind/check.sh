@@ -25,7 +25,7 @@ in_pod() { # POD COMMAND...
   k --namespace tenant exec "$pod" -- "$@"
 }
 
-# Exactly one, and it is that one.
+# There is exactly one default route, and it is this one.
 only_default() { # POD FAMILY GATEWAY
   local routes
   routes=$(in_pod "$1" ip "-$2" route show default)
@@ -48,7 +48,7 @@ fetches() { # POD HOST:PORT TEXT
   [ "$page" = "$3" ]
 }
 
-# Silence is an answer only from a pod that can be asked at all: when exec itself fails nothing is proved.
+# Silence only counts if the pod can be called at all: a failing exec proves nothing.
 gets_nothing_from() { # POD HOST:PORT
   local said
   said=$(in_pod "$1" sh -c "wget -q -T 5 -O - http://$2/ 2>&1 || echo nothing came") || {
@@ -59,7 +59,7 @@ gets_nothing_from() { # POD HOST:PORT
   [[ $said == *'nothing came' ]]
 }
 
-# The VM's own words, of the last minute only: older ones may be from before the policy.
+# What the VM wrote in the last minute. Older lines may be from before the policy.
 vm_says() { # SENTENCE
   local log
   log=$(k --namespace tenant logs --selector vm.kubevirt.io/name=testvm --container guest-console-log --since=60s --tail=-1) || {
@@ -71,7 +71,7 @@ vm_says() { # SENTENCE
   grep -qE "testvm: $1\$" <<<"$log"
 }
 
-# The API server holds the examples against the schemas it was given by Calico, Kube-OVN, Multus and KubeVirt.
+# The API server checks the examples against the schemas of Calico, Kube-OVN, Multus and KubeVirt.
 accepted() { k apply --dry-run=server --validate=strict --filename "$1"; }
 
 need_tools docker kind kubectl
@@ -94,7 +94,7 @@ for pod in limited unlimited; do
   check "$pod: IPv4, the allowed host answers" fetches "$pod" "$allowed4:80" 'host 21'
   check "$pod: IPv6, the allowed host answers" fetches "$pod" "$allowed6:80" 'host 21'
 done
-# That these answer somebody is what gives the silence below its meaning.
+# The silence below only means something because these hosts do answer somebody.
 check 'unlimited: IPv4, the other host answers' fetches unlimited "$other4:80" 'host 22'
 check 'unlimited: IPv6, the other host answers' fetches unlimited "$other6:80" 'host 22'
 check 'unlimited: the other port answers' fetches unlimited "$allowed4:8080" 'host 21'

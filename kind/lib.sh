@@ -8,7 +8,7 @@ CLUSTER=x-calico-route
 NETWORK=kind # kind's own name for it
 UNDERLAY_HOSTS=(x-calico-route-underlay-21 x-calico-route-underlay-22)
 
-# Never the current context: that may be a cluster somebody needs.
+# Never the current context, which may be a cluster that somebody needs.
 k() { kubectl --context "kind-$CLUSTER" "$@"; }
 
 say() { printf '== %s\n' "$*"; }
@@ -42,7 +42,7 @@ need_docker_daemon() {
 
 has_cluster() { kind get clusters 2>/dev/null | grep -qx "$CLUSTER"; }
 
-# wait_for SECONDS WHAT NAMESPACE COMMAND...: until COMMAND succeeds. What it said last is shown when it never does.
+# wait_for SECONDS WHAT NAMESPACE COMMAND...: until COMMAND succeeds. If it never does, shows what it said last.
 # KIND_PATIENCE: how many times as long to wait, for slow machines and slow networks.
 wait_for() {
   local seconds=$(($1 * ${KIND_PATIENCE:-1})) what=$2 namespace=$3 said
@@ -59,7 +59,7 @@ wait_for() {
   done
 }
 
-# What one would ask next. Never the reason to stop.
+# What somebody would look at next. Its own failure does not matter.
 diagnose() { # NAMESPACE
   {
     printf '\n-- pods that are not ready\n'

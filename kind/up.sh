@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A KinD cluster with Calico, Kube-OVN, Multus, KubeVirt, this plugin, and pods and a VM that use it. Run it again after a
-# failure: what is there already stays. Versions are in kind/versions.env; kind/check.sh tells whether it works.
+# failure: what is already there stays. Versions are in kind/versions.env; kind/check.sh says whether it works.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=kind/lib.sh
@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 INOTIFY=${INOTIFY:-/proc/sys/fs/inotify}
 KUBECTL_WAIT=10s # of one try of wait_for
 
-# Below these, nodes fail with "too many open files" long after: https://kind.sigs.k8s.io/docs/user/known-issues
+# With lower limits, nodes fail with "too many open files" much later: https://kind.sigs.k8s.io/docs/user/known-issues
 need_inotify() {
   local low=() limit least
   while read -r limit least; do
@@ -18,7 +18,7 @@ need_inotify() {
   ((${#low[@]} == 0)) || fail "this machine's inotify limits are too low for a cluster of two nodes; raise them:" "sudo sysctl ${low[*]}"
 }
 
-# The addresses kind mostly picks by itself; the manifests here have them written down.
+# The addresses that kind usually picks. The manifests here depend on them.
 SUBNETS=(172.18.0.0/16 fc00:f853:ccd:e793::/64)
 node_network() {
   say "network $NETWORK: ${SUBNETS[*]}"
@@ -42,7 +42,7 @@ cluster() {
     kind export kubeconfig --name "$CLUSTER" >/dev/null 2>&1
   else
     say "cluster $CLUSTER"
-    # Nodes are ready only with a CNI, hence no --wait.
+    # No --wait: nodes only become ready with a CNI plugin.
     kind create cluster --name "$CLUSTER" --image "$KIND_NODE_IMAGE" --config kind/cluster.yaml ||
       fail 'kind could not start the cluster; remove what it left with kind/down.sh, then try again'
   fi
@@ -78,7 +78,7 @@ multus() {
   say "Multus $MULTUS_VERSION"
   local manifest
   manifest=$(curl --fail --silent --show-error --location "$MULTUS_MANIFEST") || fail "cannot fetch $MULTUS_MANIFEST"
-  # Its own limits, 50 MiB and a tenth of a CPU, are shared by all plugins of all pods that start at once.
+  # All plugins of all pods that start at once share its limits, by default 50 MiB and a tenth of a CPU.
   manifest=$(sed -e "s|image: .*/multus-cni:.*|image: $MULTUS_IMAGE|" \
     -e 's/cpu: "100m"/cpu: "500m"/' -e 's/memory: "50Mi"/memory: "256Mi"/' <<<"$manifest")
   k apply --filename - <<<"$manifest"

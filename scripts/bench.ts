@@ -1,16 +1,16 @@
 /**
- * Compares the executable with bare Node, with the shell script it replaces, with a Go plugin and with another commit.
+ * Compares the executable with bare Node, the shell script it replaces, a Go plugin and another commit.
  *
  *   make bench [QUICK=1] [ONLY=storms|slots|hostile] [BASE=REF] [SVG=FILE] [STORM_SVG=FILE] [PEER=FILE]
  *
  * QUICK  a third of the rounds, about three minutes
- * ONLY   storms: what becomes of many calls at once in small control groups, and nothing else; slots: of 30, by the slots of the gate;
- *        hostile: what one call costs in a pod that a tenant has filled
- * BASE   a commit to compare with, built from what git has of it
- * SVG    where to draw the main results; STORM_SVG those of the storms
- * PEER   an executable of the Go plugin route-override; without it one is built, if there is Go and the module can be had
+ * ONLY   one part: storms (many calls at once in small cgroups), slots (30 calls at once, for each number of slots of the
+ *        gate) or hostile (one call in a pod that a tenant has filled)
+ * BASE   a commit to compare with, built from git
+ * SVG    where to draw the main results; STORM_SVG: the storms
+ * PEER   an executable of the Go plugin route-override. Without it one is built, if Go and the module are available
  *
- * Prints tables, writes .reports/bench.json. Leaves nothing else behind, also when it is interrupted.
+ * Prints tables and writes .reports/bench.json. Leaves nothing else behind, even when interrupted.
  */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -30,7 +30,7 @@ const { QUICK, ONLY, BASE, SVG, STORM_SVG, PEER } = process.env
 
 const folder = mkdtempSync(path.join(tmpdir(), 'xcr-bench-'))
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
-// The measuring process gets the signal too, cleans up and ends; then so do we.
+// The measuring process gets the signal too, cleans up and ends; then we end too.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {})
 
 try {
@@ -58,7 +58,7 @@ async function bench(): Promise<void> {
 function only(): Pick<Job, 'only'> {
   if (ONLY === undefined || ONLY === '') return {}
   if (ONLY === 'storms' || ONLY === 'slots' || ONLY === 'hostile') return { only: ONLY }
-  throw new Error(`ONLY: ${ONLY} is none of storms, slots, hostile`)
+  throw new Error(`ONLY: unknown part "${ONLY}"; write storms, slots or hostile`)
 }
 
 async function measure(job: Job): Promise<Measured> {
@@ -70,7 +70,6 @@ async function measure(job: Job): Promise<Measured> {
     stdio: 'inherit',
     reject: false,
   })
-  if (exitCode !== 0)
-    throw new Error(`the measurements did not come to an end (${signal ?? `exit status ${exitCode}`})`)
+  if (exitCode !== 0) throw new Error(`the measurements failed (${signal ?? `exit status ${exitCode}`})`)
   return JSON.parse(readFileSync(resultFile, 'utf8')) as Measured
 }

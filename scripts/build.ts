@@ -69,7 +69,7 @@ async function build(): Promise<void> {
     .digest('hex')
   writeFileSync(made('.sha256'), `${sha256}  ${NAME}\n`)
   writeFileSync(path.join(workdir, 'meta.json'), JSON.stringify({ start, plugin: metafiles[0], cli: metafiles[1] }))
-  // Renamed, never copied: who reads dist/ while a build runs sees the old file or the new one.
+  // Renamed, never copied: a reader of dist/ sees either the old file or the new one.
   const record = ['meta.json', 'LICENSES.txt', `${NAME}.cdx.json`]
   for (const file of [...record, `${NAME}.cjs`, `${NAME}-cli.cjs`, `${NAME}.sha256`, NAME]) {
     renameSync(path.join(workdir, file), path.join(outdir, file))
@@ -91,7 +91,7 @@ function versionOf(folder: string): string {
   return (JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8')) as { version: string }).version
 }
 
-/** A directory of this run alone, on the file system of the results, gone when the run ends. */
+/** A directory for this run only, on the file system of the results. Removed when the run ends. */
 function temporaryBeside(outdir: string): string {
   mkdirSync(outdir, { recursive: true })
   const workdir = mkdtempSync(path.join(outdir, '.build-'))

@@ -1,11 +1,11 @@
 /**
- * Holds an executable, such as one of a release, against this checkout: what of it is of this source and of the Node.js that the lock
- * names, to the last byte, and what cannot be compared.
+ * Compares an executable, for example of a release, with this checkout. Says which parts are byte for byte from this source
+ * and from the Node.js in the lock, and what cannot be compared.
  *
  *   node scripts/compare.ts EXECUTABLE [--built DIR]
  *
- * DIR, of the same source, is where `make build` or `scripts/build.ts` left the bundles (default: dist).
- * Exit status: 0 it is the same, 1 it is not.
+ * DIR has the bundles that `make build` or `scripts/build.ts` made of the same source (default: dist).
+ * Exit status: 0 if all that can be compared is the same, else 1.
  */
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
@@ -15,8 +15,8 @@ import { mappedAt, noteIn, segmentsOf } from './compare/elf.ts'
 
 const ROOT = path.dirname(import.meta.dirname)
 
-/** Of data that may differ. */
-const MOST_BYTES = 64
+/** How many bytes of data may differ. */
+const MAX_BYTES = 64
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
@@ -24,7 +24,7 @@ const { values: options, positionals } = parseArgs({
 })
 const [file] = positionals
 try {
-  if (file === undefined) throw new Error('no EXECUTABLE; write: node scripts/compare.ts EXECUTABLE')
+  if (file === undefined) throw new Error('EXECUTABLE is missing; write: node scripts/compare.ts EXECUTABLE')
   const read = (name: string) => readFileSync(path.join(options.built, name))
   const node = readFileSync(path.join(ROOT, 'node_modules', `node-linux-${process.arch}`, 'bin', 'node'))
   const { said, unknown } = compare(
@@ -50,13 +50,13 @@ function compare(executable: Buffer, node: Buffer, bundle: Buffer, cli: Buffer):
   const said = [
     ...ofNode(executable, node),
     { what: 'the options that Node.js starts with', same: true },
-    { what: "the plugin's bundle, whose text V8 has its functions from", same: main.includes(bundle) },
+    { what: "the plugin's bundle, the source text of its functions", same: main.includes(bundle) },
     { what: 'the bundle of the tool for people', same: asset.equals(cli) },
   ]
   return { said, unknown: main.length - bundle.length }
 }
 
-/** postject moves the tables for the dynamic linker, which stand in the first segment, and writes where to in the one of data. */
+/** postject moves the tables of the dynamic linker, which are in the first segment, and writes their new place into the data segment. */
 function ofNode(executable: Buffer, node: Buffer): Said[] {
   const [, ...segments] = segmentsOf(node)
   const differing = segments.map((segment) => {
@@ -69,8 +69,8 @@ function ofNode(executable: Buffer, node: Buffer): Said[] {
   return [
     { what: 'the machine code of Node.js', same: code.every(({ bytes }) => bytes === 0) && added === 0 },
     {
-      what: `its data, but for ${most} bytes: the fuse, the way to the tables of the linker`,
-      same: most <= MOST_BYTES,
+      what: `its data, except ${most} bytes: the fuse, the place of the tables of the linker`,
+      same: most <= MAX_BYTES,
     },
   ]
 }

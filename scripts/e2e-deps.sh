@@ -1,11 +1,11 @@
 #!/bin/sh
 # e2e-deps.sh - what `make e2e` needs besides the project itself: container runtimes from Debian's packages, and
 # cnitool with the current reference plugins from the Go module proxy, built into .cache/e2e/bin.
-# Does nothing where everything is there already. With CI=true whatever would be left out is an error.
+# Does nothing if everything is already there. With CI=true it is an error to leave anything out.
 set -eu
 cd "$(dirname "$0")/.."
 
-# The parts that one machine may lack and another has. A developer is told; a CI that skips proves nothing.
+# For what a machine may lack. A developer is told what is left out; a CI that leaves out tests proves nothing.
 leave_out() {
   echo "e2e: $1" >&2
   [ "${CI:-}" != true ] || exit 1
@@ -19,7 +19,7 @@ debian_packages() {
   done
   [ -n "$missing" ] || return 0
   if ! command -v apt-get >/dev/null; then
-    echo "e2e: needs the Debian packages$missing, and there is no apt-get here" >&2
+    echo "e2e: needs the Debian packages$missing, but apt-get is missing; install them" >&2
     exit 1
   fi
   # containerd and podman come with services; the tests start what they need themselves, each in namespaces of its own
@@ -40,10 +40,10 @@ said=
 apt_get() { said=$(DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 "$@" 2>&1 </dev/null); }
 install_packages() { apt_get install -y --no-install-recommends "$@"; }
 
-# Their versions stand in test/e2e/tools/go.mod, the hashes that Go holds what it downloads against in go.sum.
+# The versions are in test/e2e/tools/go.mod, and the hashes by which Go checks downloads in go.sum.
 go_tools() {
   if ! command -v go >/dev/null; then
-    leave_out "no Go on this machine: the tests that need cnitool and the current CNI plugins are left out"
+    leave_out "go is missing: the tests that need cnitool and the current CNI plugins are left out"
     return 0
   fi
   bin=$PWD/.cache/e2e/bin
@@ -62,6 +62,6 @@ go_tools() {
 debian_packages
 case $(podman --version) in
   *' '[0-4].*) ;;
-  *) leave_out "$(podman --version) has no CNI backend any more (removed in 5.0): its tests are left out" ;;
+  *) leave_out "$(podman --version) has no CNI backend (podman 5.0 removed it): its tests are left out" ;;
 esac
 go_tools

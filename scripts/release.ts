@@ -1,11 +1,11 @@
 /**
- * Makes dist/release from the built dist/: the archive of this machine's architecture, NOTES.md (what CHANGELOG.md says of the
- * version) and SHA256SUMS over both.
+ * Makes dist/release from dist/: the archive for this machine's architecture, NOTES.md (the section of CHANGELOG.md for the
+ * version) and SHA256SUMS of both.
  *
  *   node scripts/release.ts [--dry-run]
  *
- * Refuses what is not the tagged commit of package.json's version. --dry-run says so instead and goes on.
- * The same commit and the same dist/ give the same bytes, wherever and whenever.
+ * Refuses a tree that is not the tagged commit of package.json's version; with --dry-run it only says so.
+ * The same commit and the same dist/ give the same bytes on every machine.
  */
 import {
   copyFileSync,
@@ -27,14 +27,14 @@ const NAME = 'x-calico-route'
 const ROOT = path.dirname(import.meta.dirname)
 const DIST = path.join(ROOT, 'dist')
 const BUILT = [NAME, `${NAME}.cdx.json`, 'LICENSES.txt']
-/** What the executable says of itself: its manual page, and the completions under the names that shells look for. */
+/** What the executable prints for packages: its manual page, and completions under the names that shells look for. */
 const PRINTED: readonly (readonly [string, string[]])[] = [
   [`${NAME}.8`, ['man']],
   [`completions/${NAME}.bash`, ['completion', 'bash']],
   [`completions/_${NAME}`, ['completion', 'zsh']],
   [`completions/${NAME}.fish`, ['completion', 'fish']],
 ]
-/** As Go, Kubernetes and its users call what Node calls x64 and arm64. */
+/** The names that Go and Kubernetes use for the architectures of Node. */
 const ARCHITECTURES: Partial<Record<string, string>> = { x64: 'amd64', arm64: 'arm64' }
 
 try {
@@ -72,9 +72,9 @@ async function release(): Promise<void> {
 async function checkBuilt(): Promise<void> {
   for (const file of [...BUILT, `${NAME}.sha256`])
     if (!existsSync(path.join(DIST, file))) throw new Error(`dist/${file} is missing: run make build`)
-  // An executable that was exchanged by hand would go out with the bill of materials of another.
+  // An executable that somebody replaced would be released with the bill of materials of another.
   await run('sha256sum', ['--check', '--status', `${NAME}.sha256`], DIST).catch(() => {
-    throw new Error(`dist/${NAME} is not the one of dist/${NAME}.sha256: remove dist/ and run make build`)
+    throw new Error(`dist/${NAME} does not match dist/${NAME}.sha256: remove dist/ and run make build`)
   })
 }
 
@@ -82,7 +82,7 @@ async function checkCommit(version: string, object: (text: string) => void): Pro
   const [first, ...others] = lines(await run('git', ['status', '--porcelain']))
   if (first !== undefined) {
     const more = others.length > 0 ? ` and ${others.length} more` : ''
-    object(`the working tree is not what is committed (${first.trim()}${more}): commit or remove it`)
+    object(`the working tree has uncommitted changes (${first.trim()}${more}): commit or remove it`)
   }
   const tags = lines(await run('git', ['tag', '--points-at', 'HEAD']))
   if (!tags.includes(`v${version}`)) {
@@ -100,14 +100,14 @@ function notesOf(version: string, object: (text: string) => void): string {
   if (notes !== undefined) throw new Error(`CHANGELOG.md says nothing below "## ${version}": write what changes`)
   const unreleased = section(changelog, 'Unreleased') ?? ''
   if (saysNothing(unreleased)) throw new Error(`CHANGELOG.md has no section "## ${version}": write what changes`)
-  object(`CHANGELOG.md has no section "## ${version}", only "## Unreleased": rename that one and commit`)
+  object(`CHANGELOG.md has no section "## ${version}", only "## Unreleased": rename that section and commit`)
   return unreleased
 }
 
 /** @returns the name of the archive */
 async function pack(version: string, workdir: string, to: string): Promise<string> {
   const architecture = ARCHITECTURES[process.arch]
-  if (architecture === undefined) throw new Error(`there are no releases for ${process.arch}, only for x64 and arm64`)
+  if (architecture === undefined) throw new Error(`this machine is ${process.arch}; releases are made on x64 and arm64`)
   const folder = `${NAME}-${version}-linux-${architecture}`
   const copy = (from: string, file: string): void => {
     const target = path.join(workdir, folder, file)
@@ -120,11 +120,11 @@ async function pack(version: string, workdir: string, to: string): Promise<strin
     const text = await run(path.join(DIST, NAME), words)
     writeFileSync(path.join(workdir, folder, file), `${text}\n`)
   }
-  // What git tracks, not what lies there: an editor's backup may be ignored and so not make the tree dirty.
+  // Only what git tracks: ignored files, such as an editor's backups, do not make the tree dirty.
   const tracked = await run('git', ['ls-files', '-z', '--error-unmatch', ...TRACKED])
   for (const file of tracked.split('\0').filter(Boolean)) copy(ROOT, file)
 
-  // Neither the order, dates, owners and modes of this machine nor its name and clock (gzip -n) reach the archive.
+  // Keeps the order, dates, owners and modes of this machine, its name and its clock (gzip -n) out of the archive.
   const time = await run('git', ['log', '-1', '--format=%ct'])
   const same = [`--mtime=@${time}`, '--sort=name', '--owner=0', '--group=0', '--numeric-owner', '--format=ustar']
   const [everything, executable] = [path.join(to, `${folder}.tar`), `${folder}/${NAME}`]
@@ -136,7 +136,7 @@ async function pack(version: string, workdir: string, to: string): Promise<strin
 }
 
 async function run(command: string, args: string[], cwd = ROOT): Promise<string> {
-  // Options that somebody keeps in the environment would change the bytes.
+  // Options from the environment would change the bytes.
   const env = { LC_ALL: 'C', TAR_OPTIONS: '', GZIP: '' }
   const { failed, code, stdout, stderr, shortMessage } = await execa(command, args, { cwd, env, reject: false })
   if (code === 'ENOENT') throw new Error(`${command} is missing: apt-get install git tar gzip coreutils`)
@@ -148,7 +148,7 @@ function lines(text: string): string[] {
   return text.split('\n').filter((line) => line !== '')
 }
 
-/** On the file system of the results, so that they are renamed into place; gone when the run ends. */
+/** On the file system of the results, so that they can be renamed into place. Removed when the run ends. */
 function temporaryDirectory(): string {
   const workdir = mkdtempSync(path.join(DIST, '.release-'))
   process.on('exit', () => rmSync(workdir, { recursive: true, force: true }))

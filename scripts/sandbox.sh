@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs a command in network and mount namespaces of its own, as root or (where user namespaces are allowed) as anybody.
-# /run is empty and writable there, so `ip netns add` works; every namespace and link that is left behind, also by a
-# killed run, ends with the command and was never seen outside.
+# /run is empty and writable there, so that `ip netns add` works. Namespaces and links that a run leaves behind, even if it
+# was killed, end with the command, and are never visible outside.
 set -eu
 
 lacks() {

@@ -1,10 +1,10 @@
 /**
- * Makes test/schemas/generated/: the schemas that come from Go types, of the versions in kind/versions.env. Run it after a change there.
+ * Makes test/schemas/generated/: schemas made of Go types, in the versions of kind/versions.env. Run it after a change there.
  *
  *   node scripts/schemas.ts
  *
- * Needs Go and its modules. The types are the ones each project publishes for others to import; controller-gen, which writes the
- * definitions of most of them, makes schemas of them here too. test/schemas/README.md tells what is made, and what is by hand.
+ * Needs Go and its modules. The types are those that each project publishes. controller-gen, which most of them use for their
+ * own definitions, makes schemas of them. test/schemas/README.md says which schemas are generated and which written by hand.
  */
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -18,11 +18,11 @@ const LICENCE = 'Apache-2.0'
 const CONTROLLER_GEN = 'sigs.k8s.io/controller-tools/cmd/controller-gen@v0.20.0'
 
 interface Source {
-  /** What in kind/versions.env decides the version, and the module's version that belongs to it. */
+  /** The key in kind/versions.env, and the version of the module that belongs to its value. */
   readonly pin: string
   readonly module: string
   readonly version: (pin: string) => string
-  /** Kinds, by package of the module and by the apiVersion they go by. */
+  /** Kinds, by package of the module and apiVersion. */
   readonly packages: readonly {
     readonly path: string
     readonly apiVersion: string
@@ -84,12 +84,12 @@ const pins = new Map(
 try {
   execFileSync('go', ['version'], { stdio: 'ignore' })
 } catch {
-  console.error('schemas: Go is missing; see https://go.dev/doc/install')
+  console.error('schemas: go is missing; install it from https://go.dev/doc/install')
   process.exit(1)
 }
 for (const [name, source] of Object.entries(SOURCES)) {
   const pin = pins.get(source.pin)
-  if (pin === undefined) throw new Error(`kind/versions.env does not say ${source.pin}`)
+  if (pin === undefined) throw new Error(`kind/versions.env: ${source.pin} is missing; add it`)
   const version = source.version(pin)
   console.log(`${name}: ${source.module} ${version}`)
   const packages = source.packages.map((each) => each.path)
@@ -109,7 +109,7 @@ function kindsOf(source: Source, version: string): Record<string, Schema> {
     writeFileSync(path.join(directory, 'kinds.go'), goSource(source))
     go('get', `${source.module}@${version}`)
     go('mod', 'tidy')
-    // Dangerous types are floating-point numbers.
+    // "Dangerous" types are floating-point numbers.
     go(
       'run',
       CONTROLLER_GEN,
@@ -130,8 +130,8 @@ function kindsOf(source: Source, version: string): Record<string, Schema> {
 }
 
 /**
- * Go heeds no `replace` of a dependency, and Kube-OVN's go.mod names a version of k8s.io/kube-openapi that exists only through
- * one. Forks of other modules are not in what its types import.
+ * Go ignores the `replace` lines of a dependency, but Kube-OVN's go.mod needs one: the version of k8s.io/kube-openapi that it
+ * names does not exist otherwise. Its types do not import the other modules that it replaces with forks.
  */
 function replacements(go: (...args: string[]) => string, module: string, version: string): string[] {
   const { GoMod: file } = JSON.parse(go('list', '-m', '-json', `${module}@${version}`))
@@ -141,7 +141,7 @@ function replacements(go: (...args: string[]) => string, module: string, version
     .map((each) => `-replace=${each.Old.Path}=${each.New.Path}@${each.New.Version}`)
 }
 
-/** One made-up kind with a field for each of ours: controller-gen follows fields into other packages, and writes one definition. */
+/** A made-up kind with a field for each of ours: controller-gen follows fields into other packages and writes one definition. */
 function goSource({ module, packages }: Source): string {
   const imports = packages.map(({ path: name }, index) => `\tp${index} "${module}/${name}"`)
   const fields = packages.flatMap(({ kinds }, index) =>
@@ -174,7 +174,7 @@ function whole(schema: Schema, apiVersion: string, kind: string): Schema {
   }) as Schema
 }
 
-/** Of a structural schema, what JSON Schema says too. A field that it does not name is an error, as with kubectl --validate=strict. */
+/** The parts of a structural schema that JSON Schema has. Unknown fields are errors, as with kubectl --validate=strict. */
 function strict(schema: Schema): Schema {
   if (schema['x-kubernetes-int-or-string'] === true) {
     const { pattern } = schema
@@ -186,7 +186,7 @@ function strict(schema: Schema): Schema {
   )
   if (items) kept.items = strict(items as Schema)
   if (typeof additionalProperties === 'object') kept.additionalProperties = strict(additionalProperties as Schema)
-  // KubeVirt lets anything pass beside the fields of a template's metadata, and a misspelt "annotations" would be lost there.
+  // KubeVirt allows unknown fields in the metadata of a template, where a misspelt "annotations" would go unnoticed.
   else if (properties || (schema.type === 'object' && schema['x-kubernetes-preserve-unknown-fields'] !== true)) {
     const named = Object.entries((properties ?? {}) as Record<string, Schema>)
     kept.properties = Object.fromEntries(named.map(([key, value]) => [key, strict(value)]))
@@ -195,7 +195,7 @@ function strict(schema: Schema): Schema {
   return kept
 }
 
-/** What stands in several places (affinities, probes, volumes) goes into $defs, once. */
+/** Moves what is repeated (affinities, probes, volumes) to $defs. */
 function shared(kinds: Record<string, Schema>): { $defs: Record<string, Schema>; kinds: Record<string, Schema> } {
   const LEAST = 200 // characters; less is not worth a reference
   const times = new Map<string, number>()

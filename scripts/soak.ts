@@ -1,10 +1,10 @@
 /**
- * Lets pods live and die by the thousand, and says what is left behind: processes, descriptors, namespaces, files, routes.
+ * Makes and removes pods by the thousand, and says what is left behind: processes, descriptors, namespaces, files, routes.
  *
  *   make soak [CYCLES=10000] [NAMESPACES=200] [AT_ONCE=16]
  *
- * A cycle is ADD, CHECK, DEL in one pod, each with its routes compared. The exit status is 1 if a cycle failed or anything
- * is left. Must run in scripts/sandbox.sh: it mounts layers over the directories in which files may appear.
+ * A cycle is ADD, CHECK and DEL in one pod, with its routes compared after each. The exit status is 1 if a cycle failed or
+ * anything is left. Must run in scripts/sandbox.sh, because it mounts overlays on the directories where files may appear.
  */
 import { mkdirSync, readlinkSync } from 'node:fs'
 import { setTimeout } from 'node:timers/promises'
@@ -20,11 +20,11 @@ import { otherProcesses, traces, watchFiles, writtenFiles } from './soak/traces.
 const CYCLES = wish('CYCLES', 10_000)
 const NAMESPACES = Math.min(wish('NAMESPACES', 200), CYCLES)
 const AT_ONCE = Math.min(wish('AT_ONCE', 16), NAMESPACES)
-/** In one of so many cycles the namespace goes while DEL runs. */
+/** In one of so many cycles the network namespace is removed while DEL runs. */
 const DEATHS = 50
-/** With so many failures there is nothing more to learn. */
+/** After so many failures there is nothing more to learn. */
 const ENOUGH = 100
-/** What was started last may still be ending. */
+/** Time for the last processes to end. */
 const GRACE_MS = 5_000
 const CWD = '/run/soak-cwd'
 
@@ -36,7 +36,7 @@ let deaths = 0
 let stopped = false
 
 process.on('exit', endProcesses)
-// The first one ends the cycles and has the report printed, the second one ends everything.
+// The first signal ends the cycles and prints the report, the second ends everything.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => {
     if (stopped) process.exit(130)
@@ -57,7 +57,7 @@ try {
 
 async function soak(): Promise<Report> {
   if (readlinkSync('/proc/self/ns/mnt') === readlinkSync(`/proc/${process.ppid}/ns/mnt`))
-    throw new Error('must be started by scripts/sandbox.sh, as make soak does')
+    throw new Error('must run in scripts/sandbox.sh; run make soak')
   mkdirSync(CWD)
   process.chdir(CWD) // where a careless program would write
   await watchFiles()
@@ -69,7 +69,7 @@ async function soak(): Promise<Report> {
     pods[number] = await createPod(node, number, configurationOf(number))
   })
   const wired = performance.now()
-  // Each pod once, so that the kernel and the caller have what they keep for good. The rest must add nothing.
+  // Once for each pod, so that the kernel and this process allocate what they keep. After that, nothing may be added.
   const free = [...pods.keys()]
   const next = async (count: number) => {
     const number = free.shift() as number // there are at least as many pods as workers
@@ -122,7 +122,7 @@ async function cycle(pods: SoakPod[], number: number, count: number): Promise<vo
     await die(pod, configuration, clock)
     await renew()
   })
-  // Nobody knows what a failed cycle has left: the next one shall not fail of that.
+  // A failed cycle may leave anything: the next one must not fail because of that.
   if (!well)
     await attempt(`pod ${number} anew`, async () => {
       await removePod(pods[number] as SoakPod)
@@ -137,7 +137,7 @@ async function attempt(what: string, action: () => Promise<void>): Promise<boole
     await action()
     return true
   } catch (error) {
-    // A terminal's signal reaches the plugins too: what they make of it is no failure.
+    // A signal from the terminal reaches the plugins too. That they fail then does not count.
     if (!stopped) failures.push(`${what}: ${error instanceof Error ? error.message : error}`)
     return false
   }
@@ -158,13 +158,13 @@ async function settle(): Promise<void> {
   await setTimeout(100)
 }
 
-/** They are of this sandbox: nobody else will end them. */
+/** They are in this sandbox, so nobody else will end them. */
 function endProcesses(): void {
   for (const { pid } of otherProcesses()) {
     try {
       process.kill(pid, 'SIGKILL')
     } catch {
-      // It has ended meanwhile.
+      // It ended meanwhile.
     }
   }
 }

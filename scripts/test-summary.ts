@@ -1,10 +1,10 @@
 /**
- * Adds up the reports that vitest has left in .reports/, one per tier, and ends with one line: N passed, N failed.
+ * Adds up the reports of vitest in .reports/, one per tier, and ends with one line: N passed, N failed.
  *
  *   node scripts/test-summary.ts FAILED-STEPS TIER…
  *
- * A test that was skipped or is still to be written proves nothing, and neither does a tier that left no report: each counts
- * as failed. FAILED-STEPS is how many steps besides the tests failed.
+ * A skipped or unwritten test proves nothing, nor does a tier without a report: each counts as failed. FAILED-STEPS is the
+ * number of other steps that failed.
  */
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
@@ -27,7 +27,7 @@ for (const tier of tiers) {
     const bad = assertionResults.filter((test) => test.status !== 'passed')
     passed += assertionResults.length - bad.length
     failed.push(...bad.map((test) => `${tier}: ${test.status}: ${test.fullName}`))
-    // A file that cannot be loaded holds no tests, and a failing hook may leave them all passed.
+    // A file that cannot be loaded has no tests, and with a failing hook all tests may still pass.
     if (assertionResults.length === 0 || (status !== 'passed' && bad.length === 0)) {
       failed.push(`${tier}: ${status}: ${path.relative('.', name)}`)
     }

@@ -7,12 +7,12 @@ const PERIOD_US = 100_000
 const MIB = 1024 * 1024
 
 export interface Limits {
-  /** Thousandths of a processor, as in Kubernetes' 500m; none: as many as there are. */
+  /** Thousandths of a processor, as in Kubernetes' 500m. Absent: all there are. */
   readonly milliCpu?: number
   readonly memoryMiB: number
 }
 
-/** What Multus' thick plugin gives itself and all plugins it runs, unless told otherwise. */
+/** The default limits of Multus' thick plugin, for itself and all plugins it runs. */
 export const MULTUS: Limits = { milliCpu: 100, memoryMiB: 50 }
 
 export function limitsText({ milliCpu, memoryMiB }: Limits): string {
@@ -20,11 +20,11 @@ export function limitsText({ milliCpu, memoryMiB }: Limits): string {
 }
 
 export interface Cgroup {
-  /** The files to write a process number to, for it to join. */
+  /** The files to write a process ID to, so that the process joins. */
   readonly procs: readonly string[]
-  /** How many of its processes the kernel has killed for want of memory. */
+  /** How many of its processes the kernel has killed because memory was short. */
   readonly kills: () => number
-  /** The most memory it had at a time, in bytes, page cache included. Undefined: this kernel does not say. */
+  /** Its peak of memory in bytes, page cache included; undefined if this kernel does not say. */
   readonly peak: () => number | undefined
   /** Ends every process in it. */
   readonly kill: () => void
@@ -35,8 +35,8 @@ export interface Cgroup {
 let made = 0
 
 /**
- * A control group with these limits, of version 1 or 2, whichever the machine has.
- * @throws Error where none can be made
+ * A cgroup with these limits, of version 1 or 2, whichever the machine has.
+ * @throws Error if none can be made
  * @see https://docs.kernel.org/admin-guide/cgroup-v2.html, https://docs.kernel.org/admin-guide/cgroup-v1/memory.html
  */
 export function createCgroup({ milliCpu, memoryMiB }: Limits): Cgroup {
@@ -54,7 +54,7 @@ export function createCgroup({ milliCpu, memoryMiB }: Limits): Cgroup {
         'cpu.cfs_period_us': PERIOD_US,
         'cpu.cfs_quota_us': quota ?? -1,
         'memory.limit_in_bytes': memoryMiB * MIB,
-        // Where the kernel counts swap: memory and swap together.
+        // Memory and swap together, if the kernel counts swap.
         'memory.memsw.limit_in_bytes': memoryMiB * MIB,
       }
   const remove = () => {
@@ -92,7 +92,7 @@ function kill(group: string): void {
     try {
       process.kill(Number(pid), 'SIGKILL')
     } catch {
-      // It has ended meanwhile.
+      // It ended meanwhile.
     }
   }
 }
@@ -109,7 +109,7 @@ function empty(group: string): void {
   }
 }
 
-/** A benchmark that was killed could not clean up: its groups are those whose process is gone. */
+/** Removes the groups of benchmarks that were killed: those whose process is gone. */
 function removeOrphans(parent: string): void {
   for (const name of readdirSync(parent)) {
     const pid = OWNED.exec(name)?.[1]

@@ -7,15 +7,15 @@ export type Verb = 'ADD' | 'DEL' | 'CHECK' | 'VERSION'
 /** Something that is measured. */
 export interface Contender {
   readonly name: string
-  /** By absolute path. */
+  /** With an absolute path. */
   readonly command: readonly string[]
-  /** The verbs it knows. What is no plugin at all takes part in everything. */
+  /** The verbs it knows. A contender that is not a plugin takes part in all. */
   readonly verbs: readonly Verb[]
-  /** Whether it does what it is asked for, which is then checked. */
+  /** Whether it does its job, which is then checked. */
   readonly plugin: boolean
-  /** What of it is large enough to be in memory or not, if that is not the command. */
+  /** The large files whose presence in the page cache matters, if not the command. */
   readonly files?: readonly string[]
-  /** How its configuration names the routes to have. */
+  /** How its configuration names the routes to add. */
   readonly dialect: 'x-calico-route' | 'route-override'
 }
 
@@ -23,7 +23,7 @@ export const PRODUCT = 'x-calico-route'
 /** As install lays it out. */
 export const GATED = 'x-calico-route, gated'
 export const BARE = 'node empty.js'
-/** The same once more: what differs between these two is the machine's noise. */
+/** The same again: any difference between the two is noise. */
 export const CONTROL = 'node empty.js, again'
 export const PREDECESSOR = 'bash + jq script'
 export const PEER = 'route-override (Go)'
@@ -43,7 +43,7 @@ export interface Wishes {
   readonly say: (text: string) => void
 }
 
-/** Makes everything that is compared, below `folder`. What cannot be had is said, and left out. */
+/** Makes all contenders below `folder`. Says which cannot be made, and leaves them out. */
 export async function contenders({ root, base, peer, say }: Wishes, folder: string): Promise<Contender[]> {
   const dist = path.join(root, 'dist')
   const node = await copyTo(folder, 'node', process.execPath)
@@ -77,8 +77,8 @@ export async function contenders({ root, base, peer, say }: Wishes, folder: stri
 }
 
 /**
- * Large files are measured as fresh copies: the page cache holds a file in pieces as large as the way it was written or read
- * made them, and the larger they are, the fewer page faults a start takes; that alone can make 8 % of the processor time.
+ * Large files are measured as fresh copies. How a file was written or read decides how large its pieces in the page cache
+ * are, and with larger pieces a start has fewer page faults: that alone can be 8 % of the CPU time.
  */
 async function copyTo(folder: string, name: string, file: string): Promise<string> {
   const copy = path.join(folder, name)
@@ -114,7 +114,7 @@ async function optionally(
   }
 }
 
-/** Builds the product of another commit. Its files are taken out of git: no worktree that would have to be forgotten. */
+/** Builds the product of another commit, from an archive of it: a git worktree would have to be removed again. */
 async function buildCommit(root: string, commit: string, folder: string): Promise<string> {
   const sources = path.join(folder, 'base')
   await mkdir(sources)

@@ -2,10 +2,10 @@ import { execa } from 'execa'
 import { CALICO } from '../../test/support/calico.ts'
 import { destinations, ONE } from './scenarios.ts'
 
-/** What a tenant who is root in a pod can fill it with. */
+/** What root in a pod can fill it with. */
 export interface HostileKind {
   readonly name: string
-  /** A factor of four apart: what rises with the square is seen to. */
+  /** A factor of four apart, which shows quadratic growth. */
   readonly sizes: { readonly quick: readonly number[]; readonly full: readonly number[] }
   /** Lines for ip(8), in the pod. */
   readonly lines: (count: number) => Iterable<string>
@@ -16,10 +16,10 @@ const FEW = { quick: [100, 400], full: [400, 1600, 6400] } as const
 const MANY = { quick: [5000, 20_000], full: [20_000, 80_000, 300_000] } as const
 const [CONFIGURED = ''] = destinations(ONE.routes)
 const GROUP = 125
-/** What ranks a default behind all others, see src/net/route.ts. */
+/** The metric of demoted default routes, see src/net/route.ts. */
 const DEMOTED = 0xf0000000
 
-/** Another interface than the plugin's. */
+/** An interface other than the plugin's. */
 const OTHER = ['link add net9 type ifb', 'link set net9 up']
 
 export const HOSTILE_KINDS: readonly HostileKind[] = [
@@ -77,10 +77,10 @@ export const HOSTILE_KINDS: readonly HostileKind[] = [
   },
 ]
 
-/** Fills a pod. @throws Error unless there is then as much as was asked for */
+/** Fills a pod. @throws Error unless it then has as much as was asked for */
 export async function fill(netns: string, { lines }: HostileKind, count: number): Promise<void> {
   const all = [...lines(count)]
-  // A batch takes a few hundred words in a line, a command line more.
+  // A line of a batch takes a few hundred words, a command line more.
   const [long, short] = [true, false].map((isLong) => all.filter((line) => line.length > 4000 === isLong))
   await execa('ip', ['-n', netns, '-batch', '-'], { input: joined(short ?? []), stdout: 'ignore' })
   for (const line of long ?? []) await execa('ip', ['-n', netns, ...line.split(' ')])

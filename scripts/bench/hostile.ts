@@ -15,15 +15,15 @@ export interface HostileRow {
   readonly count: number
   readonly verb: (typeof VERBS)[number]
   readonly seconds: number
-  /** Seconds of processor time of the plugin's own process, without nsenter and ip. */
+  /** Seconds of CPU time of the plugin's own process, without nsenter and ip. */
   readonly cpu: number
-  /** The most anonymous memory of the plugin's own process, in MiB. */
+  /** Peak of anonymous memory of the plugin's own process, in MiB. */
   readonly anonymousMiB: number
   /** `ok`, `ok, warns`, or the code of the error. */
   readonly outcome: string
 }
 
-/** Each pod is made for three calls, one after the other, and removed. */
+/** Makes each pod, calls the plugin three times in it, and removes it. */
 export async function measureHostile({ command, dialect }: Contender, quick: boolean): Promise<HostileRow[]> {
   const rows: HostileRow[] = []
   for (const kind of [undefined, ...HOSTILE_KINDS]) {
@@ -89,7 +89,7 @@ function outcomeOf(exitCode: number | null, stdout: string, stderr: string): str
 
 const EVERY_MS = 2
 
-/** Looks at a process again and again: what it last had is next to what it had in all. */
+/** Polls a process until it ends: its last CPU time is almost the total. */
 async function watch(pid: number, hasEnded: () => boolean): Promise<Pick<HostileRow, 'cpu' | 'anonymousMiB'>> {
   let [cpu, anonymous] = [0, 0]
   while (!hasEnded()) {

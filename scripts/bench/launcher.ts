@@ -9,7 +9,7 @@ const SCRIPT = path.join(import.meta.dirname, 'launcher.sh')
 export interface Call {
   readonly calls: number
   readonly verb: string
-  /** Path of a namespace less its number. */
+  /** The path of a namespace without its number. */
   readonly netns: string
   readonly input: string
   readonly command: readonly string[]
@@ -18,12 +18,12 @@ export interface Call {
 export interface Sample {
   /** Milliseconds until all calls had ended. */
   readonly wall: number
-  /** Milliseconds of processor time, user and system, of the whole process tree. */
+  /** Milliseconds of CPU time, user and system, of the whole process tree. */
   readonly cpu: number
   readonly failed: number
 }
 
-/** The process that makes the calls: a small one, with nothing in its environment but what a runtime sets. */
+/** The process that makes the calls. It is small, and its environment has only what a runtime sets. */
 export class Launcher {
   readonly #process: ChildProcessByStdio<Writable, Readable, null>
   readonly #lines: AsyncIterator<string>
@@ -67,6 +67,7 @@ export class Launcher {
 /** `1m2.345s` */
 function milliseconds(time: string): number {
   const [, minutes, seconds] = /^(\d+)m(\d+[.,]\d+)s$/.exec(time) ?? []
-  if (minutes === undefined || seconds === undefined) throw new Error(`no time of bash's builtin times: ${time}`)
+  if (minutes === undefined || seconds === undefined)
+    throw new Error(`launcher.sh: unexpected time "${time}" from the builtin times`)
   return Number(minutes) * 60_000 + Math.round(Number(seconds.replace(',', '.')) * 1000)
 }

@@ -1,7 +1,7 @@
 import { cpus, release, totalmem } from 'node:os'
 import { execa } from 'execa'
 
-/** Where and when numbers were measured, without which they say nothing. */
+/** Where and when the figures were measured. */
 export interface Machine {
   readonly date: string
   readonly commit: string

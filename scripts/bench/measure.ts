@@ -1,5 +1,5 @@
 /**
- * Makes all measurements, in a sandbox (see bench.ts): namespaces it makes there end with it.
+ * Makes all measurements, in a sandbox (see bench.ts), so that its namespaces end with it.
  *
  *   node measure.ts JOB RESULT       two files of JSON
  */
@@ -24,14 +24,14 @@ export interface Job {
   readonly only?: 'storms' | 'slots' | 'hostile'
 }
 
-/** What one contender did in one scenario, a sample for each round. */
+/** The samples of one contender in one scenario, one for each round. */
 export interface Series {
   readonly scenario: string
   readonly contender: string
   readonly samples: readonly Sample[]
 }
 
-/** How many of `calls` ADDs at once succeed inside the limits before the time is up, in the worst of some tries. */
+/** How many of `calls` ADDs at once succeed within the limits in time, in the worst of several tries. */
 export interface Survival {
   readonly contender: string
   readonly calls: number
@@ -50,7 +50,7 @@ export interface Measured {
   readonly remarks: readonly string[]
 }
 
-/** A runtime's patience: kubelet gives a pod two minutes, of which other plugins want their part. */
+/** The time limit of a runtime: kubelet gives a pod two minutes, and other plugins need some of them. */
 const PATIENCE_S = 60
 const AT_ONCE = { quick: [1, 3], full: [1, 2, 3, 4, 5, 6, 8, 12, 20] } as const
 
@@ -108,7 +108,7 @@ async function measureCalls(
   const series: Series[] = []
   const crowded = await createPods(1, 10_000)
   const small = scenarios(quick).find(({ name }) => name === ADD_2)
-  if (!small) throw new Error(`${ADD_2} is no scenario`)
+  if (!small) throw new Error(`${ADD_2}: not a scenario`)
   const memory = await measureMemory(contenders, small, pods)
 
   using launcher = new Launcher()
@@ -128,19 +128,19 @@ async function measureCalls(
   try {
     limits = createCgroup(MULTUS)
     console.error(`bench: ${LIMITED}`)
-    // In memory before the first call inside, as on a node where they have been installed: else they count as the group's.
+    // In the page cache before the first call, as on a node where they have been installed: else the cgroup is charged for them.
     await warm(filesOf(contenders))
     using limited = new Launcher(limits.procs)
     const scenario = { ...small, name: LIMITED, rounds: quick ? 3 : 20 }
     series.push(...(await compare(scenario, contenders, limited, pods)))
-    survival.push(...(await survive(small, contenders, limited, limits, pods, quick)))
+    survival.push(...(await survive(small, contenders, { launcher: limited, cgroup: limits }, pods, quick)))
   } catch (error) {
     remark(`${LIMITED}: not measured: ${(error as Error).message}`)
   }
   return { series, memory, survival }
 }
 
-/** Rounds of one call of each contender, each round starting with another one: whatever changes with time hits all alike. */
+/** Rounds of one call of each contender. Each round starts with another one, so that changes over time affect all alike. */
 async function compare(
   scenario: Scenario,
   contenders: readonly Contender[],
@@ -164,12 +164,12 @@ async function compare(
     if (scenario.cold) await dropPageCache()
     return launcher.run({ calls, verb, netns: pod === 'gone' ? `${pods.path}-gone-` : pods.path, input, command })
   }
-  // The first call of each is a trial: has it done its job?
+  // The first call of each only checks that it does its job.
   for (const one of taking) {
     const { failed } = await call(one, 1)
     const right = failed === (scenario.wrong && one.contender.plugin ? 1 : 0)
     const done = verb !== 'ADD' || scenario.wrong || !one.contender.plugin || (await pods.isDone(routes))
-    if (!right || !done) throw new Error(`${one.contender.name}: has not done its job in "${scenario.name}"`)
+    if (!right || !done) throw new Error(`${one.contender.name}: did not do its job in "${scenario.name}"`)
   }
   for (let round = 0; round < scenario.rounds; round += 1) {
     const first = round % taking.length
@@ -181,7 +181,7 @@ async function compare(
 function takesPart({ name, verbs, dialect }: Contender, scenario: Scenario): boolean {
   if (name === CONTROL) return [ADD_2, VERSION].includes(scenario.name)
   if (!verbs.includes(scenario.verb)) return false
-  // What looks at no key of ours cannot refuse a wrong one.
+  // A contender that does not read our keys cannot refuse a wrong one.
   return !scenario.wrong || (dialect === 'x-calico-route' && verbs.includes('CHECK'))
 }
 
@@ -212,12 +212,11 @@ async function measureMemory(
   return found
 }
 
-/** For each contender more and more at once, until one of them fails. */
+/** For each contender, more and more calls at once, until one fails. */
 async function survive(
   scenario: Scenario,
   contenders: readonly Contender[],
-  launcher: Launcher,
-  cgroup: Cgroup,
+  { launcher, cgroup }: { readonly launcher: Launcher; readonly cgroup: Cgroup },
   pods: Pods,
   quick: boolean,
 ): Promise<Survival[]> {

@@ -3,9 +3,9 @@ import { readFileSync, readlinkSync } from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
 
 /**
- * The most anonymous memory that a call had at one time, in bytes: the sum of Anonymous over its process tree, as
- * /proc/PID/smaps_rollup shows it when it is read all the time. Files are not in it: they belong to the page cache, are
- * shared by all calls and are taken back when memory is short.
+ * The peak of anonymous memory of a call, in bytes: the sum of Anonymous in /proc/PID/smaps_rollup over its process tree,
+ * read continuously. Files are not included: their pages are in the page cache, shared by all calls, and reclaimed when
+ * memory is short.
  */
 export async function peakAnonymous(
   command: readonly string[],
@@ -39,7 +39,7 @@ function anonymousOf(pid: number | undefined): number {
     const [, kilobytes = '0'] = /^Anonymous:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8')) ?? []
     const executable = readlinkSync(`/proc/${pid}/exe`)
     const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number)
-    // What a fork has is its parent's until it executes something else.
+    // Until a forked child executes a program, its memory is that of its parent.
     const others = children.filter((child) => readlinkSync(`/proc/${child}/exe`) !== executable)
     return others.reduce((sum, child) => sum + anonymousOf(child), Number(kilobytes) * 1024)
   } catch {

@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { execa } from 'execa'
 
-/** Holds files in memory in the same way, however they came there: forgotten first, then read from start to end. */
+/** Brings files into the page cache in the same way each time: dropped first, then read from start to end. */
 export async function warm(files: readonly string[]): Promise<void> {
   for (const file of files) {
     await forget([file])
@@ -9,7 +9,7 @@ export async function warm(files: readonly string[]): Promise<void> {
   }
 }
 
-/** Forgets these files, as far as nobody has them mapped: they are read from the disk again. @see dd(1) nocache */
+/** Drops these files from the page cache, unless they are mapped. @see dd(1) nocache */
 export async function forget(files: readonly string[]): Promise<void> {
   for (const file of files) {
     await execa('sync', [file])
@@ -17,7 +17,7 @@ export async function forget(files: readonly string[]): Promise<void> {
   }
 }
 
-/** Forgets every file. @throws Error where that is not allowed */
+/** Drops every file. @throws Error if that is not allowed */
 export async function dropPageCache(): Promise<void> {
   await execa('sync')
   writeFileSync('/proc/sys/vm/drop_caches', '3')

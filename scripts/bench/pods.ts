@@ -2,26 +2,26 @@ import { execa } from 'execa'
 import { CALICO, POD, POD_MAC } from '../../test/support/calico.ts'
 import { configure, createNamespaces, netnsPath } from '../../test/support/netns.ts'
 
-/** All configured routes lie in here, and nothing else does, so that one command takes them away, whoever made them. */
+/** Contains all configured routes and nothing else, so that one command removes them, whoever made them. */
 const CONFIGURED = '10.128.0.0/9'
 const PROTOCOL = 142
 
 export interface Pods {
-  /** Path of the namespaces less their number. */
+  /** The path of the namespaces without their number. */
   readonly path: string
   /** The name of the first. */
   readonly first: string
-  /** What `state` says, for the first `count` of them: `fresh` as Calico leaves a pod, `done` as ADD of `routes` does. */
+  /** Brings the first `count` pods into a state: `fresh` as Calico leaves a pod, `done` as ADD of `routes` leaves it. */
   readonly reset: (count: number, state: 'fresh' | 'done', routes: readonly string[]) => Promise<void>
   /** Whether the first pod is as ADD of `routes` should leave it. */
   readonly isDone: (routes: readonly string[]) => Promise<boolean>
 }
 
-/** Pods as Calico wires them, each on a veth pair of its own; `bystanders` routes of others are in each of them. */
+/** Pods as Calico makes them, each with its own veth pair, and each with `bystanders` routes of others. */
 export async function createPods(count: number, bystanders = 0): Promise<Pods> {
   const roles = Array.from({ length: count }, (_, i) => `pod${i}`)
   const names = Object.values(await createNamespaces(...roles))
-  // What the kernel does with links takes longer than what this process does: a few at a time.
+  // A few at a time: the kernel takes longer to make links than this process to ask for them.
   for (let i = 0; i < names.length; i += 10) {
     await Promise.all(names.slice(i, i + 10).map((name) => configure(name, WIRING)))
   }
@@ -70,7 +70,7 @@ function done(routes: readonly string[]): string[] {
   ]
 }
 
-/** Lines that find nothing to do are no reason to stop. */
+/** Goes on after a line that has nothing to do. */
 async function ip(netns: string, script: string): Promise<void> {
   await execa('ip', ['-n', netns, '-force', '-batch', '-'], { input: script, reject: false })
 }

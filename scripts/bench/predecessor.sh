@@ -1,6 +1,6 @@
 #!/bin/bash
-# What a cluster has without x-calico-route: bash, jq, nsenter and ip. Written for the benchmark, to do the same job on the same
-# input as well as such a script can: both families, bound to the interface, all versions, a true Result.
+# What clusters use without x-calico-route: bash, jq, nsenter and ip. Written for the benchmark, to do the same job on the same
+# input as well as such a script can: both families, bound to the interface, all versions, a correct Result.
 set -euo pipefail
 
 conf=$(cat)

@@ -13,7 +13,7 @@ export interface Row {
   readonly rounds: number
   /** Milliseconds. */
   readonly wall: Summary
-  /** Milliseconds of processor time, the mean. */
+  /** Mean CPU time in milliseconds. */
   readonly cpu: number
   /** Of these, which a busy machine disturbs least. */
   readonly cpuToBare?: number
@@ -26,7 +26,7 @@ export interface Budget {
   readonly goal: number
   readonly unit: '×' | 'MB' | 'failed'
   readonly found: number
-  /** `unclear`: the goal lies inside the interval of what was found. */
+  /** `unclear`: the goal is within the interval of the result. */
   readonly verdict: 'met' | 'missed' | 'unclear'
 }
 
@@ -40,12 +40,12 @@ export interface Report {
   readonly slots: readonly SlotsRow[]
   readonly hostile: readonly HostileRow[]
   readonly budgets: readonly Budget[]
-  /** Set if the numbers allow no conclusion: why. */
+  /** Why the figures allow no conclusion; undefined if they do. */
   readonly noise?: string
   readonly remarks: readonly string[]
 }
 
-/** Bare Node against bare Node must be 1. More than this off, or known less exactly, and the machine is too noisy. */
+/** Bare Node against itself must be 1. If it is further off, or less certain, the machine is too noisy. */
 const NOISE = 0.05
 
 export function evaluate(measured: Measured, machine: Machine, remarks: readonly string[]): Report {
@@ -150,7 +150,7 @@ function budgetsOf({ memory, series, storms }: Measured, scenarios: Scenarios): 
   return [...budgets, ...stormBudgets(storms)]
 }
 
-/** All of them succeed, and a cold page cache and a small group cost little of the time that it takes without either. */
+/** All calls succeed, and a cold page cache and a small cgroup make them little slower. */
 function stormBudgets(storms: readonly StormRow[]): Budget[] {
   const find = (contender: string, memoryMiB: number, pages: StormRow['pages'], calls: number) =>
     storms.find(

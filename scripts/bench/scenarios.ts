@@ -1,20 +1,20 @@
 import { CALICO, POD, POD_MAC } from '../../test/support/calico.ts'
 import { type Contender, PRODUCT, type Verb } from './contenders.ts'
 
-/** What is called, on which pod, how often at once. */
+/** What is called, in which pod, and how many times at once. */
 export interface Scenario {
   readonly name: string
   readonly verb: Verb
-  /** The pod before the call: as Calico leaves it, as ADD leaves it, or no more. */
+  /** The pod before the call: as Calico leaves it, as ADD leaves it, or gone. */
   readonly pod: 'fresh' | 'done' | 'gone'
   readonly routes: number
   /** Routes of others in the pod. */
   readonly bystanders: number
   readonly calls: number
-  /** A configuration that is to be refused. */
+  /** The configuration must be refused. */
   readonly wrong: boolean
   readonly rounds: number
-  /** Nothing of the files that are needed is in memory. */
+  /** The files that are needed are not in the page cache. */
   readonly cold: boolean
 }
 
@@ -50,12 +50,12 @@ export function scenarios(quick: boolean): Scenario[] {
   ]
 }
 
-/** Where the configured routes lead: all within 10.128.0.0/9, see pods.ts. */
+/** The destinations of the configured routes, all in 10.128.0.0/9, see pods.ts. */
 export function destinations(count: number): string[] {
   return Array.from({ length: count }, (_, i) => `10.${128 + (i >> 8)}.${i & 255}.0/24`)
 }
 
-/** The network configuration as libcni would send it, in the words of `contender`. */
+/** The network configuration as libcni would send it, with the keys of `contender`. */
 export function configuration(
   scenario: Pick<Scenario, 'routes' | 'wrong'>,
   { dialect }: Pick<Contender, 'dialect'>,

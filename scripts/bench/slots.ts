@@ -9,10 +9,10 @@ import { MEMORIES, TAKEN_MIB } from './storms.ts'
 export const AT_ONCE = [1, 2, 3, 4] as const
 export const MILLI_CPUS = [100, 500, undefined] as const
 const CALLS = 30
-/** What thrashes would do so for minutes. With a tenth of a processor 30 take a quarter of one. */
+/** Calls that thrash would do so for minutes. With a tenth of a processor, 30 calls take a quarter of a minute. */
 const PATIENCE_S = { slow: 30, fast: 12 } as const
 
-/** What became of 30 ADDs at a gate of so many slots. */
+/** What became of 30 ADDs at a gate with so many slots. */
 export interface SlotsRow extends Weathered {
   readonly atOnce: number
   readonly calls: number
@@ -21,7 +21,7 @@ export interface SlotsRow extends Weathered {
   readonly pages: 'warm' | 'cold'
 }
 
-/** How many slots a gate is to have, from what each number does. */
+/** Measures each number of slots, to choose how many a gate should have. */
 export async function measureSlots(
   { command: [product = ''] }: Contender,
   pods: Pods,
@@ -31,7 +31,7 @@ export async function measureSlots(
   writeFileSync(input, configuration(ONE, { dialect: PRODUCT }))
   const rows: SlotsRow[] = []
   for (const atOnce of AT_ONCE) {
-    // Not in /run, which is memory that nobody can make cold.
+    // Not in /run: that is memory, which cannot be dropped.
     const folder = path.join(path.dirname(product), `at-once-${atOnce}`)
     mkdirSync(folder)
     const { command, files } = await layOut(product, folder, '--at-once', `${atOnce}`)

@@ -1,11 +1,11 @@
-/** What one series of measurements says. */
+/** The statistics of one series of measurements. */
 export interface Summary {
   readonly min: number
   readonly median: number
   readonly p95: number
 }
 
-/** How a contender relates to a reference: the median of the ratios of calls made right after each other. */
+/** A contender compared with a reference: the median of the ratios of calls made one after the other. */
 export interface Ratio {
   readonly median: number
   /** The interval that holds the true median in 95 of 100 cases. */
@@ -19,8 +19,8 @@ export function summary(values: readonly number[]): Summary {
 }
 
 /**
- * Pairs of one round saw the same weather, so that their ratio holds on a machine whose load changes, where a ratio of medians
- * does not. The interval is that of order statistics: it assumes nothing of the distribution.
+ * The calls of one round meet the same load, so that their ratio is valid even if the load of the machine changes; a ratio
+ * of medians is not. The interval comes from order statistics, and assumes nothing about the distribution.
  */
 export function pairedRatio(values: readonly number[], references: readonly number[]): Ratio {
   const ratios = ascending(values.map((value, round) => value / (references[round] ?? Number.NaN)))
@@ -33,7 +33,7 @@ export function pairedRatio(values: readonly number[], references: readonly numb
   }
 }
 
-/** The processor time of a call is only known in whole milliseconds, but its errors cancel out in a sum. */
+/** The CPU time of a call is only known in whole milliseconds, but in a sum the errors cancel out. */
 export function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length
 }

@@ -11,7 +11,7 @@ const LABELS = 150
 const CELL = { width: 118, height: 22, gap: 6 }
 const WIDTH = LABELS + MEMORIES.length * (CELL.width + CELL.gap)
 
-/** How many of 30 ADDs at once succeed, and in what time: a row for each contender, a column for each size of the group. */
+/** How many of 30 ADDs at once succeed, and how fast: a row for each contender, a column for each size of the cgroup. */
 export function stormPicture({ storms, machine }: Report): string {
   let y = 34
   const parts: string[] = []
@@ -52,7 +52,7 @@ export function stormPicture({ storms, machine }: Report): string {
 
 const left = (column: number) => LABELS + column * (CELL.width + CELL.gap)
 
-/** Filled as far as calls succeeded. No row: not tried, since fewer at once had failed. */
+/** Filled in proportion to the calls that succeeded. No row: not tried, because fewer at once had already failed. */
 function cell(x: number, y: number, row: StormRow | undefined): string[] {
   const share = row === undefined ? 0 : row.succeeded / row.calls
   const colour = share === 1 ? COLOURS.all : share > 0 ? COLOURS.some : COLOURS.none

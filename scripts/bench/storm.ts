@@ -5,20 +5,20 @@ import { Launcher } from './launcher.ts'
 import { forget, warm } from './page-cache.ts'
 import type { Pods } from './pods.ts'
 
-/** A node starts: many pods at once, all plugins in one control group. */
+/** A node starts: many pods at once, and all plugins in one cgroup. */
 export interface Storm {
   readonly command: readonly string[]
   readonly input: string
   readonly verb: 'ADD' | 'DEL'
   readonly calls: number
   readonly limits: Limits
-  /** What of the limit is taken already, by the daemon whose group it is. */
+  /** How much of the limit the daemon that owns the cgroup already uses. */
   readonly takenMiB: number
-  /** What the calls run, large enough to matter. */
+  /** The large files that the calls need. */
   readonly executables: readonly string[]
-  /** Where these are before: in memory on somebody else's account, on the disk, or wherever they are. */
+  /** Where these are at first: in the page cache and charged to somebody else, only on the disk, or unchanged. */
   readonly pages: 'warm' | 'cold' | 'as they are'
-  /** Until when what has not come to its end is ended. */
+  /** When calls that still run are killed. */
   readonly patienceS: number
 }
 
@@ -27,7 +27,7 @@ export interface Weathered {
   readonly seconds: number
   readonly kills: number
   readonly peakMiB: number | undefined
-  /** The time was up. */
+  /** It timed out. */
   readonly late: boolean
 }
 
@@ -59,7 +59,7 @@ export async function weather(storm: Storm, pods: Pods): Promise<Weathered> {
   }
 }
 
-/** Memory that nobody can take back and no process can be killed for: a file of a tmpfs belongs to the group of who wrote it. */
+/** Takes memory that can neither be reclaimed nor freed by killing a process: a tmpfs file is charged to the cgroup that wrote it. */
 function ballast({ procs }: Cgroup, mebibytes: number): Disposable {
   const file = `/run/xcr-ballast-${process.pid}`
   const script = 'for file; do echo 0 >"$file" || exit; done; exec head -c "$BYTES" /dev/zero >"$0"'

@@ -6,14 +6,14 @@ import type { Pods } from './pods.ts'
 import { configuration, destinations, ONE } from './scenarios.ts'
 import { type Weathered, weather } from './storm.ts'
 
-/** What Multus' daemon has, before it runs any plugin. */
+/** What the daemon of Multus uses before it runs any plugin. */
 export const TAKEN_MIB = 42
 export const CALLS = [8, 30, 100] as const
 export const MEMORIES = [64, 128, 200, 256, 512] as const
 export const MILLI_CPU = 500
-/** Enough for everybody: how long it takes when nothing is short. */
+/** Enough for all calls: shows how long they take when memory is not short. */
 export const PLENTY_MIB = 4096
-/** What thrashes would do so for minutes. */
+/** Calls that thrash would do so for minutes. */
 const PATIENCE_S = 20
 const TAKING_PART = [GATED, PRODUCT, PREDECESSOR, PEER]
 
@@ -38,18 +38,19 @@ export async function measureStorms(
       if (memoryMiB === PLENTY_MIB && pages === 'cold') continue
       for (const contender of contenders.filter(({ name }) => TAKING_PART.includes(name))) {
         console.error(`bench: storms of ${contender.name} in ${memoryMiB} MiB, ${pages}`)
-        rows.push(...(await growing(contender, { milliCpu: MILLI_CPU, memoryMiB }, pages, pods, scratch, quick)))
+        rows.push(
+          ...(await growing(contender, { limits: { milliCpu: MILLI_CPU, memoryMiB }, pages }, pods, scratch, quick)),
+        )
       }
     }
   }
   return rows
 }
 
-/** More and more at once, until nothing comes of it. */
+/** More and more calls at once, until they fail. */
 async function growing(
   contender: Contender,
-  limits: Limits,
-  pages: 'warm' | 'cold',
+  { limits, pages }: { readonly limits: Limits; readonly pages: 'warm' | 'cold' },
   pods: Pods,
   scratch: string,
   quick: boolean,

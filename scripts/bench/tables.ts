@@ -66,7 +66,7 @@ function survivalTable({ survival }: Report): string {
   return table([[title, ...sizes.map(String)], ...rows])
 }
 
-/** A table for each size and temperature: how many succeeded, in what time, with how many killed, and the peak. */
+/** A table for each size and page cache: how many calls succeeded, how fast, how many were killed, and the peak. */
 function stormTables({ storms }: Report): string[] {
   const groups = new Map<string, StormRow[]>()
   for (const row of storms) {
@@ -142,7 +142,7 @@ function budgetTable({ budgets }: Report): string {
   return rows.length === 0 ? '' : table([['Goals', 'found', 'at most', ''], ...rows])
 }
 
-/** Columns as wide as their widest cell, the first to the left, all others to the right. */
+/** Aligned columns, the first to the left, all others to the right. */
 function table(rows: readonly (readonly string[])[]): string {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)))
   const line = (row: readonly string[]) =>

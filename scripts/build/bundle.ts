@@ -3,18 +3,18 @@ import { readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { build, type Metafile } from 'esbuild'
 
-/** Stands where the digest goes; as long as the digest, so that the byte counts in the metafile stay true. */
+/** A placeholder for the digest, of the same length, so that the byte counts in the metafile stay correct. */
 const DIGEST_MARK = 'digest-here-'
 
 export type Source = { root: string; version: string; node: string }
-/** A bundle to make: from which source, and where it goes. */
+/** A bundle to make. */
 export type Target = { entry: string; outfile: string }
 
 /**
- * Bundles each entry with everything it imports into one CommonJS file; only node: builtins stay outside.
+ * Bundles each entry with everything it imports into one CommonJS file, except the node: modules.
  *
- * `__VERSION__` in the source becomes the version with the build's identity as semver's build metadata, `0.1.0+1f0e9d8c7b6a`:
- * a digest of all the code and of the Node below it, so it is the same wherever and whenever the same source is built.
+ * `__VERSION__` in the source becomes the version with a digest as build metadata, `0.1.0+1f0e9d8c7b6a`. The digest covers all
+ * code and Node.js, so that the same source always gives the same version.
  * @returns esbuild's metafile of each
  */
 export async function bundle({ root, version, node }: Source, targets: readonly Target[]): Promise<Metafile[]> {
@@ -27,7 +27,7 @@ export async function bundle({ root, version, node }: Source, targets: readonly 
 }
 
 async function bundleOne(root: string, version: string, { entry, outfile }: Target) {
-  // A file of its own, so that shellcheck reads it.
+  // In its own file, so that shellcheck reads it.
   const gate = await readFile(path.join(root, 'src', 'cli', 'gate.sh'), 'utf8')
   const { outputFiles, metafile } = await build({
     absWorkingDir: root,
@@ -38,15 +38,15 @@ async function bundleOne(root: string, version: string, { entry, outfile }: Targ
     metafile: true,
     format: 'cjs',
     platform: 'node',
-    // ES modules first: esbuild cannot follow the requires of jsonc-parser's "main", which is UMD.
+    // ES modules first: esbuild cannot follow the requires in jsonc-parser's "main", which is UMD.
     mainFields: ['module', 'main'],
     target: 'node24',
     charset: 'utf8',
     legalComments: 'none',
-    // Names stay: a stack trace that an operator sends must be readable, and in a snapshot their length costs nothing.
+    // Keeps names, so that stack traces from operators can be read. In a snapshot their length costs nothing.
     minifySyntax: true,
     minifyWhitespace: true,
-    // In stack traces; otherwise the path of the machine that built it would stand there.
+    // Otherwise stack traces would have the path of the machine that built it.
     footer: { js: `//# sourceURL=${path.basename(outfile)}` },
     logLevel: 'warning',
     define: { __VERSION__: JSON.stringify(`${version}+${DIGEST_MARK}`), __GATE__: JSON.stringify(gate) },

@@ -64,7 +64,7 @@ export async function makeExecutable(job: Job): Promise<Started> {
 /**
  * pkg downloads Node's binary unless its cache below HOME holds one, with the marks of a finished download. The npm package
  * holds the same binary, pinned by the lock file's hash, so it is put there: no network, no version but ours.
- * It is stripped on the way (125 → 107 MB), now, because strip would cut off what is injected later.
+ * It is stripped now (125 → 107 MB), because strip would later remove what is injected.
  */
 async function plantBase({ node, nodeVersion }: Job, home: string): Promise<string> {
   const cache = path.join(home, '.pkg-cache', 'sea')
@@ -80,14 +80,14 @@ async function plantBase({ node, nodeVersion }: Job, home: string): Promise<stri
 
 async function strip(from: string, to: string): Promise<void> {
   const { failed, code, message } = await execa('strip', ['-o', to, from], { reject: false })
-  // Going on without would make another product, 18 MB over its budget, that nobody has tested.
+  // Without strip the product would be 18 MB too large, and untested.
   if (code === 'ENOENT') throw new Error('strip is missing; it is in binutils: apt-get install binutils')
   if (failed) throw new Error(message)
 }
 
 /**
- * Puts the blob into a copy of the executable, and the copy in its place once it has answered as it should.
- * @returns how many bytes the blob has
+ * Puts the blob into a copy of the executable, and replaces the original once the copy passes the smoke test.
+ * @returns the size of the blob in bytes
  */
 async function inject(blob: string, executable: string, node: string): Promise<number> {
   const candidate = `${executable}.candidate`
@@ -100,7 +100,7 @@ async function inject(blob: string, executable: string, node: string): Promise<n
   return (await stat(blob)).size
 }
 
-/** Runs pkg with HOME where its cache was planted; what it tells of its progress is shown only when it fails. */
+/** Runs pkg with its prepared cache below HOME. Shows what it printed only if it fails. */
 async function quietly(home: string, run: () => Promise<void>): Promise<void> {
   const { HOME } = process.env
   const { log } = console

@@ -1,8 +1,8 @@
 import { execa } from 'execa'
 
 /**
- * Node says of every builtin it has not audited that it may not survive a snapshot. Which ones do is what the smoke test and
- * the tests of the executable show, so this is no news, nor that SEA and queryObjects are experimental. Anything else on stderr is passed on.
+ * Warnings that are expected. Node warns that builtins it has not audited may not survive a snapshot; the smoke test and the
+ * tests of the executable show which do. SEA and queryObjects are experimental. Anything else on stderr is passed on.
  */
 const NO_NEWS = [
   /^\(node:\d+\) Warning: It's not yet fully verified whether built-in module .*\nIt may still work .*\nTo request support .*\n/gm,
@@ -11,9 +11,9 @@ const NO_NEWS = [
   /^\(Use `node --trace-warnings .*\n/gm,
 ]
 
-/** Runs Node's binary for the build, in nothing of the environment it is called in. */
+/** Runs Node's binary for the build, without the variables of our environment. */
 export async function runNode(node: string, cwd: string, ...args: string[]): Promise<void> {
-  // Whatever is in the environment here would be found by every later start: NODE_DEBUG, FORCE_COLOR, TZ.
+  // Every later start would find the variables from here: NODE_DEBUG, FORCE_COLOR, TZ.
   const { stderr } = await execa(node, args, {
     cwd,
     env: {},

@@ -4,12 +4,12 @@ import path from 'node:path'
 import { execa } from 'execa'
 import { type Package, readPackage } from './licences.ts'
 
-/** What Node says of itself in process.versions, and is no library in it. */
+/** The entries of process.versions that are not libraries. */
 const NO_LIBRARIES = ['node', 'modules', 'napi']
 
 /**
- * Licences of the libraries that Node has inside, as its LICENSE file gives them, and, where scanners know one, the CPE they
- * look for vulnerabilities by.
+ * The licences of the libraries in Node, from its LICENSE file, and the CPE under which scanners look for vulnerabilities, if
+ * there is one.
  */
 const NODE_LIBRARIES: Record<string, { readonly licence: string; readonly cpe?: string }> = {
   acorn: { licence: 'MIT' },
@@ -51,8 +51,8 @@ export interface Product {
 }
 
 /**
- * The software bill of materials of the executable, in CycloneDX 1.6. It tells what is inside, not what built it, and has
- * neither date nor serial number: the same product has the same bill.
+ * The software bill of materials of the executable, in CycloneDX 1.6. It lists what is inside, not what built it, and has no
+ * date or serial number, so that the same product always has the same bill.
  * @see https://cyclonedx.org/docs/1.6/json/
  */
 export async function sbom({ root, node, nodePackage, executable, bundles, packages }: Product): Promise<object> {
@@ -101,15 +101,15 @@ export async function sbom({ root, node, nodePackage, executable, bundles, packa
 
 const refs = (components: readonly { 'bom-ref': string }[]) => components.map((component) => component['bom-ref'])
 
-/** Asks the binary that is packaged, which need not be the one that runs this. */
+/** Asks the binary that is packaged, which may not be the one that runs this. */
 async function nodeLibraries(node: string) {
   const { stdout } = await execa(node, ['-p', 'JSON.stringify(process.versions)'], { env: {}, extendEnv: false })
   const versions = Object.entries(JSON.parse(stdout) as Record<string, string>)
-  // Of a library that this Node was built without, the version is empty.
+  // The version is empty if this Node was built without the library.
   const libraries = versions.filter(([name, version]) => version !== '' && !NO_LIBRARIES.includes(name))
   return libraries.sort().map(([name, version]) => {
     const known = NODE_LIBRARIES[name]
-    if (!known) throw new Error(`sbom: Node has a library ${name} now; add its licence to scripts/build/sbom.ts`)
+    if (!known) throw new Error(`sbom: unknown library ${name} in Node; add its licence to scripts/build/sbom.ts`)
     return {
       type: 'library',
       'bom-ref': `node/${name}@${version}`,
@@ -126,7 +126,7 @@ function npmComponent({ name, version, licence }: Package, integrity: ReadonlyMa
   const purl = `pkg:npm/${name.replace('@', '%40')}@${version}`
   const sha512 = integrity.get(`${name}@${version}`)
   if (sha512 === undefined)
-    throw new Error(`sbom: ${name} ${version} is not the one of package-lock.json: run make setup`)
+    throw new Error(`sbom: ${name} ${version} is not the version in package-lock.json: run make setup`)
   return {
     type: 'library',
     'bom-ref': purl,
@@ -134,7 +134,7 @@ function npmComponent({ name, version, licence }: Package, integrity: ReadonlyMa
     version,
     purl,
     licenses: licencesOf(licence),
-    // Of the archive that npm downloaded and compared.
+    // The hash of the archive, which npm has checked.
     hashes: [{ alg: 'SHA-512', content: Buffer.from(sha512, 'base64').toString('hex') }],
   }
 }

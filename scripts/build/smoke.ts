@@ -1,8 +1,8 @@
 import { execa } from 'execa'
 
 /**
- * Runs the product as a runtime would, with nothing of Node, and with a stray NODE_OPTIONS.
- * @throws Error that says which answer was wrong.
+ * Calls the product as a runtime would, without Node in the environment, and with a stray NODE_OPTIONS.
+ * @throws Error that says which answer was wrong
  */
 export async function smokeTest(executable: string): Promise<void> {
   const call = (env: Record<string, string>) =>

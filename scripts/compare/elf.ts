@@ -9,7 +9,7 @@ export interface Segment {
 const PT_LOAD = 1
 const PF_X = 1
 
-/** What is mapped of a 64-bit little-endian executable. */
+/** The parts of a 64-bit little-endian executable that are mapped. */
 export function segmentsOf(file: Buffer): Segment[] {
   const table = Number(file.readBigUInt64LE(32))
   const [size, count] = [file.readUInt16LE(54), file.readUInt16LE(56)]
@@ -21,7 +21,7 @@ export function segmentsOf(file: Buffer): Segment[] {
   })
 }
 
-/** The bytes at the addresses of a segment of another file. */
+/** The bytes at the addresses that a segment of another file has. */
 export function mappedAt(file: Buffer, { address, size }: Segment): Buffer | undefined {
   const around = segmentsOf(file).find((one) => one.address <= address && address + size <= one.address + one.size)
   if (!around) return undefined
@@ -29,11 +29,11 @@ export function mappedAt(file: Buffer, { address, size }: Segment): Buffer | und
   return file.subarray(start, start + size)
 }
 
-/** The content of the last ELF note of a name. */
+/** The content of the last ELF note with a name. */
 export function noteIn(file: Buffer, name: string): Buffer {
   const at = file.lastIndexOf(`${name}\0`)
   const length = Buffer.byteLength(`${name}\0`)
-  if (at < 12 || file.readUInt32LE(at - 12) !== length) throw new Error(`there is no note ${name}`)
+  if (at < 12 || file.readUInt32LE(at - 12) !== length) throw new Error(`the ELF note ${name} is missing`)
   const start = at + Math.ceil(length / 4) * 4
   return file.subarray(start, start + file.readUInt32LE(at - 8))
 }

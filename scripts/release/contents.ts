@@ -1,6 +1,6 @@
 /**
- * What git tracks of the project that goes into a release's archive: all that README.md and the pages of docs/ link to, so that
- * whoever unpacks it can follow every link of theirs. A test looks.
+ * The tracked files that go into the archive of a release: all that README.md and docs/ link to, so that every link works
+ * in the unpacked archive. A test checks that.
  */
 export const TRACKED: readonly string[] = [
   'LICENSE',

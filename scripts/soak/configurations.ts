@@ -1,7 +1,7 @@
 import { CALICO, type Family, POD } from '../../test/support/calico.ts'
 import { VPC_GATEWAY } from '../../test/support/ovn.ts'
 
-/** Routes of the main table, in the words of `ip route`. */
+/** Routes of the main table, as `ip route` prints them. */
 interface Change {
   readonly gone: readonly string[]
   readonly come: readonly string[]
@@ -14,7 +14,7 @@ export interface Configuration {
   readonly second: boolean
   /** The plugin's own keys. */
   readonly keys: object
-  /** What is other than before, after ADD and after DEL. */
+  /** How the routes differ from before, after ADD and after DEL. */
   readonly added: Change
   readonly deleted: Change
 }
@@ -29,7 +29,7 @@ const ROUTED = [
 ]
 const NOTHING: readonly string[] = []
 
-/** One for each way the plugin has to treat a default route, and the pods they are for. */
+/** One for each thing the plugin can do to a default route, with the pods that it is for. */
 export const CONFIGURATIONS: readonly Configuration[] = [
   {
     name: 'remove',
@@ -55,7 +55,7 @@ export const CONFIGURATIONS: readonly Configuration[] = [
         `default via ${CALICO[6]} dev eth0 proto 144 metric 4026532864`,
       ],
     },
-    // The demoted ones come back.
+    // The demoted default routes are restored.
     deleted: { gone: NOTHING, come: NOTHING },
   },
   {

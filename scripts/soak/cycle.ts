@@ -8,7 +8,7 @@ import { removePod, restore, type SoakPod } from './pods.ts'
 /** How long one call took, in milliseconds. */
 export type Clock = (verb: Verb, took: number) => void
 
-/** A pod's life but for its end: ADD, CHECK, DEL, and the routes as they have to be after each. @throws Error if not */
+/** ADD, CHECK and DEL in a pod. @throws Error unless the routes are right after each */
 export async function live(pod: SoakPod, configuration: Configuration, clock: Clock): Promise<void> {
   const config = await attach(pod, configuration, clock)
   await quiet('DEL', pod, config, clock)
@@ -17,11 +17,11 @@ export async function live(pod: SoakPod, configuration: Configuration, clock: Cl
   expectRoutes('the cycle', pod.before, await routes(pod.netns))
 }
 
-/** The same, but that the namespace goes while DEL runs, and has to be gone for good. */
+/** The same, but the namespace is removed while DEL runs, and must then be gone. */
 export async function die(pod: SoakPod, configuration: Configuration, clock: Clock): Promise<void> {
   const config = await attach(pod, configuration, clock)
   const del = quiet('DEL', pod, config, clock)
-  // Each time at another moment of the DEL.
+  // Each time at another moment of DEL.
   await Promise.all([del, setTimeout(Math.random() * 100).then(() => removePod(pod))])
 }
 

@@ -3,7 +3,7 @@ import { type CalicoPod, configurePod, POD_MAC } from '../../test/support/calico
 import { configure, createNamespaces, netnsPath, removeNamespace, routes } from '../../test/support/netns.ts'
 import type { Configuration } from './configurations.ts'
 
-/** How long the kernel may take to unmake a namespace; it does so in batches, behind everybody's back. */
+/** How long the kernel may take to remove a namespace, which it does in the background, in batches. */
 const UNMAKING_LIMIT_MS = 30_000
 
 export interface SoakPod extends CalicoPod {
@@ -12,7 +12,7 @@ export interface SoakPod extends CalicoPod {
   readonly before: readonly string[]
 }
 
-/** The node's end of the pod's NIC: it lives exactly as long as the pod's namespace. */
+/** The host veth of the pod's NIC, which exists exactly as long as the pod's namespace. */
 const hostVeth = (number: number) => `cali${number}`
 
 export async function createNode(): Promise<string> {
@@ -20,7 +20,7 @@ export async function createNode(): Promise<string> {
   return node
 }
 
-/** A pod as Calico wires it, with a second NIC as Kube-OVN's where the configuration is about one. */
+/** A pod as Calico makes it, with a second NIC like that of Kube-OVN if the configuration needs one. */
 export async function createPod(node: string, number: number, { families, second }: Configuration): Promise<SoakPod> {
   const { pod } = await createNamespaces('pod')
   await configure(pod, 'sysctl net.ipv6.conf.default.accept_dad=0\nlink set lo up')
@@ -38,7 +38,7 @@ export async function createPod(node: string, number: number, { families, second
   return { netns: pod, path: netnsPath(pod), ifname: 'eth0', families, node, underlay: node, number, before }
 }
 
-/** Makes the main table what it was, as the plugins before us would on the next ADD. */
+/** Restores the main table, as the previous plugins would on the next ADD. */
 export async function restore(pod: SoakPod): Promise<void> {
   const now = await routes(pod.netns)
   const lines = [
@@ -48,13 +48,13 @@ export async function restore(pod: SoakPod): Promise<void> {
   if (lines.length > 0) await execa('ip', ['-n', pod.netns, '-batch', '-'], { input: `${lines.join('\n')}\n` })
 }
 
-/** Unmakes the pod. @throws Error if something keeps its namespace alive */
+/** Removes the pod. @throws Error if something keeps its namespace alive */
 export async function removePod({ netns, node, number }: SoakPod): Promise<void> {
   removeNamespace(netns)
   const until = Date.now() + UNMAKING_LIMIT_MS
   while (await exists(node, hostVeth(number))) {
     if (Date.now() > until)
-      throw new Error(`the namespace ${netns} lives on ${UNMAKING_LIMIT_MS / 1000} s after its end`)
+      throw new Error(`the namespace ${netns} still exists ${UNMAKING_LIMIT_MS / 1000} s after its removal`)
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
 }

@@ -22,7 +22,7 @@ const NOISE = 2_000
 const SHARE = 0.5
 const SHOWN = 20
 
-/** What there is more of than before. */
+/** What has grown by more than is allowed. */
 export function grown(before: Traces, after: Traces, cycles: number): string[] {
   const more = (now: Counts, then: Counts, allowed: number) =>
     Object.entries(now).flatMap(([name, count]) => {
@@ -45,7 +45,7 @@ export function text(report: Report): string {
     Object.entries(now).map(([name, count]) => [`  ${name}`, String(then[name] ?? 0), String(count)])
   return [
     `${cycles} cycles in ${seconds.cycles.toFixed(0)} s, ${(cycles / seconds.cycles).toFixed(1)} a second, ${atOnce} at once`,
-    `${namespaces} pods, wired in ${seconds.wiring.toFixed(0)} s; ${deaths} went while their DEL ran`,
+    `${namespaces} pods, made in ${seconds.wiring.toFixed(0)} s; ${deaths} removed while DEL ran`,
     '',
     table([['Milliseconds a call', 'calls', 'first tenth', 'p95', 'last tenth', 'p95', 'rise'], ...times]),
     '',
@@ -64,7 +64,7 @@ function list(what: string, lines: readonly string[]): string[] {
   return [styleText('red', `${lines.length} ${what}:`), ...lines.slice(0, SHOWN).map((line) => `  ${line}`), ...more]
 }
 
-/** Columns as wide as their widest cell, the first to the left, all others to the right. */
+/** Aligned columns, the first to the left, all others to the right. */
 function table(rows: readonly (readonly string[])[]): string {
   const width = (column: number) => Math.max(...rows.map((row) => row[column]?.length ?? 0))
   return rows

@@ -3,17 +3,17 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync } from '
 import path from 'node:path'
 import { execa } from 'execa'
 
-/** Each name with how many there are. */
+/** How many there are of each thing. */
 export type Counts = Readonly<Record<string, number>>
 
 export interface Traces {
-  /** Of this sandbox alone, so they have to be the same before and after. */
+  /** In this sandbox alone, so they must be the same before and after. */
   readonly own: Counts
-  /** Of the whole machine, on which others work too. */
+  /** On the whole machine, where others work too. */
   readonly machine: Counts
 }
 
-/** Slab caches of routes and namespaces. What a kernel calls otherwise, or merges with other caches, is not counted. */
+/** Slab caches of routes and namespaces. A cache that the kernel names differently, or merges with others, is not counted. */
 const SLABS = [
   'ip_fib_alias',
   'ip_fib_trie',
@@ -25,17 +25,17 @@ const SLABS = [
   'nsproxy',
 ]
 
-/** What is written into these becomes visible by a layer of our own above each. /run is the sandbox's own already. */
+/** An overlay on each of these directories shows what is written there. /run already belongs to the sandbox. */
 const LAYERED = ['/tmp', '/var', '/etc', '/root', '/home', '/opt', '/usr/local', '/dev/shm'].filter((directory) =>
   existsSync(directory),
 )
 const LAYERS = '/run/soak-layers'
 const UPPER = path.join(LAYERS, 'upper')
 
-/** What /run held when the watch began. */
+/** The contents of /run at the start. */
 let known: ReadonlySet<string> = new Set()
 
-/** Before anything is started: from here on every file that anybody in this sandbox writes can be told. */
+/** Must come before anything else starts: from here on, every file that the sandbox writes is seen. */
 export async function watchFiles(): Promise<void> {
   for (const directory of LAYERED) {
     const upper = path.join(UPPER, directory)
@@ -47,7 +47,7 @@ export async function watchFiles(): Promise<void> {
   known = new Set(list('/run'))
 }
 
-/** Files that were written since, other than the names of namespaces. */
+/** The files written since then, except the names of network namespaces. */
 export function writtenFiles(): string[] {
   const layered = new Set(LAYERED.flatMap((directory) => parents(directory)))
   const written = list(UPPER).map((file) => `/${file}`)
@@ -68,7 +68,7 @@ export interface Process {
   readonly text: string
 }
 
-/** Whoever else is in our mount namespace: this sandbox has started it. Zombies have left theirs, but are our children. */
+/** The other processes of this sandbox: those in our mount namespace, and zombies, which have left it but are our children. */
 export function otherProcesses(): Process[] {
   const ours = readlinkSync('/proc/self/ns/mnt')
   return readdirSync('/proc')
@@ -99,7 +99,7 @@ export function traces(): Traces {
   }
 }
 
-/** Objects in use; empty for whoever may not look. */
+/** The number of objects in use; empty if we may not read it. */
 function slabs(): Counts {
   let text = ''
   try {

@@ -1,20 +1,23 @@
 import { readdir, stat } from 'node:fs/promises'
 import path from 'node:path'
-import { type Place, readThrough } from './install-file.ts'
-import { lookAt } from './installed.ts'
-
-/** A page that calls use stays by itself; this is for those that a shortage of memory took away. 20 ms of a processor for 100 MB. */
-const EVERY_MS = 5 * 60 * 1000
-
-/** No more than this, since it counts as memory of our own control group. */
-const MOST_BYTES = 384 * 1024 * 1024
+import { type PluginPlace, readThrough } from './install-file.ts'
+import { lookAtInstalled } from './installed.ts'
 
 /**
- * Has the page cache hold the executables of a directory of plugins: ours, then the largest of the others. All plugins of thick
- * Multus run in the control group of its daemon. What they are the first to read, as after a reboot, is that group's, which
- * is full then: the processes take each other's code away, and read it again, without end.
+ * Pages that calls use stay in memory by themselves; this brings back those that the kernel reclaimed when memory was
+ * short. It takes 20 ms of CPU time for 100 MB.
  */
-export function keepCached(where: () => Promise<Place>, signal: AbortSignal): () => Promise<void> {
+const EVERY_MS = 5 * 60 * 1000
+
+/** The pages are charged to our own cgroup. */
+const MAX_BYTES = 384 * 1024 * 1024
+
+/**
+ * Keeps the executables of a plugin directory in the page cache: ours, then the others, largest first. All plugins of
+ * thick Multus run in the cgroup of its daemon. Pages that they are the first to read, as after a reboot, are charged to
+ * that cgroup. It is full then, and the processes evict each other's code and read it again, without end.
+ */
+export function keepCached(where: () => Promise<PluginPlace>, signal: AbortSignal): () => Promise<void> {
   let next = 0
   return async () => {
     if (performance.now() < next) return
@@ -24,19 +27,19 @@ export function keepCached(where: () => Promise<Place>, signal: AbortSignal): ()
         await readThrough(file, signal)
       } catch {
         if (signal.aborted) return
-        // It is gone, or cannot be read: then it is read when it is called, as without us.
+        // It is gone, or cannot be read. Then the first call reads it, as it would without us.
       }
     }
   }
 }
 
-async function worthCaching(place: Place): Promise<string[]> {
-  const { executable } = await lookAt(place)
+async function worthCaching(place: PluginPlace): Promise<string[]> {
+  const { executable } = await lookAtInstalled(place)
   const files = new Map<string, { file: string; size: number }>()
   for (const name of await readdir(place.directory)) {
     const file = path.join(place.directory, name)
     const found = await stat(file).catch(() => undefined)
-    // One by many names is read once.
+    // A file with several names is read once.
     if (found?.isFile() && found.mode & 0o111) files.set(`${found.dev} ${found.ino}`, { file, size: found.size })
   }
   const others = [...files.values()].sort((a, b) => b.size - a.size)
@@ -44,7 +47,7 @@ async function worthCaching(place: Place): Promise<string[]> {
     ...others.filter(({ file }) => file === executable),
     ...others.filter(({ file }) => file !== executable),
   ]
-  let left = MOST_BYTES
+  let left = MAX_BYTES
   return ordered.flatMap(({ file, size }) => {
     if (size > left) return []
     left -= size

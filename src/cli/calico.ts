@@ -2,7 +2,7 @@ import { isObject } from '../cni/request.ts'
 import type { Say } from './finding.ts'
 import type { Path } from './json.ts'
 
-/** A plugin of a configuration, and where it stands. */
+/** A plugin of a configuration, and its path there. */
 export interface Plugin {
   readonly plugin: Readonly<Record<string, unknown>>
   readonly path: Path
@@ -13,8 +13,8 @@ export function callsCalico(plugins: readonly Plugin[]): boolean {
 }
 
 /**
- * True if Calico keeps its endpoints in Kubernetes. It takes "datastore_type" of its configuration, else etcd if that tells of
- * endpoints, else Kubernetes; its documentation calls etcd the default.
+ * True if Calico keeps its endpoints in Kubernetes. It goes by "datastore_type"; without that, it takes etcd if the
+ * configuration names etcd endpoints, and Kubernetes otherwise. Its documentation calls etcd the default.
  * @see https://github.com/projectcalico/calico/blob/master/libcalico-go/lib/apiconfig/load.go applyConfigDefaults
  */
 export function storesInKubernetes(plugins: readonly Plugin[]): boolean {
@@ -27,19 +27,27 @@ export function storesInKubernetes(plugins: readonly Plugin[]): boolean {
 }
 
 /**
- * Says where one configuration gives a pod two Calico NICs. The name of Calico's host veth is made of namespace and pod, and a
- * second ADD deletes the veth of that name.
+ * Reports a configuration that gives a pod two Calico NICs. Calico names its host veth after the namespace and name of
+ * the pod, and a second ADD deletes the veth of that name.
  * @see https://github.com/projectcalico/calico/blob/master/cni-plugin/pkg/k8s/k8s.go CmdAddK8s
  */
 export function checkCalico(value: unknown, plugins: readonly Plugin[], say: Say): void {
   const [first, ...others] = plugins.filter(({ plugin }) => plugin.type === 'calico')
   for (const { path } of others)
-    say('error', path, `calico stands in plugins[${first?.path[1]}] already, and a pod has one Calico NIC; remove one`)
-  // All delegates of Multus are for one pod.
+    say(
+      'error',
+      path,
+      `calico is already plugins[${first?.path[1]}], and a pod can have only one Calico NIC; remove one of them`,
+    )
+  // Multus calls all its delegates for the same pod.
   const delegates = isObject(value) && Array.isArray(value.delegates) ? value.delegates : []
   const [, ...more] = delegates.flatMap((one, index) => (hasCalico(one) ? [index] : []))
   for (const index of more)
-    say('error', ['delegates', index], 'a second Calico network for the same pod, which has one Calico NIC; remove one')
+    say(
+      'error',
+      ['delegates', index],
+      'is the second Calico network of the same pod, which can have only one Calico NIC; remove one of them',
+    )
 }
 
 function hasCalico(delegate: unknown): boolean {

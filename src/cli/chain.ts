@@ -14,16 +14,16 @@ import type { Placed } from './position.ts'
 
 export const OURS = 'x-calico-route'
 
-/** The types of the plugins that a configuration calls, in their order. */
+/** The types of the plugins that a configuration calls, in order. */
 export function typesOf({ placed }: Configuration): string[] {
   return pluginsOf(placed).map(({ plugin }) => typeText(plugin.type))
 }
 
-/** Of a file: NAME_MAX of the kernel. No executable has a longer one. */
-const LONGEST_NAME = 255
+/** No executable has a longer name. @see limits.h NAME_MAX */
+const MAX_TYPE_LENGTH = 255
 
 function typeText(type: unknown): string {
-  return typeof type === 'string' && type.length <= LONGEST_NAME ? type : quote(type)
+  return typeof type === 'string' && type.length <= MAX_TYPE_LENGTH ? type : quote(type)
 }
 
 export function networkOf(configuration: Configuration): string {
@@ -40,8 +40,8 @@ export function entriesOf(configuration: Configuration): Entry[] {
 }
 
 /**
- * What a runtime hands to every plugin of a configuration: Multus fills in the name that is missing, libcni takes the newest
- * version it knows of those listed.
+ * What a runtime puts into the configuration of every plugin of a list: Multus fills in a missing name, and libcni takes
+ * the newest of the listed versions that it knows.
  * @see https://github.com/k8snetworkplumbingwg/network-attachment-definition-client pkg/utils/cniconfig.go GetCNIConfigFromSpec
  * @see https://github.com/containernetworking/cni/blob/main/libcni/conf.go NetworkConfFromBytes
  */
@@ -69,8 +69,8 @@ export function pluginsOf({ value }: Placed): Plugin[] {
 }
 
 /**
- * Says whatever is wrong with a configuration, as a runtime, the plugins before us and the plugin itself would.
- * @param bridged a virtual machine is known to have it
+ * Reports what a runtime, the other plugins of the list or this plugin would refuse or misread in a configuration.
+ * @param bridged a virtual machine is known to use this network
  */
 export function checkConfiguration(configuration: Configuration, say: Say, bridged = false): void {
   const { placed } = configuration
@@ -88,14 +88,14 @@ export function checkConfiguration(configuration: Configuration, say: Say, bridg
   if (entries.length > 0) hints(typesOf(configuration), entries, say, bridged)
 }
 
-/** By the plugin's own words: what a runtime hands over has these keys from the list. */
+/** Has the plugin itself check the keys that a runtime copies from the list to each plugin. */
 function checkHead(configuration: Configuration, list: NetConf, say: Say): void {
   const { placed } = configuration
   const { name, cniVersion } = headOf(configuration)
   const types = typesOf(configuration)
-  // Where we are not, others read them: many take a version that is missing for the first one.
+  // Without this plugin, only others read them, and many take a missing version for the oldest.
   const ours = types.includes(OURS)
-  const tell = (document: object) => telling(say, placed, [], () => parseRequest({ CNI_COMMAND: 'ADD' }, document))
+  const tell = (document: object) => sayRefusal(say, placed, [], () => parseRequest({ CNI_COMMAND: 'ADD' }, document))
   if (ours || !configuration.base) tell({ name, cniVersion: '1.0.0' })
   if (ours || (cniVersion !== undefined && typeof cniVersion !== 'string')) tell({ name: 'any', cniVersion })
   if (cniVersion === '1.1.0' && types.includes('calico')) {
@@ -115,57 +115,66 @@ function checkList(list: NetConf, say: Say): void {
   }
   for (const key of Object.keys(list)) {
     if (KEY_NAMES.includes(key) || (!isKnown(key) && meantBy(key) !== undefined)) {
-      say('warning', [key], `ignored here; it belongs into the entry of "plugins" that is ${OURS}`, 'key')
+      say('warning', [key], `ignored here; move it into the ${OURS} entry of "plugins"`, 'key')
     }
   }
-  const types: string[] = []
-  for (const [index, plugin] of plugins.entries()) {
-    const path = ['plugins', index]
-    const type = isObject(plugin) ? plugin.type : undefined
-    if (!isObject(plugin)) say('error', path, 'must be an object with "type"')
-    else if (type === undefined) say('error', path, 'type: missing; it names the executable of the plugin')
-    else if (typeof type !== 'string' || type === '')
-      say('error', [...path, 'type'], 'must be the name of an executable')
-    else if (type !== OURS && leven(type.toLowerCase(), OURS) <= 3) {
-      say('error', [...path, 'type'], `no plugin is known by the name of ${type}; did you mean "${OURS}"?`)
-    }
-    types.push(typeText(type))
+  for (const [index, plugin] of plugins.entries()) checkType(plugin, ['plugins', index], say)
+  checkOrder(
+    plugins.map((plugin) => typeText(isObject(plugin) ? plugin.type : undefined)),
+    say,
+  )
+}
+
+function checkType(plugin: unknown, path: Path, say: Say): void {
+  if (!isObject(plugin)) {
+    say('error', path, 'must be an object with "type"')
+    return
   }
+  const { type } = plugin
+  if (type === undefined) say('error', path, `type: ${MISSING_TYPE}`)
+  else if (typeof type !== 'string' || type === '') say('error', [...path, 'type'], 'must be the name of an executable')
+  else if (isMisspelt(type)) say('error', [...path, 'type'], misspelt(type))
+}
+
+const MISSING_TYPE = 'missing; write the name of the executable of the plugin'
+
+const isMisspelt = (type: string) => type !== OURS && leven(type.toLowerCase(), OURS) <= 3
+
+const misspelt = (type: string) => `unknown plugin "${type}"; did you mean "${OURS}"?`
+
+/** Reports an order of plugins in which we have no NIC to work on, or in which others undo our work. */
+function checkOrder(types: readonly string[], say: Say): void {
   const [first, ...others] = types.flatMap((type, index) => (type === OURS ? index : []))
-  if (first !== undefined && types.slice(0, first).every((type) => CHAINED.includes(type))) {
-    const before =
-      first === 0
-        ? 'comes first'
-        : `comes after ${listed(types.slice(0, first), MOST_TYPES).join(', ')}, which make no NIC`
+  if (first === undefined) return
+  const before = types.slice(0, first)
+  if (before.every((type) => CHAINED.includes(type))) {
+    const where =
+      first === 0 ? 'comes first' : `comes after ${listed(before, MAX_TYPES).join(', ')}, before any NIC is made`
     say(
       'error',
       ['plugins', first],
-      `${OURS} ${before}; put it after the plugin that makes the NIC (calico, kube-ovn, ...)`,
+      `${OURS} ${where}; put it after the plugin that makes the NIC (calico, kube-ovn, ...)`,
     )
   }
   for (const index of others) {
-    say(
-      'warning',
-      ['plugins', index],
-      `${OURS} stands in plugins[${first}] already and works on the same NIC; write all keys there`,
-    )
+    const message = `${OURS} is already plugins[${first}] and works on the same NIC; write all keys there`
+    say('warning', ['plugins', index], message)
   }
   for (const [index, type] of types.entries()) {
     const movedBy = MOVERS[type]
-    if (first !== undefined && index > first && movedBy !== undefined) {
-      say('warning', ['plugins', index], `${type} ${movedBy} after ${OURS} has made them; put ${OURS} behind it`)
-    }
+    if (index > first && movedBy !== undefined)
+      say('warning', ['plugins', index], `${type} ${movedBy} after ${OURS} has made them; put ${OURS} after it`)
   }
 }
 
-/** Nobody has a longer chain. */
-export const MOST_TYPES = 20
+/** How many types of a chain a message names. */
+export const MAX_TYPES = 20
 
-/** Of the reference plugins those that change a NIC and make none. */
+/** The reference plugins that change a NIC but do not make one. */
 const CHAINED = ['bandwidth', 'firewall', 'portmap', 'route-override', 'sbr', 'tuning', 'vrf']
 
 /**
- * What undoes our work. Not so tuning: since 0.8.2 it changes a MAC without setting the NIC down.
+ * Plugins that undo our work. tuning does not: since 0.8.2 it changes a MAC address without setting the NIC down.
  * @see https://github.com/containernetworking/plugins plugins/meta
  */
 const MOVERS: Readonly<Record<string, string>> = {
@@ -176,27 +185,25 @@ const MOVERS: Readonly<Record<string, string>> = {
 
 function checkAlone({ attachmentDefinition, base }: Configuration, conf: NetConf, say: Say): void {
   const { type } = conf
-  if (type === undefined || type === '') say('error', [], 'type: missing; it names the executable of the plugin')
+  if (type === undefined || type === '') say('error', [], `type: ${MISSING_TYPE}`)
   if (type !== OURS) {
-    if (typeof type === 'string' && leven(type.toLowerCase(), OURS) <= 3) {
-      say('error', ['type'], `no plugin is known by the name of ${type}; did you mean "${OURS}"?`)
-    }
+    if (typeof type === 'string' && isMisspelt(type)) say('error', ['type'], misspelt(type))
     return
   }
-  const list = 'write a list, "plugins", and put it there after the plugin that makes the NIC (calico, kube-ovn, ...)'
+  const list = 'write a list, "plugins", with it after the plugin that makes the NIC (calico, kube-ovn, ...)'
   if (attachmentDefinition !== undefined || base)
-    say('error', [], `${OURS} stands alone and has no NIC to work on; ${list}`)
-  else if (conf.prevResult === undefined) say('note', [], `${OURS} stands alone; for a runtime ${list}`)
+    say('error', [], `${OURS} is alone and has no NIC to work on; ${list}`)
+  else if (conf.prevResult === undefined) say('note', [], `${OURS} is alone; for a runtime, ${list}`)
 }
 
 function checkEntry({ path, conf }: Entry, placed: Placed, say: Say): void {
   const own = { value: conf, at: placed.at }
   const read = readEffective(conf)
   if ('problems' in read) for (const problem of read.problems) sayProblem(say, problem, own, path)
-  if (conf.prevResult !== undefined) telling(say, own, path, () => parsePrevResult(conf.prevResult))
+  if (conf.prevResult !== undefined) sayRefusal(say, own, path, () => parsePrevResult(conf.prevResult))
 }
 
-function telling(say: Say, placed: Placed, base: Path, check: () => unknown): void {
+function sayRefusal(say: Say, placed: Placed, base: Path, check: () => unknown): void {
   try {
     check()
   } catch (error) {

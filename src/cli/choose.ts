@@ -10,25 +10,25 @@ export const POD = {
   netns: {
     value: 'PATH',
     completes: 'file',
-    about: "The pod's network namespace. To enter it takes CAP_SYS_ADMIN.",
+    about: "The pod's network namespace. Entering it needs CAP_SYS_ADMIN.",
   },
   ifname: { value: 'IF', about: 'The NIC in the pod.' },
-  name: { value: 'NETWORK', about: 'Which network, if FILE has several.' },
+  name: { value: 'NETWORK', about: 'The network to take, if FILE has several.' },
 } as const
 
-/** A place, and what is known of it besides. */
+/** An entry of this plugin, and what else is known of it. */
 export interface Chosen extends Entry {
   /** The type of the first plugin of its chain. */
   readonly maker: string | undefined
-  /** A virtual machine in the same file is known to have the network. */
+  /** A virtual machine in the same file is known to use the network. */
   readonly bridged: boolean
 }
 
-const MOST_NAMES = 20
+const MAX_NAMES = 20
 
 /**
- * The one place in a file that names this plugin.
- * @param network which network it is of, where there are several
+ * The only entry of this plugin in a file.
+ * @param network which network it belongs to, if the file has several
  * @throws Trouble if there is none or more than one
  */
 export function chooseEntry(file: string, network: string | undefined, terminal: Terminal): Chosen {
@@ -48,24 +48,26 @@ export function chooseEntry(file: string, network: string | undefined, terminal:
   )
   const wanted = all.filter((one) => network === undefined || one.network === network || one.own === network)
   const [only, ...others] = wanted
-  const names = listed([...new Set(all.map((one) => one.network))], MOST_NAMES).join(', ')
+  const names = listed([...new Set(all.map((one) => one.network))], MAX_NAMES).join(', ')
   if (!only) {
     throw new Trouble(
       all.length === 0
-        ? `${nameOf(file)}: no ${OURS} in it; add one to "plugins" after the plugin that makes the NIC`
-        : `${nameOf(file)}: no network ${network} with ${OURS} in it; there is ${names}`,
+        ? `${nameOf(file)}: no entry of ${OURS} found; add one to "plugins" after the plugin that makes the NIC`
+        : `${nameOf(file)}: network ${network} not found; write one of these, which have ${OURS}: ${names}`,
     )
   }
   if (others.length > 0)
-    throw new Trouble(`${nameOf(file)}: ${wanted.length} places with ${OURS}; choose one by --name: ${names}`)
+    throw new Trouble(`${nameOf(file)}: found ${wanted.length} entries of ${OURS}; choose one with --name: ${names}`)
   return only.entry
 }
 
-/** What the plugin says of the environment of a call is here said of the options that stand for it. */
+/** Names the options of the command where the plugin's message names variables of a call. */
 export function inWordsOfOptions(error: unknown): unknown {
   if (!(error instanceof CniError)) return error
   const message = error.message.replace(/^CNI_NETNS: /, '--netns: ').replace(/^CNI_IFNAME: /, '--ifname: ')
   const gone = (error.cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT'
-  const details = gone ? 'there is none: the pod is gone, or the path is of another node or container' : error.details
+  const details = gone
+    ? 'it does not exist: the pod is gone, or the path belongs to another node or container'
+    : error.details
   return new CniError(error.code, message, details, error)
 }

@@ -1,6 +1,6 @@
 import { printable } from './paint.ts'
 
-/** What a command is given of the terminal it was typed in; a pipe is a terminal without colours. */
+/** The terminal that a command was typed in; a pipe is a terminal without colours. */
 export interface Terminal {
   /** Writes to stdout. */
   readonly out: (text: string) => void
@@ -10,9 +10,9 @@ export interface Terminal {
   readonly input: () => string
   /** Whether stdout takes colours. */
   readonly colors: boolean
-  /** How wide stdout is; undefined if it is no terminal. */
+  /** The width of stdout; undefined if it is not a terminal. */
   readonly columns?: () => number | undefined
-  /** Whether stderr is a terminal, on which a line may be written over. */
+  /** Whether stderr is a terminal, where a line may be overwritten. */
   readonly progress: boolean
 }
 
@@ -26,8 +26,8 @@ export const Exit = {
 } as const
 
 /**
- * Why a command could not do its work: one line that says what is wrong and what to do, and perhaps one that names its help.
- * Names of files stand in it as they are on the disk; what a terminal would obey does not.
+ * Why a command could not do its work: one line that says what is wrong and what to do, and perhaps a second that names
+ * the help. Names of files are as on the disk, except for control characters.
  */
 export class Trouble extends Error {
   constructor(message: string, options?: ErrorOptions) {

@@ -6,7 +6,7 @@ import { familyOf, parsePrefix } from '../net/address.ts'
 import { sameAttributes } from '../net/attributes.ts'
 import type { Say } from './finding.ts'
 
-/** Routes that change nothing, since a wider one of the list takes their packets to the same place. */
+/** Warns of routes that change nothing, because a wider one of the list sends their packets the same way. */
 export function coveredRoutes(routes: readonly ConfiguredRoute[], say: Say): void {
   const tables = Map.groupBy(
     routes.map((route, index) => ({ ...route, index })),
@@ -14,7 +14,7 @@ export function coveredRoutes(routes: readonly ConfiguredRoute[], say: Say): voi
   )
   for (const all of tables.values()) {
     const byDst = Map.groupBy(all, ({ dst }) => dst)
-    // Of several with one destination, what each is for depends on which NICs are up.
+    // What each of several routes to one destination is for depends on which NICs are up.
     const isOnly = ({ dst }: ConfiguredRoute) => byDst.get(dst)?.length === 1
     for (const [i, cover] of covers(all.map(({ dst }) => dst)).entries()) {
       const [route, wider] = [all[i], all[cover ?? -1]]
@@ -22,7 +22,7 @@ export function coveredRoutes(routes: readonly ConfiguredRoute[], say: Say): voi
       say(
         'warning',
         ['routes', route.index],
-        `${wider.key} covers ${route.dst} with ${wider.dst}, all else equal; remove this one, unless it must win over a route of another NIC`,
+        `${wider.key} covers ${route.dst} with ${wider.dst} and is otherwise the same; remove this route, unless it must win over a route of another NIC`,
       )
     }
   }
@@ -34,7 +34,7 @@ function sameButForDst(one: ConfiguredRoute, other: ConfiguredRoute): boolean {
 
 const REST = ['gw', 'dev', 'src', 'priority', 'scope', 'onlink'] as const
 
-/** Prefixes of `overrides.within` that allow nothing that another does not. */
+/** Warns of prefixes in `overrides.within` that allow nothing more than another one there. */
 export function coveredPrefixes({ overrides }: NetConf, say: Say): void {
   const { within } = isObject(overrides) ? overrides : {}
   if (!Array.isArray(within) || within.length > MAX_PREFIXES) return
@@ -47,19 +47,19 @@ export function coveredPrefixes({ overrides }: NetConf, say: Say): void {
     if (!one || !wider) continue
     const found =
       one.network === wider.network
-        ? `${one.network} stands in within[${wider.index}] already`
+        ? `${one.network} is already within[${wider.index}]`
         : `within[${wider.index}] covers ${one.network} with ${wider.network}`
-    say('warning', ['overrides', 'within', one.index], `${found}; remove this one`)
+    say('warning', ['overrides', 'within', one.index], `${found}; remove this prefix`)
   }
 }
 
-/** For each prefix the narrowest other one around it, by its index; of equal ones each but the first has the one before. */
+/** For each prefix, the index of the narrowest other one that covers it. Of equal prefixes, each covers the next. */
 function covers(prefixes: readonly string[]): (number | undefined)[] {
   const ranges = prefixes.map((prefix, index) => {
     const [first, last] = new IPCIDR(prefix).toRange<bigint>({ type: 'bigInteger' })
     return { index, family: familyOf(prefix), first, last }
   })
-  // The wider of two that begin together goes first. Prefixes never overlap in part.
+  // Of two that begin together the wider one comes first. Prefixes never overlap in part.
   ranges.sort((a, b) => a.family - b.family || compare(a.first, b.first) || compare(b.last, a.last))
   const found: (number | undefined)[] = Array(prefixes.length)
   const around: typeof ranges = []

@@ -2,17 +2,17 @@ import { isObject } from '../cni/request.ts'
 import type { Path } from './json.ts'
 import { below, type Placed } from './position.ts'
 
-/** Types that call the plugins or lists of their `delegates`. @see https://github.com/k8snetworkplumbingwg/multus-cni pkg/types/conf.go */
+/** Plugins that call those of their `delegates`. @see https://github.com/k8snetworkplumbingwg/multus-cni pkg/types/conf.go */
 const MULTUS: readonly unknown[] = ['multus', 'multus-shim']
 
-/** A configuration inside of one of Multus. */
+/** A configuration inside one of Multus. */
 export interface Delegate {
   readonly placed: Placed
-  /** Where it stands in the outermost one. */
+  /** Its path in the outermost one. */
   readonly base: Path
 }
 
-/** The configurations that a configuration of Multus has inside, and those that they have. */
+/** The delegates of a configuration of Multus, and theirs in turn. */
 export function delegatesIn(placed: Placed): Delegate[] {
   const found: Delegate[] = []
   const search = (outer: Placed, base: Path) => {
@@ -30,7 +30,7 @@ export function hasDelegates({ value }: Placed): boolean {
   return stepsIn(value).length > 0
 }
 
-/** The way to each of its delegates. */
+/** The path to each of its delegates. */
 function stepsIn(value: unknown): Path[] {
   const plugins: readonly unknown[] = isObject(value) && Array.isArray(value.plugins) ? value.plugins : [value]
   return plugins.flatMap((plugin, index) => {

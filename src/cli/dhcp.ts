@@ -1,34 +1,34 @@
 import { MAIN_TABLE, type Snapshot } from '../net/route.ts'
 import { type DhcpOffer, dhcpOffer, inDumpOrder, kubevirtProblems, unreachableInOrder } from '../plan/kubevirt.ts'
 
-/** What a VM with KubeVirt's bridge binding on a NIC would be handed by DHCP, and what would come of it. */
+/** What KubeVirt's bridge binding would hand to a VM on a NIC by DHCP, and what to warn of. */
 export interface DhcpPreview {
-  /** Absent: KubeVirt would fail the VM. */
+  /** Absent if KubeVirt could not start the VM. */
   readonly offer?: DhcpOffer
   readonly warnings: readonly string[]
 }
 
 /**
- * @param inPlay whether there is a VM; else nobody needs to be warned of what one would have
- * @returns undefined for a NIC without IPv4 address, to which KubeVirt offers nothing
+ * @param isUsed whether there is a VM; without one there is nothing to warn of
+ * @returns undefined for a NIC without an IPv4 address: KubeVirt offers nothing there
  */
-export function dhcpPreview(snapshot: Snapshot, ifname: string, inPlay: boolean): DhcpPreview | undefined {
+export function dhcpPreview(snapshot: Snapshot, ifname: string, isUsed: boolean): DhcpPreview | undefined {
   const address = addressOf(snapshot, ifname)
   if (address === undefined) return undefined
   const ipv4 = snapshot.routes.filter(({ family }) => family === 4)
   const offer = dhcpOffer(inDumpOrder(ipv4), ifname, address)
-  if (!inPlay) return { ...(offer ? { offer } : {}), warnings: [] }
+  if (!isUsed) return { ...(offer ? { offer } : {}), warnings: [] }
   const late = offer ? unreachableInOrder(offer, address) : []
   const warnings = kubevirtProblems(snapshot, ifname).map(({ says }) => says)
   if (late.length > 0) {
     warnings.push(
-      `clients that apply the routes in this order refuse ${late.join(', ')}, whose gateway comes later; write "scope": "link"`,
+      `DHCP clients that apply routes in order refuse ${late.join(', ')}: the route to the gateway comes later; write "scope": "link"`,
     )
   }
   return { ...(offer ? { offer } : {}), warnings }
 }
 
-/** The NIC's IPv4 address, with the prefix length that the kernel made a route of. */
+/** The NIC's IPv4 address, with the prefix length of its connected route. */
 export function addressOf({ links, routes }: Snapshot, ifname: string): string | undefined {
   const address = links.find((link) => link.ifname === ifname)?.addresses.find((one) => one.includes('.'))
   if (address === undefined) return undefined

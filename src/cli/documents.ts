@@ -8,18 +8,18 @@ import { templateIn, withoutTemplate } from './template.ts'
 import { type BridgedNetwork, bridgedNetworks } from './virtual-machines.ts'
 import { parseYaml } from './yaml.ts'
 
-/** A network configuration in a file: a plugin list, or a plugin's alone. */
+/** A network configuration in a file: a plugin list, or that of a single plugin. */
 export interface Configuration {
-  /** `kube-system/calico-underlay` of a NetworkAttachmentDefinition. */
+  /** The NetworkAttachmentDefinition it is in: `kube-system/calico-underlay`. */
   readonly attachmentDefinition?: string
-  /** Of a NetworkAttachmentDefinition, whose name Multus gives to a network without one. */
+  /** The name of that definition, which Multus gives to a network without a name. */
   readonly definitionName?: string
-  /** Where it stands in the configuration of Multus that it is a delegate of: `delegates[0]`. */
+  /** For a delegate of Multus, its path in the configuration of Multus: `delegates[0]`. */
   readonly base?: Path
   readonly placed: Placed
 }
 
-/** One place of a configuration that names this plugin, with what a runtime would hand over there, less prevResult. */
+/** One entry of this plugin in a configuration, with what a runtime would pass to it, except prevResult. */
 export interface Entry {
   readonly path: Path
   readonly conf: NetConf
@@ -28,15 +28,15 @@ export interface Entry {
 /** What a file holds. */
 export interface Contents {
   readonly configurations: readonly Configuration[]
-  /** Kinds of other documents, which are no configuration: `VirtualMachine`. */
+  /** The kinds of the documents that are not network configurations: `VirtualMachine`. */
   readonly passedOver: readonly string[]
-  /** Those documents: pods among them tell which networks they have. */
+  /** Those documents. Pods among them say which networks they use. */
   readonly others: readonly Placed[]
-  /** There are only documents of other kinds. */
+  /** The file has only documents of other kinds. */
   readonly foreign: boolean
-  /** Networks of the virtual machines in it. */
+  /** The networks of its virtual machines. */
   readonly bridged: readonly BridgedNetwork[]
-  /** Where it is a template, if it is one. */
+  /** Where its first template action is, if it is a template. */
   readonly template?: Position
   readonly findings: readonly Finding[]
 }
@@ -46,19 +46,19 @@ type Collected = {
   passedOver: string[]
   others: Placed[]
   bridged: BridgedNetwork[]
-  /** There is one of the API server's documents among them. */
+  /** One of its documents is for the API server. */
   manifest: boolean
   findings: Finding[]
 }
-/** Reads the string at a path as a text with positions of its own. */
+/** Maps offsets in the string at a path to positions in the file. */
 type Within = (path: Path) => (offset: number) => Position
 
-const EMPTY = 'empty; a network configuration is expected'
+const EMPTY = 'empty; write a network configuration'
 const NAD = 'NetworkAttachmentDefinition'
 
 /**
  * The network configurations of a file: JSON as runtimes read it, or the YAML of Kubernetes.
- * @param yaml the file is YAML by its name, even if it begins like JSON
+ * @param yaml the name of the file says YAML, even if it begins like JSON
  */
 export function contentsOf(bytes: Uint8Array, yaml: boolean): Contents {
   const contents: Collected = {
@@ -75,18 +75,17 @@ export function contentsOf(bytes: Uint8Array, yaml: boolean): Contents {
   const marked = decoded?.startsWith(BYTE_ORDER_MARK) === true
   const text = marked ? decoded.slice(1) : decoded
   if (text === undefined)
-    refuse('not a text in UTF-8; give a configuration in JSON, or a NetworkAttachmentDefinition in YAML')
+    refuse('not UTF-8 text; give a configuration in JSON, or a NetworkAttachmentDefinition in YAML')
   else if (text.trim() === '') refuse(EMPTY)
   else if (isBracketed(text) && !(yaml && !isJson(text))) readJson(text, contents)
   else readYaml(text, contents)
-  // As JSON it is for a runtime, unless it has a kind: then it is for the API server, which takes the mark.
+  // JSON is for a runtime, unless it has a kind: then it is for the API server, which accepts the mark.
   if (marked && isBracketed(text ?? '') && !contents.manifest)
-    refuse('starts with a byte order mark, which runtimes do not take; remove it', { line: 1, column: 1 })
+    refuse('starts with a byte order mark, which runtimes refuse; remove it', { line: 1, column: 1 })
   const { configurations, passedOver } = contents
   const nothing = configurations.length === 0 && contents.findings.length === 0
   const kinds = [...new Set(passedOver)].join(', ')
-  if (nothing)
-    refuse(kinds ? `no network configuration, only ${kinds}; give a configuration, a plugin list or a ${NAD}` : EMPTY)
+  if (nothing) refuse(kinds ? `no network configuration found, only ${kinds}; give a plugin list or a ${NAD}` : EMPTY)
   const template = text === undefined ? undefined : templateIn(text)
   return {
     ...contents,
@@ -102,7 +101,7 @@ const isBracketed = (text: string) => /^\s*[{[]/.test(text)
 function decode(bytes: Uint8Array): string | undefined {
   try {
     const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
-    // U+FFFD is what has been put in the place of bytes that are no UTF-8.
+    // U+FFFD has replaced bytes that were not UTF-8.
     return /[\0\uFFFD]/.test(text) ? undefined : text
   } catch {
     return undefined
@@ -176,11 +175,11 @@ function readAttachmentDefinition(placed: Placed, within: Within, say: Say, cont
   const config = isObject(spec) ? spec.config : undefined
   if (config === undefined || config === null || config === '') {
     const network = isNamed ? `the network "${name}"` : 'that network'
-    say('note', ['spec'], `config: missing; Multus then looks for a file of ${network} on the node`)
+    say('note', ['spec'], `config: missing; Multus then looks for a configuration file of ${network} on the node`)
     return
   }
   if (typeof config !== 'string') {
-    say('error', ['spec', 'config'], 'must be a string that holds JSON; write "config: |" and the JSON below it')
+    say('error', ['spec', 'config'], 'must be a string that holds JSON; write "config: |" with the JSON below it')
     return
   }
   const inner = readPlaced(config, within(['spec', 'config']), contents, 'spec.config: not JSON: ')
@@ -192,13 +191,13 @@ function readAttachmentDefinition(placed: Placed, within: Within, say: Say, cont
   addConfiguration({ ...definition, placed: inner.placed }, contents)
 }
 
-/** One by one: a call takes no more than some 100,000 arguments. */
+/** One by one, because a function takes at most some 100,000 arguments. */
 function addConfiguration(one: Configuration, { configurations }: Collected): void {
   configurations.push(one)
   for (const delegate of delegatesIn(one.placed)) configurations.push(delegate)
 }
 
-const TWICE = 'stands in this object twice; the last one counts'
+const TWICE = 'appears twice in this object; the last one counts'
 
 function readPlaced(
   text: string,

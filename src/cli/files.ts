@@ -9,15 +9,15 @@ export const STDIN = '-'
 
 const SUFFIXES = ['.conf', '.conflist', '.json', '.yaml', '.yml']
 
-/** A file that was asked for, or one of a directory that was. */
+/** A file that the command line names, or one in a directory that it names. */
 export interface Asked {
   readonly file: string
   readonly inDirectory: boolean
 }
 
 /**
- * The files that `words` name; a directory stands for those in it that may hold configurations.
- * @throws Trouble for what is not there
+ * The files that `words` name. A directory stands for the files in it that may hold configurations.
+ * @throws Trouble for a word that names nothing
  */
 export function filesOf(words: readonly string[]): Asked[] {
   return words.flatMap((word): Asked[] => {
@@ -31,7 +31,7 @@ export function filesOf(words: readonly string[]): Asked[] {
 }
 
 /**
- * @param inDirectory a directory was asked for, not this file
+ * @param inDirectory the command line names the directory, not this file
  * @throws Trouble if the file cannot be read
  */
 export function readContents(file: string, terminal: Pick<Terminal, 'input'>, inDirectory = false): Contents {
@@ -49,25 +49,25 @@ export function readText(file: string, terminal: Pick<Terminal, 'input'>): strin
 }
 
 /**
- * @param asked what the files are called in the words of the command, and what they are
- * @throws Trouble if two of them are stdin, which can be read once
+ * @param asked the name of each argument or option, and the file given
+ * @throws Trouble if two of them are stdin, which can be read only once
  */
 export function onceFromStdin(asked: readonly (readonly [what: string, file: string | undefined])[]): void {
   const [first, second] = asked.filter(([, file]) => file === STDIN).map(([what]) => what)
   if (first === undefined || second === undefined) return
   const both = first === second ? `${first} is "-" twice` : `${first} and ${second} are both "-"`
-  throw new Trouble(`${both}: stdin can be read once; give a file for one of them`)
+  throw new Trouble(`${both}, but stdin can be read only once; give a file for one of them`)
 }
 
-/** How a file is called in what is printed. */
+/** The name of a file in messages. */
 export const nameOf = (file: string): string => (file === STDIN ? 'stdin' : file)
 
-/** @throws Trouble if there is nothing, or it cannot be looked at */
+/** @throws Trouble if it does not exist or cannot be looked at */
 export function isDirectory(file: string): boolean {
   return reading(file, () => statSync(file)).isDirectory()
 }
 
-/** @throws Trouble with the file's name in the place of Node's own words around it */
+/** @throws Trouble that names the file, without the words that Node adds */
 export function reading<T>(file: string, read: () => T): T {
   try {
     return read()
@@ -84,8 +84,8 @@ export function wordsFor(error: unknown): string {
 
 const WORDS: Readonly<Record<string, string>> = {
   ENOENT: 'no such file or directory',
-  EACCES: 'not readable by this user; run this as root, or change its mode',
+  EACCES: 'permission denied; run this as root, or change its mode',
   EISDIR: 'is a directory',
-  ENOTDIR: 'no such file: a part of the path is no directory',
-  ELOOP: 'symbolic links in it lead in a circle',
+  ENOTDIR: 'no such file: a part of the path is not a directory',
+  ELOOP: 'its symbolic links form a loop',
 }

@@ -1,36 +1,36 @@
 import type { Path } from './json.ts'
 import { type Placed, type Position, pathOf, pathText } from './position.ts'
 
-/** error: a runtime or the plugin refuses it. warning: it is taken, and does something else than it looks like. */
+/** error: a runtime or the plugin refuses it. warning: it is accepted, but does not do what it seems to. */
 export type Severity = 'error' | 'warning' | 'note'
 
-/** What is to be said about a file. */
+/** One thing to say about a file. */
 export interface Finding {
   readonly severity: Severity
-  /** Absent: about the file as a whole. */
+  /** Absent if it is about the file as a whole. */
   readonly position?: Position
   /** Key path inside the network configuration; empty for the document itself. */
   readonly path: string
   readonly message: string
-  /** It says why the file cannot be read, there and behind. */
+  /** It says why the file cannot be read from there on. */
   readonly syntax?: true
 }
 
-/** Says something of one part of a file. */
+/** Reports a finding about one part of a file. */
 export type Say = (severity: Severity, path: Path, message: string, what?: 'value' | 'key') => void
 
-/** Collects what is said of `placed` in `findings`. @param base where it stands in what people know it by */
+/** Collects findings about `placed` in `findings`. @param base its path in the configuration that the messages name */
 export function sayer(placed: Placed, findings: Finding[], base: Path = []): Say {
   return (severity, path, message, what) =>
     void findings.push({ severity, position: placed.at(path, what), path: pathText([...base, ...path]), message })
 }
 
-/** A message of the plugin, which starts with the key path: `routes[0].gw: …`. `base` is where its configuration stands. */
+/** A message of the plugin, which starts with the key path: `routes[0].gw: …`. `base` is the path of its configuration. */
 export function sayProblem(say: Say, problem: string, { value }: Placed, base: Path): void {
   const path = pathOf(problem, value)
   const [, written = '', message = problem] = /^([^ ]*?): (.*)$/s.exec(problem) ?? []
   const known = pathText(path)
-  // What is missing has no place of its own, and still belongs into the message.
+  // A missing key has no position of its own, but the message must still name it.
   const rest = written.startsWith(known) ? written.slice(known.length).replace(/^\./, '') : ''
   say(
     'error',
@@ -40,17 +40,17 @@ export function sayProblem(say: Say, problem: string, { value }: Placed, base: P
   )
 }
 
-/** Nobody reads more of them, of one file. */
-const MOST = 100
+/** How many findings of one file are printed. */
+const MAX_FINDINGS = 100
 
-/** The findings to print, in their order: errors before warnings before notes, if there are too many; and how many are left out. */
-export function telling(findings: readonly Finding[]): {
+/** Which findings to print, in their order, and which to leave out: notes first, then warnings. */
+export function shortened(findings: readonly Finding[]): {
   readonly told: readonly Finding[]
   readonly left: readonly Finding[]
 } {
-  if (findings.length <= MOST) return { told: findings, left: [] }
+  if (findings.length <= MAX_FINDINGS) return { told: findings, left: [] }
   const bySeverity = ORDER.flatMap((severity) => findings.filter((finding) => finding.severity === severity))
-  const told = new Set(bySeverity.slice(0, MOST))
+  const told = new Set(bySeverity.slice(0, MAX_FINDINGS))
   return { told: findings.filter((one) => told.has(one)), left: findings.filter((one) => !told.has(one)) }
 }
 

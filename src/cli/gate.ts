@@ -2,37 +2,37 @@ import { createHash } from 'node:crypto'
 import { NAME } from './install-file.ts'
 import { version } from './version.ts'
 
-/** The text of gate.sh, by the build. */
+/** The text of gate.sh, set by the build. */
 declare const __GATE__: string
 
 /**
- * How many calls run at once, unless told otherwise. The first costs 23 MiB of a cgroup, each other one 11: two suffice to keep
- * its processors busy, and leave one for the others when a call hangs. The table in docs/performance.md is what more would gain.
+ * How many calls run at once by default. The first costs 23 MiB of a cgroup, each further one 11. Two keep its processors
+ * busy, and when one call hangs the others still have a slot. docs/performance.md shows what more slots would gain.
  */
 export const AT_ONCE = 2
-/** Each is 11 MiB of a cgroup: nobody means more. */
-export const MOST_AT_ONCE = 64
+/** Each call takes 11 MiB of a cgroup: a larger number is a mistake. */
+export const MAX_AT_ONCE = 64
 
-/** In memory, and gone after a reboot. The directory is root's alone: a lock is held by whoever may open the file. */
+/** In memory, and gone after a reboot. Only root may enter the directory: whoever can open a lock file can hold the lock. */
 export const SLOTS = '/run/x-calico-route'
 
 /**
- * Seconds that a call waits at one slot, and at how many, one after the other: from 42 to 72 in all. kubelet gives up after two
- * minutes, of which the other plugins of the chain need their part, while a call that hangs is through in half a minute: stdin and
- * ip(8) have 10 s each, a rollback as much again.
+ * A call waits `min` to `min + spread` seconds at one slot, then at the next, for so many rounds: 42 to 72 s in all.
+ * kubelet gives up after two minutes, and the other plugins of the chain need some of them. A call that hangs ends after
+ * half a minute: stdin, ip(8) and a rollback have 10 s each.
  */
 const WAIT = { min: 7, spread: 6, rounds: 6 } as const
 
-/** What a gate says of itself. */
+/** What the text of a gate says. */
 export interface Gate {
-  /** The name of the executable that it becomes, in its own directory. */
+  /** The name of the executable that it becomes, in the same directory. */
   readonly executable: string
   readonly atOnce: number
-  /** Whether it is as it was written, to the last byte. */
+  /** Whether no byte has changed since it was written. */
   readonly intact: boolean
 }
 
-/** An executable's name beside the gate: hidden, so that nobody takes it for a plugin, and of what it holds. */
+/** The name of the executable beside the gate: hidden, so that nobody takes it for a plugin, and made of its hash. */
 export function executableName(sha256: string): string {
   return `.${NAME}-${sha256.slice(0, 16)}`
 }
@@ -54,12 +54,12 @@ export function gateText(executable: string, atOnce: number): string {
   }
   const [shebang = '', ...lines] = __GATE__.replaceAll(/__([A-Z_]+?)__/g, (_, name) => values[name] ?? '').split('\n')
   const rest = lines.join('\n')
-  return `${shebang}\n${headOf(rest)}${rest}`
+  return `${shebang}\n${hashLine(rest)}${rest}`
 }
 
-const headOf = (rest: string) => `# sha256 of what follows: ${createHash('sha256').update(rest).digest('hex')}\n`
+const hashLine = (rest: string) => `# sha256 of what follows: ${createHash('sha256').update(rest).digest('hex')}\n`
 
-/** What the file is if it is a gate, of whatever version; undefined if it is none. */
+/** Reads a gate of any version; undefined if the text is not a gate. */
 export function readGate(text: string): Gate | undefined {
   const [, head, rest = ''] =
     /^#!\/bin\/sh\n(# sha256 of what follows: \w*\n)# x-calico-route ([\s\S]*)$/.exec(text) ?? []
@@ -69,9 +69,9 @@ export function readGate(text: string): Gate | undefined {
   return {
     executable,
     atOnce: Number(atOnce),
-    intact: head === headOf(`# x-calico-route ${rest}`) && executable !== '',
+    intact: head === hashLine(`# x-calico-route ${rest}`) && executable !== '',
   }
 }
 
-/** No gate is longer. */
+/** No gate is larger. */
 export const GATE_BYTES = 16 * 1024

@@ -12,8 +12,8 @@ import type { Say } from './finding.ts'
 import type { Path } from './json.ts'
 
 /**
- * What is right by every rule, and may still not be what its writer meant.
- * @param bridged a virtual machine is known to have this network
+ * Reports what breaks no rule, but may not be what its author meant.
+ * @param bridged a virtual machine is known to use this network
  */
 export function hints(types: readonly string[], entries: readonly Entry[], say: Say, bridged: boolean): void {
   for (const { path, conf } of entries) {
@@ -30,14 +30,15 @@ export function hints(types: readonly string[], entries: readonly Entry[], say: 
   }
 }
 
-/** The plugin ignores what it does not know at the top, since runtimes put keys of theirs there. What resembles ours it refuses. */
+/** At the top level the plugin ignores unknown keys, because runtimes add their own, and refuses those that resemble ours. */
 function unknownKeys(conf: NetConf, say: Say): void {
   for (const key of Object.keys(conf)) {
-    if (!isKnown(key) && misnamedKeys({ [key]: true }).length === 0) say('note', [key], 'unknown key, ignored', 'key')
+    if (!isKnown(key) && misnamedKeys({ [key]: true }).length === 0)
+      say('note', [key], 'unknown key, which is ignored', 'key')
   }
 }
 
-/** The kernel keeps none for IPv6. `link` still says that there is no next hop. */
+/** IPv6 routes have no scope in the kernel. `link` still says that there is no next hop. */
 function scopes({ routes }: NetConf, say: Say): void {
   if (!Array.isArray(routes)) return
   for (const [index, route] of routes.entries()) {
@@ -49,18 +50,18 @@ function scopes({ routes }: NetConf, say: Say): void {
     say(
       'warning',
       path,
-      'IPv6 routes have no scope, so that this is ignored; leave it out, or write "link" for a route without next hop',
+      'ignored, because IPv6 routes have no scope; remove it, or write "link" for a route without a next hop',
     )
   }
 }
 
-const MOST_NAMES = 10
+const MAX_NAMES = 10
 
 function capabilities({ capabilities: written }: NetConf, say: Say): void {
   if (!isObject(written)) return
-  const names = listed(Object.keys(written), MOST_NAMES).join(', ')
-  const owner = 'mac' in written ? 'tuning' : 'the plugin that has it'
-  say('warning', ['capabilities'], `ignored; x-calico-route has no capability ${names}; it belongs to ${owner}`, 'key')
+  const names = listed(Object.keys(written), MAX_NAMES).join(', ')
+  const owner = 'mac' in written ? 'tuning' : 'the plugin that supports it'
+  say('warning', ['capabilities'], `ignored: x-calico-route does not support ${names}; move it to ${owner}`, 'key')
 }
 
 function overrides({ overrides: written, kubevirt: vm }: NetConf, say: Say, bridged: boolean): void {
@@ -71,27 +72,27 @@ function overrides({ overrides: written, kubevirt: vm }: NetConf, say: Say, brid
     say(
       'warning',
       ['overrides'],
-      `within: missing; without prefixes there, ${places.join(' and ')} of a pod are always refused`,
+      `within: missing, so ${places.join(' and ')} of a pod are always refused; write the prefixes that pods may use`,
     )
   }
-  if (vm === true || bridged)
-    say('note', ['overrides'], 'KubeVirt hands no cni-args on: for a VM this changes nothing', 'key')
+  if (vm === true || bridged) say('note', ['overrides'], 'ignored for a VM: KubeVirt does not pass cni-args on', 'key')
 }
 
-/** What the bridge binding makes of a VM's routes, as far as it can be told without the pod. */
+/** Reports what the bridge binding makes of a VM's routes, as far as the configuration alone can tell. */
 function kubevirt({ routes, defaultRoute }: Config, afterCalico: boolean, say: Say): void {
   if (defaultRoute[4] === 'demote') {
-    say('note', ['defaultRoute'], 'a demoted IPv4 default is still a default to KubeVirt, which hands it to the VM')
+    say('note', ['defaultRoute'], 'KubeVirt hands a demoted IPv4 default route to the VM as its default route')
   }
   for (const [index, route] of routes.entries()) {
     const path: Path = ['routes', index]
-    if (route.family === 6) say('note', path, 'KubeVirt hands no IPv6 route to a VM; cloud-init may')
-    else if (route.table !== MAIN_TABLE) say('note', path, 'KubeVirt hands no route of another table than main to a VM')
+    if (route.family === 6)
+      say('note', path, 'KubeVirt hands no IPv6 routes to a VM; write them in its cloud-init network configuration')
+    else if (route.table !== MAIN_TABLE) say('note', path, 'KubeVirt hands only routes of the main table to a VM')
     else if (afterCalico && !(isExplicit(route) && route.gw === undefined)) {
       say(
         'note',
         path,
-        'DHCP clients that apply routes in order refuse this one, whose gateway comes last; write "scope": "link"',
+        'DHCP clients that apply routes in order refuse this one: the route to its gateway comes last; write "scope": "link"',
       )
     }
   }

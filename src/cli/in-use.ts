@@ -12,24 +12,24 @@ export const CONFIGURATIONS = ['/etc/cni/net.d', '/etc/cni/multus/net.d'] as con
 /** @see https://github.com/containernetworking/cni/blob/main/libcni/conf.go ConfFiles */
 const SUFFIXES = ['.conf', '.conflist', '.json']
 
-/** In a plugin list, inside of Multus' "delegates", and also in a file that is no JSON any more. */
+/** Finds us in a plugin list, in the "delegates" of Multus, and even in a file that is no longer valid JSON. */
 const NAMES_US = new RegExp(`"type"\\s*:\\s*"${OURS}"`)
 
-const MOST_PODS = 5
+const MAX_PODS = 5
 
 /**
- * What on a node cannot do without the plugin, in words; nothing if it may be removed.
- * @param root where the node's root directory is
+ * What on a node still needs the plugin, in words; empty if it may be removed.
+ * @param root where the node's root directory is mounted
  * @throws Trouble for a directory or a configuration that cannot be read
  */
 export function usersOf(root: string): string[] {
   const files = CONFIGURATIONS.flatMap((directory) => configurationsIn(path.join(root, directory)))
   const { attachments, unreadable } = readCaches(CACHES.map((directory) => path.join(root, directory)))
-  const pods = attachments.filter((one) => isLiving(one, root)).map(nameOf)
+  const pods = attachments.filter((one) => isLiving(one, root)).map(podText)
   return [
     ...files.map((file) => `${file} names it`),
-    ...unreadable.map(({ file, message }) => `${file} may name it, and is unreadable: ${message}`),
-    ...(pods.length > 0 ? [`${listOf(pods)} ${pods.length > 1 ? 'have' : 'has'} it`] : []),
+    ...unreadable.map(({ file, message }) => `${file} may name it, but cannot be read: ${message}`),
+    ...(pods.length > 0 ? [`${podsText(pods)} ${pods.length > 1 ? 'use' : 'uses'} it`] : []),
   ]
 }
 
@@ -43,21 +43,21 @@ function configurationsIn(directory: string): string[] {
 }
 
 function namesUs(file: string): boolean {
-  // Neither a directory nor a link to nothing.
+  // Skips directories and dangling links.
   const isFile = statSync(file, { throwIfNoEntry: false })?.isFile() === true
   return isFile && NAMES_US.test(readFound(file, 'follow').toString())
 }
 
-/** A pod that is gone needs no plugin to be deleted; of one whose namespace nobody tells, nobody knows. */
+/** A pod without its namespace can be deleted without the plugin. Without a known namespace we assume that it lives. */
 function isLiving({ netns }: Attachment, root: string): boolean {
   return netns === undefined || netnsState(root, netns) !== 'gone'
 }
 
-function nameOf({ pod, container, ifname }: Attachment): string {
+function podText({ pod, container, ifname }: Attachment): string {
   return `${ifname} of ${pod ?? container.slice(0, 12)}`
 }
 
-function listOf(pods: readonly string[]): string {
-  const more = pods.length - MOST_PODS
-  return pods.slice(0, MOST_PODS).join(', ') + (more > 0 ? ` and ${more} more` : '')
+function podsText(pods: readonly string[]): string {
+  const more = pods.length - MAX_PODS
+  return pods.slice(0, MAX_PODS).join(', ') + (more > 0 ? ` and ${more} more` : '')
 }

@@ -1,15 +1,15 @@
 import { Trouble } from './command.ts'
 import { askStatus, askVersion } from './install-ask.ts'
-import { fileTrouble, kindOf, NAME, type Place } from './install-file.ts'
-import { identifyInstalled, lookAt } from './installed.ts'
+import { fileTrouble, kindOf, NAME, type PluginPlace } from './install-file.ts'
+import { identifyInstalled, lookAtInstalled } from './installed.ts'
 
 /**
- * Has what is installed answer as a runtime has it, and changes nothing.
- * @param status whether it is asked STATUS, too
- * @returns which version answers
- * @throws Trouble if none does
+ * Calls the installed plugin as a runtime does, and changes nothing.
+ * @param status whether to call it with STATUS too
+ * @returns the version that answers
+ * @throws Trouble if it does not answer
  */
-export async function checkInstalled(place: Place, status: boolean, signal: AbortSignal): Promise<string> {
+export async function checkInstalled(place: PluginPlace, status: boolean, signal: AbortSignal): Promise<string> {
   const { file, hostRoot } = place
   try {
     const version = await versionIn(place, signal)
@@ -21,10 +21,10 @@ export async function checkInstalled(place: Place, status: boolean, signal: Abor
   }
 }
 
-async function versionIn(place: Place, signal: AbortSignal): Promise<string> {
+async function versionIn(place: PluginPlace, signal: AbortSignal): Promise<string> {
   const { file } = place
-  const found = await lookAt(place)
-  if (found.stat === undefined) throw new Trouble(`${file}: is not installed`)
+  const found = await lookAtInstalled(place)
+  if (found.stat === undefined) throw new Trouble(`${file}: not installed; run x-calico-route install`)
   if (!found.stat.isFile()) throw new Trouble(`${file}: is ${await kindOf(file, found.stat)}`)
   const identity = await identifyInstalled(place, found, signal)
   if (identity.is === 'ours') return identity.version

@@ -6,40 +6,46 @@ import { messageOf } from '../errors.ts'
 import { Trouble } from './command.ts'
 import { trustedPath, weaknessOf } from './trusted-path.ts'
 
-/** The name under which a network configuration asks for the plugin: its "type". */
+/** The "type" of the plugin in a network configuration, and so the name of its file. */
 export const NAME = 'x-calico-route'
 
-/** Where the container runtimes look for plugins, unless told otherwise. */
+/** Where container runtimes look for plugins by default. */
 export const PLUGIN_DIRECTORY = '/opt/cni/bin'
 
-/** What runs at this moment, also when its file is replaced or gone. */
-export const OWN = '/proc/self/exe'
+/** The running executable, even if its file has been replaced or removed. */
+export const OWN_EXECUTABLE = '/proc/self/exe'
 
 const CHUNK = 1024 * 1024
 
-/** A directory of plugins, below the root directory of the node it belongs to. */
-export interface Place {
+/** A plugin directory, below the root directory of its node. */
+export interface PluginPlace {
   readonly directory: string
   /** The plugin in it. */
   readonly file: string
-  /** Where the node's root directory is mounted. Undefined: it is our own. */
+  /** Where the node's root directory is mounted; undefined if it is our own. */
   readonly hostRoot: string | undefined
 }
 
 /**
- * The place that `directory` names on the node, where nobody but root can put anything.
- * @param option which option names it, for the message
+ * The plugin directory that `directory` names on the node, if only root can write there.
+ * @param option the option that names it, for messages
  * @throws Trouble if there is no such directory, or others can write there
  */
-export async function placeOf(option: string, directory: string, hostRoot: string | undefined): Promise<Place> {
+export async function pluginPlaceOf(
+  option: string,
+  directory: string,
+  hostRoot: string | undefined,
+): Promise<PluginPlace> {
   const root =
-    hostRoot === undefined ? undefined : await existing('--host-root', hostRoot, "mount the node's root there")
+    hostRoot === undefined
+      ? undefined
+      : await existing('--host-root', hostRoot, "mount the node's root directory there")
   const named = root === undefined ? path.resolve(directory) : path.join(root, path.resolve('/', directory))
-  const real = await existing(option, named, 'give the one the runtime takes plugins from')
-  // An absolute link of the node's leads into our own root directory, where no runtime of the node would look.
+  const real = await existing(option, named, 'give the directory where the runtime looks for plugins')
+  // An absolute link on the node leads into our own root directory, where no runtime of the node looks.
   if (root !== undefined && path.relative(root, real).startsWith('..')) {
     throw new Trouble(
-      `${option}: ${named} leads out of ${root}, to ${real}; give the directory that the node means by it`,
+      `${option}: ${named} leads out of ${root}, to ${real}; give the directory that it leads to on the node`,
     )
   }
   return { directory: real, file: path.join(real, NAME), hostRoot: root }
@@ -51,12 +57,12 @@ async function existing(option: string, directory: string, advice: string): Prom
     if ((await lstat(real)).isDirectory()) return real
   } catch (error) {
     if (codeOf(error) !== 'ENOENT' && codeOf(error) !== 'ENOTDIR') throw fileTrouble(directory, error)
-    throw new Trouble(`${option}: there is no directory ${directory}; ${advice}`)
+    throw new Trouble(`${option}: ${directory} does not exist; ${advice}`)
   }
   throw new Trouble(`${option}: ${directory} is not a directory; ${advice}`)
 }
 
-/** Of the file itself, be it a link; undefined if there is none. */
+/** The status of the file itself, even if it is a link; undefined if it does not exist. */
 export async function statOf(file: string): Promise<Stats | undefined> {
   try {
     return await lstat(file)
@@ -66,23 +72,23 @@ export async function statOf(file: string): Promise<Stats | undefined> {
   }
 }
 
-/** What a file is that is no regular one, for a message. */
+/** What a file is that is not a regular one, for a message. */
 export async function kindOf(file: string, stat: Stats): Promise<string> {
   if (stat.isSymbolicLink()) return `a symbolic link to ${await readlink(file)}`
-  return stat.isDirectory() ? 'a directory' : 'no regular file'
+  return stat.isDirectory() ? 'a directory' : 'not a regular file'
 }
 
 /** Whether the file is a copy of the running executable. */
 export async function isOwnCopy(file: string, { size }: Stats, signal: AbortSignal): Promise<boolean> {
-  if (size !== (await stat(OWN)).size) return false
+  if (size !== (await stat(OWN_EXECUTABLE)).size) return false
   return (await sha256(file, signal)) === (await ownDigest(signal))
 }
 
 let digest: string | undefined
 
-/** Of the running executable, which nobody can change while it runs. */
+/** The SHA-256 of the running executable, which nobody can change while it runs. */
 export async function ownDigest(signal: AbortSignal): Promise<string> {
-  digest ??= await sha256(OWN, signal)
+  digest ??= await sha256(OWN_EXECUTABLE, signal)
   return digest
 }
 
@@ -94,22 +100,22 @@ async function sha256(file: string, signal: AbortSignal): Promise<string> {
   })
 }
 
-/** What stands at the beginning of a file. */
-export function headOf(file: string, length: number): Promise<Buffer> {
+/** At most `length` bytes from the beginning of a file. */
+export function firstBytes(file: string, length: number): Promise<Buffer> {
   return withFile(file, constants.O_RDONLY, async (handle) => {
     const { bytesRead, buffer } = await handle.read(Buffer.alloc(length), 0, length, 0)
     return buffer.subarray(0, bytesRead)
   })
 }
 
-/** Whether a file is what install makes: a regular one that everybody may start, and nobody but its owner write. */
+/** Whether a file is as install makes it: a regular file that everybody may run and only its owner may write. */
 export function isInstalledFile(stat: Stats | undefined): stat is Stats {
   return stat?.isFile() === true && (stat.mode & 0o7777) === 0o755 && weaknessOf('', stat) === undefined
 }
 
 /**
- * Reads a file to its end, for the page cache to hold it. The kernel charges a page to the control group of who first had it
- * read, as long as it stays: so whoever runs the file pays nothing for it.
+ * Reads a file to its end, so that the page cache holds it. The kernel charges a page to the cgroup that first read it, for
+ * as long as it stays. So those who run the file pay nothing for it.
  * @see https://docs.kernel.org/admin-guide/cgroup-v2.html "Memory Ownership"
  */
 export async function readThrough(file: string, signal: AbortSignal): Promise<void> {
@@ -119,49 +125,49 @@ export async function readThrough(file: string, signal: AbortSignal): Promise<vo
 }
 
 /**
- * Copies the running executable into a new file, to the disk, and reads it back.
- * @throws Trouble, and what the file system says
+ * Copies the running executable to a new file on the disk, and reads it back.
+ * @throws Trouble, and the errors of the file system
  */
 export async function copyOwn(file: string, signal: AbortSignal): Promise<void> {
-  const copied = await withFile(OWN, constants.O_RDONLY, (from) =>
+  const copied = await withFile(OWN_EXECUTABLE, constants.O_RDONLY, (from) =>
     withFile(file, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, async (to) => {
       const hash = createHash('sha256')
       for await (const chunk of chunks(from, signal)) {
         hash.update(chunk)
         await to.writeFile(chunk)
       }
-      // Whatever the umask.
+      // Regardless of the umask.
       await to.chmod(0o755)
       await to.sync()
       return hash.digest('hex')
     }),
   )
   if ((await sha256(file, signal)) !== copied) {
-    throw new Trouble('the copy does not hold what was written to it; look at the disk (dmesg); nothing was changed')
+    throw new Trouble('the copy differs from what was written; the disk may be failing, see dmesg; nothing was changed')
   }
 }
 
-/** So that the new entry outlives a loss of power, too. */
+/** Makes new entries survive a power failure. */
 export async function syncDirectory(directory: string): Promise<void> {
   try {
     await withFile(directory, constants.O_RDONLY | constants.O_DIRECTORY, (handle) => handle.sync())
   } catch (error) {
-    // EINVAL: a file system that has no such thing.
+    // EINVAL: the file system cannot sync directories.
     if (codeOf(error) === 'EINVAL') return
-    throw new Trouble(`${directory}: changed, but the disk did not confirm it (${messageOf(error)}); look at dmesg`)
+    throw new Trouble(`${directory}: changed, but the disk did not confirm it (${messageOf(error)}); see dmesg`)
   }
 }
 
-/** Beside the plugin, since rename(2) is atomic within one file system only. */
+/** Beside the plugin, because rename(2) is atomic only within a file system. */
 export function temporaryIn(directory: string): string {
   return path.join(directory, `.${NAME}.${randomBytes(6).toString('hex')}.tmp`)
 }
 
-/** Writes a small text into a new executable file, to the disk. */
+/** Writes a short text to a new executable file on the disk. */
 export async function writeScript(file: string, text: string): Promise<void> {
   await withFile(file, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, async (handle) => {
     await handle.writeFile(text)
-    // Whatever the umask.
+    // Regardless of the umask.
     await handle.chmod(0o755)
     await handle.sync()
   })
@@ -192,15 +198,15 @@ function codeOf(error: unknown): unknown {
 
 const ADVICE: Readonly<Record<string, string | undefined>> = {
   EACCES: 'permission denied; run this as root',
-  EPERM: 'not permitted; run this as root, and see whether the file or its directory is immutable (lsattr)',
-  ENOENT: 'it, or its directory, went away meanwhile; try again',
-  EROFS: 'the file system is read-only; mount it read-write, or give a directory that can be written',
-  ENOSPC: 'no space left on the file system; make some (df shows how much there is)',
-  EDQUOT: 'the disk quota is used up; raise it, or make space',
-  EBUSY: 'it is a mount point; unmount it, or mount the directory it is in instead',
+  EPERM: 'not permitted; run this as root, and check whether the file or its directory is immutable (lsattr)',
+  ENOENT: 'it or its directory was removed meanwhile; try again',
+  EROFS: 'the file system is read-only; mount it read-write, or give a writable directory',
+  ENOSPC: 'no space left on the file system; free some (see df)',
+  EDQUOT: 'the disk quota is used up; raise it, or free some space',
+  EBUSY: 'it is a mount point; unmount it, or mount its directory instead',
 }
 
-/** What the file system refused to do at `file`, and what to do about it, on one line. Other errors stay what they are. */
+/** Turns an error of the file system into a Trouble that says what to do. Returns other errors unchanged. */
 export function fileTrouble(file: string, error: unknown): unknown {
   const code = codeOf(error)
   if (error instanceof Trouble || typeof code !== 'string') return error

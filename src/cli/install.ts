@@ -1,11 +1,20 @@
 import type { Stats } from 'node:fs'
 import { keepCached } from './cached.ts'
 import { Exit, type Terminal, Trouble } from './command.ts'
-import { AT_ONCE, MOST_AT_ONCE } from './gate.ts'
+import { AT_ONCE, MAX_AT_ONCE } from './gate.ts'
 import { askStatus, askVersion, runsScripts } from './install-ask.ts'
 import { checkInstalled } from './install-check.ts'
-import { fileTrouble, kindOf, NAME, OWN, PLUGIN_DIRECTORY, type Place, placeOf, statOf } from './install-file.ts'
-import { executablesIn, type Installed, identifyInstalled, lookAt } from './installed.ts'
+import {
+  fileTrouble,
+  kindOf,
+  NAME,
+  OWN_EXECUTABLE,
+  PLUGIN_DIRECTORY,
+  type PluginPlace,
+  pluginPlaceOf,
+  statOf,
+} from './install-file.ts'
+import { executablesIn, type Installed, identifyInstalled, lookAtInstalled } from './installed.ts'
 import { type Ask, isLaidOut, type Layout, layOut } from './layout.ts'
 import { removeSuperseded, removeTemporaries } from './left-overs.ts'
 import { EVERY, secondsOf, stay, untilSignal } from './stay.ts'
@@ -21,48 +30,48 @@ const DEFINITION = {
     '--check [--to DIR] [--host-root DIR] [--no-status]',
   ],
   about: [
-    'Copy this executable into DIR under a hidden name, and make DIR/x-calico-route its gate: a shell script that lets only so many calls at once become the executable. Node.js takes some 12 MiB for each call, and many pods that start at once would take more than the cgroup of their plugins has.',
-    'The copy is compared with the original, and must answer VERSION and STATUS on this node through the gate. Then the gate takes the place of what is there, in one step: a runtime that calls the plugin meanwhile runs the old one or the new one. If anything fails, the old one stays. Nothing is run or written if anybody but root can change DIR, or a directory on the way to it.',
-    'An install that is killed leaves a file `.x-calico-route.*.tmp` in DIR. The next install removes it when it is 10 minutes old, and so the executable of the version before, `.x-calico-route-*`: until then calls may wait at its gate.',
+    'Copy this executable into DIR under a hidden name, and make DIR/x-calico-route its gate: a shell script that lets only a few calls at once become the executable. Each call takes some 12 MiB for Node.js, and many pods that start at once would take more memory than the cgroup of their plugins has.',
+    'The copy is compared with the original, and must answer VERSION and STATUS on this node through the gate. Then the gate replaces what is there, in one step: a runtime that calls the plugin meanwhile runs either the old one or the new one. If anything fails, the old one stays. Nothing is run or written if anybody but root can change DIR, or a directory on the path to it.',
+    'An install that is killed leaves a file `.x-calico-route.*.tmp` in DIR. The next install removes it when it is 10 minutes old. It also removes the executable of the previous version, `.x-calico-route-*`, after 10 minutes: until then calls may wait at its gate.',
   ],
   options: {
     to: {
       value: 'DIR',
       completes: 'directory',
       default: PLUGIN_DIRECTORY,
-      about: "The runtime's directory of plugins, as the node knows it.",
+      about: "The runtime's plugin directory, as a path on the node.",
     },
     'host-root': {
       value: 'DIR',
       completes: 'directory',
       about:
-        "In a container: where the node's root directory is mounted. --to is taken below it, and the new plugin is asked in it, so that it finds what the node has and not what the image has. Needs CAP_SYS_CHROOT.",
+        "In a container: where the node's root directory is mounted. --to is a path below it, and the new plugin is called in it, so that it finds the libraries and tools of the node, not those of the image. Needs CAP_SYS_CHROOT.",
     },
     'at-once': {
       value: 'N',
-      about: `How many calls at once the gate lets through, 1 to ${MOST_AT_ONCE}. By default as many as the gate that is there, else ${AT_ONCE}. The others wait with half a megabyte each, for some 60 s at most. VERSION and STATUS never wait.`,
+      about: `How many calls at once the gate lets through, 1 to ${MAX_AT_ONCE}. The default is that of the gate that is there, else ${AT_ONCE}. The others wait for about 60 s at most, and take half a megabyte each. VERSION and STATUS never wait.`,
     },
     'no-gate': {
-      about:
-        'Make DIR/x-calico-route the executable itself. If a gate is there, make one that stands open: nobody waits.',
+      about: 'Make DIR/x-calico-route the executable itself. If a gate is there, open it instead: then no call waits.',
     },
     'no-status': {
-      about: 'Do not ask STATUS, which fails while the node lacks a tool, or we lack a capability, that ADD needs.',
+      about:
+        'Do not call STATUS, which fails if the node lacks a tool that ADD needs, or if this process lacks a capability.',
     },
     check: {
       about:
-        'Change nothing: tell whether the plugin in DIR, of whatever version, answers VERSION and STATUS as a runtime has them answered.',
+        'Change nothing. Say whether the plugin in DIR, of any version, answers VERSION and STATUS when it is called as a runtime does.',
     },
     force: { about: 'Replace DIR/x-calico-route even if it is another program.' },
     stay: {
       about:
-        'Install, then stay until SIGTERM or SIGINT, and install again whenever the plugin is gone or does not work. Leave another version alone if it works. Meanwhile have the page cache hold the executables in DIR on our own account, so that calls need not read them, nor their cgroup hold them.',
+        'Install, then stay until SIGTERM or SIGINT, and install again whenever the plugin is gone or does not work. Leave another version alone if it works. Meanwhile keep the executables in DIR in the page cache, charged to the cgroup of this process and not to that of the calls.',
     },
     every: EVERY,
   },
   exit: [
-    ['0', 'It is installed; with --check, it answers.'],
-    ['2', 'Nothing was changed; with --check, it does not answer.'],
+    ['0', 'The plugin is installed; with --check, it answers.'],
+    ['2', 'Nothing was changed; with --check, the plugin does not answer.'],
   ],
   examples: [`x-calico-route install --to ${PLUGIN_DIRECTORY}`, 'x-calico-route install --check'],
 } as const satisfies Definition
@@ -71,9 +80,10 @@ export const install = define(DEFINITION, async ({ options: given }, terminal) =
   const every = secondsOf(given.every)
   const signal = untilSignal()
   const layout = { atOnce: atOnceOf(given['at-once']), gate: !given['no-gate'] }
-  if (layout.atOnce !== undefined && !layout.gate) throw new Trouble('--at-once: there is none with --no-gate')
+  if (layout.atOnce !== undefined && !layout.gate)
+    throw new Trouble('--at-once: has no effect with --no-gate; leave out one of them')
   const options = { ...layout, status: !given['no-status'], force: given.force, signal }
-  const where = () => placeOf('--to', given.to, given['host-root'])
+  const where = () => pluginPlaceOf('--to', given.to, given['host-root'])
   if (given.check) {
     const other = (['stay', 'force', 'at-once', 'no-gate'] as const).find((name) => given[name])
     if (other !== undefined) throw new Trouble(`--check: installs nothing; leave out --${other}`)
@@ -81,7 +91,7 @@ export const install = define(DEFINITION, async ({ options: given }, terminal) =
     terminal.out(`${place.file}: ${await checkInstalled(place, options.status, signal)} answers\n`)
     return Exit.ok
   }
-  if (!options.status) terminal.err('STATUS is not asked: whether ADD can work on this node is not known\n')
+  if (!options.status) terminal.err('STATUS: not called, so ADD may fail on this node\n')
   let known: Layout
   try {
     known = await installInto(await where(), options, terminal)
@@ -102,10 +112,10 @@ export const install = define(DEFINITION, async ({ options: given }, terminal) =
 })
 
 interface Options {
-  /** Undefined: as the gate has it that is there. */
+  /** Undefined: as many as the gate that is there. */
   readonly atOnce: number | undefined
   readonly gate: boolean
-  /** What was there before, and worked. */
+  /** The layout that was last there and worked. */
   readonly known?: Layout
   readonly status: boolean
   readonly force: boolean
@@ -115,18 +125,18 @@ interface Options {
 function atOnceOf(text: string | undefined): number | undefined {
   if (text === undefined) return undefined
   const atOnce = /^\d{1,3}$/.test(text) ? Number(text) : 0
-  if (atOnce >= 1 && atOnce <= MOST_AT_ONCE) return atOnce
-  throw new Trouble(`--at-once: ${JSON.stringify(text)} is no number from 1 to ${MOST_AT_ONCE}`)
+  if (atOnce >= 1 && atOnce <= MAX_AT_ONCE) return atOnce
+  throw new Trouble(`--at-once: ${JSON.stringify(text)} is not a number from 1 to ${MAX_AT_ONCE}`)
 }
 
 const ownVersion = () => version().trim()
 
-/** @returns the layout it has @throws Trouble: nothing was changed */
-async function installInto(place: Place, options: Options, terminal: Terminal): Promise<Layout> {
+/** @returns the layout of what is now installed @throws Trouble: nothing was changed */
+async function installInto(place: PluginPlace, options: Options, terminal: Terminal): Promise<Layout> {
   const { file } = place
   try {
     await removeTemporaries(place)
-    const found = await lookAt(place)
+    const found = await lookAtInstalled(place)
     const { layout, ask } = await choose(place, found, options, terminal)
     if (await isLaidOut(place, found, layout, options.signal)) {
       await ask(file)
@@ -144,40 +154,41 @@ async function installInto(place: Place, options: Options, terminal: Terminal): 
   }
 }
 
-const OPEN: Layout = { atOnce: 0 }
+/** A gate where no call waits. */
+const OPEN_GATE: Layout = { atOnce: 0 }
 
-/** The layout to make, and who is asked for VERSION and STATUS. */
+/** The layout to make, and how to check that it answers. */
 async function choose(
-  place: Place,
+  place: PluginPlace,
   found: Installed,
   options: Options,
   terminal: Terminal,
 ): Promise<{ layout: Layout; ask: Ask }> {
   const { hostRoot } = place
   const ask: Ask = async (file) => {
-    await asking('', askVersion({ file, hostRoot }, options.signal))
+    await expectAnswer('', askVersion({ file, hostRoot }, options.signal))
     if (options.status)
-      await asking(
-        'mend that, or install all the same with --no-status; ',
+      await expectAnswer(
+        'correct that, or give --no-status to install anyway; ',
         askStatus({ file, hostRoot }, options.signal),
       )
   }
-  // A shell may have begun to read the gate that is there: then it must not find an executable in its place.
-  if (!options.gate) return { layout: found.gate ? OPEN : 'no gate', ask }
+  // A shell may be reading the gate that is there, and must not find an executable in its place.
+  if (!options.gate) return { layout: found.gate ? OPEN_GATE : 'no gate', ask }
   const known = options.known === 'no gate' ? undefined : options.known
   const there = found.gate?.intact ? found.gate.atOnce : undefined
   const layout = { atOnce: options.atOnce ?? known?.atOnce ?? (there || AT_ONCE) }
   if (await runsScripts(place, options.signal)) return { layout, ask }
-  // In a container that has nothing but the directory of plugins: whoever made the gate there has asked through it on the node.
+  // This container sees only the plugin directory. Whoever made the gate there checked it on the node.
   const isBare = found.gate === undefined && found.stat?.isFile() === true
   const wasGated = hostRoot === undefined && (known ?? (!isBare && (await executablesIn(place.directory)).length > 0))
-  if (wasGated) return { layout: there === 0 ? OPEN : layout, ask: () => ask(OWN) }
-  terminal.err('there is no /bin/sh to run a gate with: installing without one, as --no-gate does\n')
+  if (wasGated) return { layout: there === 0 ? OPEN_GATE : layout, ask: () => ask(OWN_EXECUTABLE) }
+  terminal.err('/bin/sh: missing, and a gate needs it; installing without a gate, as with --no-gate\n')
   return { layout: 'no gate', ask }
 }
 
-/** @param advice what else than mending it there is to do */
-async function asking(advice: string, answer: Promise<void>): Promise<void> {
+/** @param advice what to do if the answer is bad */
+async function expectAnswer(advice: string, answer: Promise<void>): Promise<void> {
   try {
     await answer
   } catch (error) {
@@ -188,8 +199,13 @@ async function asking(advice: string, answer: Promise<void>): Promise<void> {
 
 const UNCHANGED = 'nothing was changed'
 
-/** What is there, for a message. @throws Trouble if it must stay */
-async function replaceable(place: Place, found: Installed, stat: Stats, { force, signal }: Options): Promise<string> {
+/** What is there, for a message. @throws Trouble if it must not be replaced */
+async function replaceable(
+  place: PluginPlace,
+  found: Installed,
+  stat: Stats,
+  { force, signal }: Options,
+): Promise<string> {
   const { file } = place
   const kind = await kindOf(file, stat)
   if (stat.isSymbolicLink()) return `${kind}, which stays as it is`
@@ -210,24 +226,24 @@ async function replaceable(place: Place, found: Installed, stat: Stats, { force,
   throw new Trouble(`${file}: is ${program}; move it away, or give --force to replace it; nothing was changed`)
 }
 
-/** Looks after the installed plugin, and installs it again when it is gone or does not work. */
-function keeper(where: () => Promise<Place>, options: Options, terminal: Terminal): () => Promise<void> {
+/** Looks at the installed plugin, and installs it again if it is gone or does not work. */
+function keeper(where: () => Promise<PluginPlace>, options: Options, terminal: Terminal): () => Promise<void> {
   let { known } = options
-  /** The files that were last found to work. */
+  /** The fingerprint of the files that were last found to work. */
   let working = ''
   return async () => {
     const place = await where()
     try {
       await removeTemporaries(place)
       await removeSuperseded(place)
-      const found = await lookAt(place)
+      const found = await lookAtInstalled(place)
       if (found.stat !== undefined && (await fingerprint(found)) === working) return
       const before = await fingerprint(found)
       const identity = found.stat?.isFile() ? await identifyInstalled(place, found, options.signal) : undefined
       if (identity?.is !== 'ours') {
-        // Who put another file there while we asked is seen at the next look.
-        if ((await fingerprint(await lookAt(place))) !== before) return
-        // Nobody is there to give --force; and a node whose plugin is something else starts no pods.
+        // Somebody put another file there meanwhile. The next look sees it.
+        if ((await fingerprint(await lookAtInstalled(place))) !== before) return
+        // Nobody is there to give --force, and a node whose plugin is something else starts no pods.
         known = await installInto(place, { ...options, ...(known && { known }), force: true }, terminal)
         return
       }

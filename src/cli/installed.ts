@@ -3,52 +3,52 @@ import { readdir } from 'node:fs/promises'
 import path from 'node:path'
 import { EXECUTABLE, GATE_BYTES, type Gate, readGate } from './gate.ts'
 import { type Identity, identify } from './install-ask.ts'
-import { headOf, type Place, statOf } from './install-file.ts'
+import { firstBytes, type PluginPlace, statOf } from './install-file.ts'
 import { weaknessOf } from './trusted-path.ts'
 
-/** What stands under the plugin's name in a directory of plugins. */
+/** What is under the plugin's name in a plugin directory. */
 export interface Installed {
-  /** Of the file itself, be it a link. Undefined: there is none. */
+  /** The status of the file itself, even if it is a link; undefined if it does not exist. */
   readonly stat: Stats | undefined
-  /** If it is a gate. */
+  /** Undefined if the file is not a gate. */
   readonly gate: Gate | undefined
-  /** The executable: the file itself, or what the gate becomes. */
+  /** The file itself, or what the gate becomes. */
   readonly executable: string
 }
 
-export async function lookAt({ directory, file }: Place): Promise<Installed> {
+export async function lookAtInstalled({ directory, file }: PluginPlace): Promise<Installed> {
   const stat = await statOf(file)
-  const gate = stat?.isFile() ? readGate((await headOf(file, GATE_BYTES)).toString()) : undefined
+  const gate = stat?.isFile() ? readGate((await firstBytes(file, GATE_BYTES)).toString()) : undefined
   return { stat, gate, executable: gate ? path.join(directory, gate.executable) : file }
 }
 
-/** Asks the executable who it is, never the gate: that is a text, which anybody may have written. */
+/** Asks the executable what it is. Never asks the gate: it is a script, which anybody may have written. */
 export async function identifyInstalled(
-  { hostRoot, file }: Place,
+  { hostRoot, file }: PluginPlace,
   { stat, gate, executable }: Installed,
   signal: AbortSignal,
 ): Promise<Identity> {
   const weakness = stat && weaknessOf(file, stat)
   if (weakness) return { is: 'weak', says: weakness.fault, remedy: weakness.remedy }
-  if (gate && !gate.intact) return { is: 'broken', says: 'its gate is not as it was written' }
+  if (gate && !gate.intact) return { is: 'broken', says: 'its gate has been changed' }
   if (gate) {
     const behind = await statOf(executable)
     const says = `its gate leads to ${gate.executable}, which`
-    if (!behind?.isFile()) return { is: 'broken', says: `${says} is not there` }
+    if (!behind?.isFile()) return { is: 'broken', says: `${says} is missing` }
     const weak = weaknessOf(executable, behind)
     if (weak) return { is: 'weak', says: `${says} ${weak.fault}`, remedy: weak.remedy }
   }
   return identify({ file: executable, hostRoot }, signal)
 }
 
-/** The executables that the gates in a directory lead to, by whatever name these have. */
+/** The executables that the gates in a directory lead to, whatever the names of the gates. */
 export async function ledToIn(directory: string): Promise<ReadonlySet<string>> {
   const led = new Set<string>()
   for (const name of await readdir(directory)) {
     const file = path.join(directory, name)
     const stat = await statOf(file)
     if (!stat?.isFile() || stat.size > GATE_BYTES) continue
-    const gate = readGate((await headOf(file, GATE_BYTES)).toString())
+    const gate = readGate((await firstBytes(file, GATE_BYTES)).toString())
     if (gate) led.add(path.join(directory, gate.executable))
   }
   return led
@@ -56,10 +56,10 @@ export async function ledToIn(directory: string): Promise<ReadonlySet<string>> {
 
 /** @see elf(5) */
 export async function isElf(file: string): Promise<boolean> {
-  return (await headOf(file, 4)).equals(Buffer.from('\x7fELF', 'latin1'))
+  return (await firstBytes(file, 4)).equals(Buffer.from('\x7fELF', 'latin1'))
 }
 
-/** The executables behind gates, of whatever version. */
+/** The executables of gates in a directory, of any version. */
 export async function executablesIn(directory: string): Promise<string[]> {
   return (await readdir(directory)).filter((name) => EXECUTABLE.test(name)).map((name) => path.join(directory, name))
 }

@@ -1,4 +1,4 @@
-/** JSON as runtimes read it, with where each part of it stands: for people who have to find the place in their editor. */
+/** Reads JSON as runtimes do, and remembers the offset of each part, so that messages can give line and column. */
 import { createScanner, visit } from 'jsonc-parser'
 
 /** Why a text is not JSON, and at which offset. */
@@ -11,7 +11,7 @@ export class JsonProblem extends Error {
   }
 }
 
-/** Offsets of a value, and of the key that names it; and the places of what is in it. */
+/** The offset of a value, that of its key, and the places of what is inside. */
 export interface Place {
   readonly key?: number
   readonly value: number
@@ -21,7 +21,7 @@ export interface Place {
 export interface JsonDocument {
   readonly value: unknown
   readonly place: Place
-  /** Keys that stand a second time in one object, where the last one counts. */
+  /** Keys that appear again in the same object. The last one counts. */
   readonly repeated: readonly { readonly path: Path; readonly offset: number }[]
 }
 
@@ -34,16 +34,14 @@ interface Open {
   readonly start: number
   readonly end: '}' | ']'
   readonly inside: Map<string | number, Place>
-  /** Of an object: the key whose value comes next. */
+  /** For an object, the key whose value comes next. */
   key?: { readonly name: string; readonly offset: number }
 }
 
-/** What was read last. It decides what has to come next. */
+/** What was read last. It decides what must come next. */
 type Last = 'nothing' | 'open' | 'key' | ':' | ',' | 'value'
 
-/**
- * @throws JsonProblem where JSON.parse would throw, too, but with the offset and what to do
- */
+/** @throws JsonProblem where JSON.parse would throw too, but with the offset and what to do */
 export function parseJson(text: string): JsonDocument {
   const repeated: { path: Path; offset: number }[] = []
   const open: Open[] = []
@@ -85,7 +83,7 @@ export function parseJson(text: string): JsonDocument {
         last = 'key'
       },
       onLiteralValue: (_value, offset, length) => {
-        // It takes 007 for three numbers.
+        // jsonc-parser reads 007 as three numbers.
         if (text[offset] !== '"' && wordAt(text, offset).length > length) throw problem(offset)
         add({ value: offset })
         last = 'value'
@@ -108,7 +106,7 @@ function problemAt(text: string, offset: number, last: Last, outer: Open | undef
   const found = foundAt(text, offset)
   const say = (message: string, at = offset) => new JsonProblem(at, message)
   if (outer && last === ',' && here === outer.end)
-    return say(`a comma before "${outer.end}"; JSON has none there, remove it`, comma)
+    return say(`a comma before "${outer.end}"; JSON allows none there, remove it`, comma)
   if (outer && here === '' && (last === 'value' || last === 'open'))
     return say(`this "${text[outer.start]}" is never closed; add "${outer.end}"`, outer.start)
   if (last === 'key') return say(`":" is expected after the key ${JSON.stringify(outer?.key?.name)}, ${found}`)
@@ -118,20 +116,20 @@ function problemAt(text: string, offset: number, last: Last, outer: Open | undef
     return say(isNext ? 'a comma is missing before this' : `"," or "${outer.end}" is expected, ${found}`)
   }
   if (here === '"')
-    return say('a string with a line break, a control character or an unknown escape in it, or without an end')
+    return say('this string is never closed, or has a line break, a control character or an unknown escape in it')
   if (last !== ':' && outer?.end === '}') return say(`a key in double quotes is expected, ${found}`)
   return say(`a value is expected, ${found}`)
 }
 
 function foundAt(text: string, offset: number): string {
   if (offset >= text.length) return 'found the end'
-  if (text[offset] === "'") return 'found a single quote; JSON has double quotes only'
+  if (text[offset] === "'") return 'found a single quote; write double quotes'
   if (text[offset] === '#' || /^\/[/*]/.test(text.slice(offset, offset + 2)))
-    return 'found a comment; JSON has none, remove it'
+    return 'found a comment; JSON allows none, remove it'
   return `found ${JSON.stringify(wordAt(text, offset) || String.fromCodePoint(text.codePointAt(offset) ?? 0))}`
 }
 
-/** What reads as one word, or number: everything up to a space or what separates. */
+/** A word or number: everything up to white space or punctuation. */
 function wordAt(text: string, offset: number): string {
   WORD.lastIndex = offset
   return WORD.exec(text)?.[0] ?? ''
@@ -139,7 +137,7 @@ function wordAt(text: string, offset: number): string {
 
 const WORD = /[^ \t\n\r{}[\]":,/]+/y
 
-/** What is between the quotes of the string at an offset, and where that begins. */
+/** The text between the quotes of the string at an offset, and where it begins. */
 export function stringAt(text: string, offset: number): { readonly offset: number; readonly source: string } {
   const scanner = createScanner(text)
   scanner.setPosition(offset)

@@ -1,57 +1,61 @@
 import type { CONF, DISPOSITION_KEYS, GATEWAY_KEYS, OVERRIDES_KEYS, ROUTE_KEYS } from '../config/schema.ts'
 import { ATTRIBUTE_NAMES, ATTRIBUTES, type AttributeName, MEANINGS } from '../net/attributes.ts'
 
-/** What is to be known of a key of the network configuration. The tables of docs/configuration.md and the JSON Schema are made of it. */
+/** Documents a key of the network configuration, for the tables of docs/configuration.md and the JSON Schema. */
 export interface Key {
   /** Markdown: what may be written. */
   readonly values: string
-  /** Markdown: what holds where nothing is written; for the table, and the value itself. */
+  /** What an absent key means: in Markdown for the table, and as a value. */
   readonly default?: readonly [shown: string, value?: unknown]
   /** Markdown. */
   readonly meaning: string
 }
 
-/** A key of the schema without an entry here does not compile. */
+/** Does not compile if a key of the schema has no entry. */
 type Table<K extends PropertyKey> = Readonly<Record<K, Key>>
 
 export const KEYS: Table<keyof typeof CONF._zod.def.shape> = {
   defaultRoute: {
-    values: '`remove`, `demote` or `keep`; or `{"ipv4": …, "ipv6": …}` with one of these each',
+    values: '`remove`, `demote` or `keep`; or one for each family, `{"ipv4": …, "ipv6": …}`',
     default: ['`remove`', 'remove'],
     meaning:
-      'what happens to the default routes of the NIC, in the main table. `demote` gives them a metric behind all others, so that Calico can attach after it',
+      'what becomes of the default routes of the NIC in the main table. `demote` raises their metric above all others, so that Calico can attach afterwards',
   },
-  routes: { values: 'list of up to 10,000 routes', default: ['`[]`', []], meaning: 'routes to have, see below' },
+  routes: {
+    values: 'list of up to 10,000 routes',
+    default: ['`[]`', []],
+    meaning: 'the routes to add, see [Routes](#routes)',
+  },
   ovnGateway: {
-    values: '`"auto"`, an address, or an object, see below',
+    values: '`"auto"`, an address or an object',
     default: ['none'],
-    meaning: 'the default route the pod is to have afterwards',
+    meaning: 'the default route of the pod, see [ovnGateway](#default-gateway)',
   },
   kubevirt: {
     values: '`true`, `false`',
     default: ['`false`', false],
-    meaning: "refuse what KubeVirt's bridge binding cannot hand to a VM, before anything is changed",
+    meaning: "refuse, before any change, what KubeVirt's bridge binding cannot hand to a VM",
   },
   overrides: {
     values: '`{"allow": [keys], "within": [prefixes]}`',
     default: ['nothing'],
-    meaning: 'what a pod may change by `cni-args`, see below',
+    meaning: 'which keys a pod may override with `cni-args`, see [overrides](#overrides)',
   },
   dryRun: {
     values: '`true`, `false`',
     default: ['`false`', false],
-    meaning: 'log the plan, change nothing, hand prevResult on',
+    meaning: 'log the plan, change nothing and report prevResult unchanged',
   },
   logLevel: {
     values: '`debug`, `info`, `warn`, `error`',
     default: ['`info`', 'info'],
-    meaning: 'which records are kept. Warnings and errors go to stderr as well; at `debug` everything does',
+    meaning: 'which records are logged. Warnings and errors also go to stderr; with `debug`, all records do',
   },
   logFile: {
     values: 'absolute path',
     default: ['none'],
     meaning:
-      'one JSON object a line: time, verb, container, interface, duration, each change, outcome. Never follows a symbolic link',
+      'where to log, one JSON object per line: time, verb, container, interface, duration, each change, outcome. Symbolic links are never followed',
   },
 }
 
@@ -79,34 +83,35 @@ const ATTRIBUTE_KEYS = Object.fromEntries(
 export const ROUTE: Table<keyof typeof ROUTE_KEYS> = {
   dst: {
     values: 'prefix, required',
-    meaning: '`10.50.0.0/16`, `fd00:10:50::/48`; no host bits. `0.0.0.0/0` and `::/0` only with a `table` of their own',
+    meaning:
+      '`10.50.0.0/16`, `fd00:10:50::/48`; without host bits. `0.0.0.0/0` and `::/0` only with a `table` other than main',
   },
   gw: {
     values: 'address',
-    meaning: "next hop. Without it and without `scope: link`: the NIC's own next hop, learnt from the kernel",
+    meaning: "next hop. Default, unless `scope` is `link`: the NIC's own next hop, read from the kernel",
   },
-  dev: { values: 'interface', meaning: 'default: the NIC the plugin was called for' },
+  dev: { values: 'interface', meaning: 'outgoing interface. Default: the NIC that the plugin is called for' },
   src: { values: 'address of the pod', meaning: 'preferred source address' },
-  priority: { values: '0 to 4294967295', meaning: 'the metric; lower wins' },
-  table: { values: '0 to 4294967295 but 255', meaning: 'routing table; 0 and 254 are the main table' },
+  priority: { values: '0 to 4294967295', meaning: 'metric; the lowest wins' },
+  table: { values: '0 to 4294967295, except 255', meaning: 'routing table; 0 and 254 are the main table' },
   scope: {
     values: '`global`, `site`, `link`, `host`, `nowhere` or a number',
-    meaning: '`link`: on-link, without next hop. IPv4 only: the kernel ignores it for IPv6',
+    meaning: '`link`: on-link, without a next hop. IPv6 routes have no scope in the kernel',
   },
   ...ATTRIBUTE_KEYS,
-  onlink: { values: '`true`, `false`', meaning: 'take the gateway for directly reachable, whatever its address' },
+  onlink: { values: '`true`, `false`', meaning: 'treat the gateway as on-link, whatever its address' },
 }
 
 const family = (family: 4 | 6) => ({
   values: '`"auto"` or an address',
-  meaning: `the IPv${family} gateway; \`"auto"\` looks for it`,
+  meaning: `the IPv${family} gateway; \`"auto"\` finds it`,
 })
 
 export const GATEWAY: Table<keyof typeof GATEWAY_KEYS> = {
   ipv4: family(4),
   ipv6: family(6),
-  dev: { values: 'interface', meaning: 'the NIC of the gateway; default: the NIC the plugin was called for' },
-  priority: { values: '0 to 4294967295', meaning: 'the metric of the default route; lower wins' },
+  dev: { values: 'interface', meaning: 'the NIC of the gateway. Default: the NIC that the plugin is called for' },
+  priority: { values: '0 to 4294967295', meaning: 'metric of the default route; the lowest wins' },
   onlink: ROUTE.onlink,
 }
 
@@ -122,12 +127,12 @@ export const OVERRIDES: Table<keyof typeof OVERRIDES_KEYS> = {
   allow: {
     values: 'keys',
     default: ['`[]`', []],
-    meaning: 'the keys that a pod may put in the place of these by `cni-args`',
+    meaning: 'the keys that a pod may override with `cni-args`',
   },
   within: {
     values: 'prefixes',
     default: ['`[]`', []],
-    meaning: 'where every destination and gateway that a pod asks for must lie',
+    meaning: 'the prefixes that must contain every destination and gateway a pod asks for',
   },
 }
 
@@ -145,7 +150,7 @@ export function keysTable(): string {
   return markdown([['key', 'values', 'default', 'meaning'], ...rows])
 }
 
-/** The table of the keys of a route there. */
+/** The table of the keys of a route in docs/configuration.md. */
 export function routeTable(): string {
   const rows = Object.entries(ROUTE).map(([key, { values, meaning }]) => [`\`${key}\``, values, meaning])
   return markdown([['key', 'values', 'meaning'], ...rows])

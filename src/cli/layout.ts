@@ -6,7 +6,7 @@ import {
   isInstalledFile,
   isOwnCopy,
   ownDigest,
-  type Place,
+  type PluginPlace,
   statOf,
   syncDirectory,
   temporaryIn,
@@ -15,17 +15,17 @@ import {
 import type { Installed } from './installed.ts'
 
 /**
- * How the plugin is laid out: the executable itself under its name, or a gate that so many calls at once get through; 0: it stands
- * open.
+ * What is under the plugin's name: the executable itself, or a gate that lets `atOnce` calls through at once; with 0, no
+ * call waits.
  */
 export type Layout = { readonly atOnce: number } | 'no gate'
 
-/** Has a file answer as the plugin must, before a runtime gets to see it. @throws Trouble */
+/** Checks that a file answers as the plugin must, before a runtime gets to see it. @throws Trouble */
 export type Ask = (file: string) => Promise<void>
 
-/** Whether all of it is there already, to the last byte. */
+/** Whether all of it is already there, byte for byte. */
 export async function isLaidOut(
-  { directory }: Place,
+  { directory }: PluginPlace,
   { stat, gate, executable }: Installed,
   layout: Layout,
   signal: AbortSignal,
@@ -48,10 +48,10 @@ async function hasOwnCopy(file: string, signal: AbortSignal): Promise<boolean> {
 const ownName = async (signal: AbortSignal) => executableName(await ownDigest(signal))
 
 /**
- * Puts the running executable where the runtime finds it, so that at every instant the plugin is the old one or the new one:
- * first what the gate becomes, which nobody looks for yet, and the gate last. What it replaces is left to removeSuperseded.
+ * Puts the running executable where the runtime finds it. At every instant the plugin is the old one or the new one: the
+ * executable comes first, which nobody looks for yet, and its gate last. removeSuperseded removes what this replaces.
  */
-export async function layOut(place: Place, layout: Layout, ask: Ask, signal: AbortSignal): Promise<void> {
+export async function layOut(place: PluginPlace, layout: Layout, ask: Ask, signal: AbortSignal): Promise<void> {
   const { directory, file } = place
   if (layout === 'no gate') {
     await replace(place, file, ask, (temporary) => copyOwn(temporary, signal))
@@ -70,9 +70,9 @@ export async function layOut(place: Place, layout: Layout, ask: Ask, signal: Abo
 }
 
 /** @returns whether it was not there before */
-async function putExecutable(place: Place, file: string, signal: AbortSignal): Promise<boolean> {
+async function putExecutable(place: PluginPlace, file: string, signal: AbortSignal): Promise<boolean> {
   if (await hasOwnCopy(file, signal)) {
-    // Of a version that was here before, and may be about to be removed as old.
+    // An older install may have left it: then it must not be removed as old now.
     await utimes(file, new Date(), new Date())
     return false
   }
@@ -86,7 +86,7 @@ async function putExecutable(place: Place, file: string, signal: AbortSignal): P
 }
 
 async function replace(
-  { directory }: Place,
+  { directory }: PluginPlace,
   file: string,
   ask: Ask,
   write: (file: string) => Promise<void>,

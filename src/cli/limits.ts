@@ -3,8 +3,8 @@ import path from 'node:path'
 import { CHILD_ENV } from '../kernel/ip.ts'
 
 /**
- * The words before a command that limit it and its children: to so many bytes of memory of its own, and to no core file, which would
- * be as large. None where there is no prlimit(1).
+ * The words before a command that limit it and its children: `data` bytes of private memory for each, and no core file,
+ * which would be as large. Empty if there is no prlimit(1).
  * @see getrlimit(2) RLIMIT_DATA
  */
 export function limitedBy({ data }: { readonly data: number }): [] | [string, ...string[]] {

@@ -7,7 +7,7 @@ import { podLook } from './node.ts'
 import { netnsState, onThisSide } from './node-root.ts'
 import { podNetns } from './pod-netns.ts'
 import { type Attachment, confsIn } from './result-cache.ts'
-import type { Nic } from './way-back.ts'
+import type { Nic } from './return-path.ts'
 
 export const STATES = ['ok', 'differs', 'gone', 'unknown', 'error'] as const
 export type State = (typeof STATES)[number]
@@ -15,39 +15,39 @@ export type State = (typeof STATES)[number]
 /** What was seen of one attachment. */
 export interface Seen {
   readonly state: State
-  /** Of `differs` the first differences, of `error` what failed. */
+  /** For `differs`, the first differences; for `error`, what failed. */
   readonly said: readonly string[]
-  /** How many differences there are beyond those. */
+  /** How many further differences there are. */
   readonly more: number
-  /** What the node must have a way back to. */
+  /** The NIC that the node must have a return path to. */
   readonly nic?: Nic | undefined
 }
 
-/** Who is root in a pod decides how many differences there are, and how long each is. */
-export const MOST_DIFFERENCES = 100
-const MOST_CHARACTERS = 1000
+/** Root in a pod decides how many differences there are, and how long each is. */
+export const MAX_DIFFERENCES = 100
+const MAX_LENGTH = 1000
 
 export function seenAs(state: State, said: readonly string[] = [], nic?: Nic): Seen {
   return {
     state,
-    said: said.slice(0, MOST_DIFFERENCES).map(cut),
-    more: Math.max(0, said.length - MOST_DIFFERENCES),
+    said: said.slice(0, MAX_DIFFERENCES).map(cut),
+    more: Math.max(0, said.length - MAX_DIFFERENCES),
     ...(nic ? { nic } : {}),
   }
 }
 
 function cut(text: string): string {
-  return text.length > MOST_CHARACTERS ? `${text.slice(0, MOST_CHARACTERS)}...` : text
+  return text.length > MAX_LENGTH ? `${text.slice(0, MAX_LENGTH)}...` : text
 }
 
-/** Compares the pod of an attachment with its configuration. @param root where the node's root directory is */
+/** Compares the pod of an attachment with its configuration. @param root where the node's root directory is mounted */
 export async function lookAtPod({ file, netns: known, ifname, maker }: Attachment, root: string): Promise<Seen> {
-  if (known === undefined) return seenAs('unknown', ['netns unknown'])
+  if (known === undefined) return seenAs('unknown', ['the cache entry names no netns'])
   const netns = onThisSide(root, known)
   const there = netnsState(root, known)
   if (there === 'gone') return seenAs('gone')
   if (there === 'hidden')
-    return seenAs('error', [`no directory ${path.dirname(netns)} here; mount the node's, or give --root`])
+    return seenAs('error', [`${path.dirname(netns)}: does not exist here; mount it from the node, or give --root`])
   try {
     const confs = confsIn(file)
     const said: string[] = []
@@ -56,7 +56,7 @@ export async function lookAtPod({ file, netns: known, ifname, maker }: Attachmen
       said.push(...(await findDifferences({ conf, netns, ifname }, podNetns(root), pod.overhear)))
     return seenAs(said.length > 0 ? 'differs' : 'ok', said, pod.nic(confs[0]?.prevResult))
   } catch (error) {
-    // It ended meanwhile: between the two looks, or before the entry was read again.
+    // The pod ended between the two looks, or before the entry was read again.
     const { code } = error as { code?: unknown }
     if (code === 'ENOENT' || (code === Code.invalidEnvironment && netnsState(root, known) === 'gone'))
       return seenAs('gone')
@@ -68,7 +68,7 @@ export function inWords({ message, details }: CniError): string {
   return [message.replace(/^CNI_[A-Z]+: /, ''), details].filter(Boolean).join('; ')
 }
 
-/** Whether what another process says it has seen is that. */
+/** Whether the answer of another process is of this type. */
 export function isSeen(value: unknown): value is Seen {
   if (!isObject(value)) return false
   const { state, said, more, nic } = value

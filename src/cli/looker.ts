@@ -6,13 +6,13 @@ import { lookAtPod } from './look-at-pod.ts'
 import { jsonLine } from './output.ts'
 import { type Attachment, readEntry } from './result-cache.ts'
 
-/** What this executable is called with by itself, to look at what tenants have made. Nobody else needs it: it is in no help. */
+/** The word with which this executable starts itself to look at what tenants have made. Only we use it, so no help has it. */
 export const LOOKER = '--looker'
 
-/** To read a cache entry, or to look at the pod that one tells of. */
+/** Asks to read a cache entry, or to look at the pod of one. */
 export type Question = { readonly read: string } | { readonly look: Attachment; readonly root: string }
 
-/** A process that answers each line of stdin, a question, by a line of JSON, until stdin ends: then whoever asked is gone. */
+/** Answers each question, a line of stdin, with a line of JSON, until stdin ends: then the process that asked is gone. */
 export async function answerQuestions({ out }: Pick<Terminal, 'out'>): Promise<number> {
   nameProcess('x-calico-route')
   giveWay()
@@ -26,11 +26,11 @@ async function answerTo(question: Question): Promise<unknown> {
   return 'read' in question ? readEntry(question.read) : lookAtPod(question.look, question.root)
 }
 
-/** Where memory is short, the kernel ends this process first. @see proc_pid_oom_score_adj(5) */
+/** Has the kernel kill this process first when memory is short. @see proc_pid_oom_score_adj(5) */
 function giveWay(): void {
   try {
     writeFileSync('/proc/self/oom_score_adj', '1000')
   } catch {
-    // Then it ends whom it likes.
+    // Then the kernel chooses.
   }
 }

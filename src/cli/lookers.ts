@@ -2,20 +2,20 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, openSync, readFileSync } from 'node:fs'
 import { messageOf, oneLine } from '../errors.ts'
 import { CHILD_ENV } from '../kernel/ip.ts'
-import { OWN as EXECUTABLE } from './install-file.ts'
+import { OWN_EXECUTABLE } from './install-file.ts'
 import { limitedBy } from './limits.ts'
 import { LOOKER, type Question } from './looker.ts'
 
 /**
- * Processes of our own that look at what tenants have made: pods, and what cache entries have of them. What costs such a process
- * its life, or all of its time, costs one verdict: the next question goes to a new one. One that answers is kept, since to start
- * it takes longer than twenty looks at ordinary pods.
+ * Processes of our own that look at what tenants have made: pods, and the cache entries of pods. If such a process dies or
+ * runs out of time, only one verdict is lost: the next question goes to a new process. One that answers is kept, because
+ * starting it takes longer than twenty looks at ordinary pods.
  */
 export interface Lookers extends Disposable {
   /**
-   * Asks all questions, some of them at once.
-   * @param parse what an answer says; undefined if that is none to such a question
-   * @param done told after each how many have their outcome
+   * Asks all questions, several at a time.
+   * @param parse reads an answer; returns undefined if it does not fit the question
+   * @param done called after each outcome, with how many there are
    */
   readonly ask: <T>(
     questions: readonly Question[],
@@ -24,38 +24,38 @@ export interface Lookers extends Disposable {
   ) => Promise<Outcome<T>[]>
 }
 
-/** What came of a question: what the answer says, or why there is none. */
+/** What an answer says, or why there is none. */
 export type Outcome<T> = { readonly says: T } | { readonly failed: string }
 
-/** All of them together, each with all that it may take, leave something of the 512 MiB that the DaemonSet gives. */
+/** Even with all the memory they may take, these leave some of the 512 MiB of the DaemonSet. */
 const AT_ONCE = 4
 
 /**
- * More than a process needs that does nothing. A look at an ordinary pod takes 5 of them, at one with 10,000 routes and as many
- * configured 55.
+ * On top of what an idle process has. A look at an ordinary pod takes 5 MiB; at a pod with 10,000 routes and as many
+ * configured ones, 55 MiB.
  */
 const MEMORY_MIB = 80
 
-/** ip(8) has 10, and one to be killed in; who has waited for that says so. */
-const LIMIT_S = 15
+/** ip(8) has 10 s, and 1 s to be killed. A process that had to wait for that reports it itself. */
+const TIME_LIMIT_S = 15
 
 const ANSWER_BYTES = 4 * 1024 * 1024
 const STDERR_BYTES = 4096
 
-/** None is started before there is something to ask. */
+/** No process starts before the first question. */
 export function startLookers(): Lookers {
   const limits = limitedBy({ data: ownData() + MEMORY_MIB * 1024 * 1024 })
-  const places = Array.from({ length: AT_ONCE }, () => placeOf(limits))
+  const workers = Array.from({ length: AT_ONCE }, () => createWorker(limits))
   return {
-    ask: (questions, parse, done) => askAll(places, questions, parse, done),
+    ask: (questions, parse, done) => askAll(workers, questions, parse, done),
     [Symbol.dispose]: () => {
-      for (const { stop } of places) stop()
+      for (const { stop } of workers) stop()
     },
   }
 }
 
 async function askAll<T>(
-  places: readonly Place[],
+  workers: readonly Worker[],
   questions: readonly Question[],
   parse: (answer: unknown) => T | undefined,
   done: (count: number) => void,
@@ -63,14 +63,14 @@ async function askAll<T>(
   const outcomes: Outcome<T>[] = []
   const waiting = questions.entries()
   let count = 0
-  const work = async ({ ask }: Place) => {
+  const work = async ({ ask }: Worker) => {
     for (const [index, question] of waiting) {
       outcomes[index] = outcomeOf(await ask(question), parse)
       count += 1
       done(count)
     }
   }
-  await Promise.all(places.map(work))
+  await Promise.all(workers.map(work))
   return outcomes
 }
 
@@ -82,20 +82,20 @@ function outcomeOf<T>(reply: Reply, parse: (answer: unknown) => T | undefined): 
   } catch {
     // told below
   }
-  return { failed: `${SUBJECT} gave no answer that can be read` }
+  return { failed: `${SUBJECT} gave an answer that cannot be read` }
 }
 
-/** What a process wrote, or why it did not. `late`: it had all the time there is. */
+/** The line a process wrote, or why it wrote none. `late`: it timed out. */
 type Reply = { readonly line: string } | { readonly failed: string; readonly late?: true }
 
-/** Where one process is at a time. */
-interface Place {
+/** Asks one process at a time. */
+interface Worker {
   readonly ask: (question: Question) => Promise<Reply>
   readonly stop: () => void
 }
 
-function placeOf(limits: readonly string[]): Place {
-  let looker: Place | undefined
+function createWorker(limits: readonly string[]): Worker {
+  let looker: Worker | undefined
   const askOnce = async (question: Question) => {
     looker ??= startLooker(limits)
     const reply = await looker.ask(question)
@@ -109,14 +109,14 @@ function placeOf(limits: readonly string[]): Place {
     ask: async (question) => {
       const isNew = looker === undefined
       const reply = await askOnce(question)
-      // What it had looked at before may have left it short of memory: that is not this one's fault.
+      // Earlier questions may have used up its memory, which is not the fault of this one.
       return isNew || 'line' in reply || reply.late ? reply : askOnce(question)
     },
     stop: () => looker?.stop(),
   }
 }
 
-function startLooker(limits: readonly string[]): Place {
+function startLooker(limits: readonly string[]): Worker {
   const child = spawnOurselves(limits)
   let settle: (reply: Reply) => void = () => {}
   let end: Reply | undefined
@@ -130,22 +130,22 @@ function startLooker(limits: readonly string[]): Place {
     if (chunk.endsWith('\n')) {
       settle({ line })
       line = ''
-    } else if (line.length > ANSWER_BYTES) ended(`${SUBJECT} gave an answer without end`)
+    } else if (line.length > ANSWER_BYTES) ended(`${SUBJECT} gave an answer that is too long`)
   })
   child.stderr?.setEncoding('utf8').on('data', (chunk: string) => {
     if (stderr.length < STDERR_BYTES) stderr += chunk
   })
-  // How it ended says more than a broken pipe.
+  // How the process ended says more than a broken pipe.
   child.stdin?.on('error', () => {})
-  child.on('error', (error) => ended(`no process to look at it could be started: ${messageOf(error)}`))
+  child.on('error', (error) => ended(`the process to look at it cannot be started: ${messageOf(error)}`))
   child.on('close', (status, signal) => ended(wordsForEnd(status, signal, stderr)))
   return {
     ask: (question) =>
       new Promise((resolve) => {
         if (end) return resolve(end)
         const timer = setTimeout(
-          () => settle({ failed: `looking at it takes longer than ${LIMIT_S} s`, late: true }),
-          LIMIT_S * 1000,
+          () => settle({ failed: `${SUBJECT} timed out after ${TIME_LIMIT_S} s`, late: true }),
+          TIME_LIMIT_S * 1000,
         )
         settle = (reply) => {
           clearTimeout(timer)
@@ -157,10 +157,10 @@ function startLooker(limits: readonly string[]): Place {
   }
 }
 
-/** With a process group of its own, so that nsenter(1) and ip(8) end with it. */
+/** In its own process group, so that nsenter(1) and ip(8) end with it. */
 function spawnOurselves(limits: readonly string[]): ChildProcess {
-  // The very executable that runs now, also when there is another in its place.
-  const executable = openSync(EXECUTABLE, 'r')
+  // The executable that runs now, even if its file has been replaced.
+  const executable = openSync(OWN_EXECUTABLE, 'r')
   try {
     const [command = '', ...args] = [...limits, '/proc/self/fd/3', LOOKER]
     return spawn(command, args, { env: CHILD_ENV, detached: true, stdio: ['pipe', 'pipe', 'pipe', executable] })
@@ -180,14 +180,14 @@ function killAll({ pid }: ChildProcess): void {
 const SUBJECT = 'the process that looked at it'
 
 function wordsForEnd(status: number | null, signal: NodeJS.Signals | null, stderr: string): string {
-  // V8's words, Node's, C++'s and the C library's.
+  // The words of V8, Node, C++ and the C library.
   if (/out of memory|allocation failed|bad_alloc|cannot allocate memory|ENOMEM/i.test(stderr))
-    return `looking at it takes more than ${MEMORY_MIB} MiB of memory`
-  if (signal === 'SIGKILL') return `${SUBJECT} was killed, perhaps for lack of memory: see dmesg`
+    return `${SUBJECT} ran out of memory (the limit is ${MEMORY_MIB} MiB)`
+  if (signal === 'SIGKILL') return `${SUBJECT} was killed, perhaps because memory was short; see dmesg`
   return [`${SUBJECT} ended (${signal ?? `exit status ${status}`})`, oneLine(stderr)].filter(Boolean).join(': ')
 }
 
-/** What this process may write to, in bytes; most of it is room that V8 reserves for code. @see proc_pid_status(5) VmData */
+/** The private memory of this process in bytes. Most of it is reserved by V8 for code. @see proc_pid_status(5) VmData */
 function ownData(): number {
   const [, kib = '0'] = /^VmData:\s*(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8')) ?? []
   return Number(kib) * 1024

@@ -13,8 +13,8 @@ import { asksForHelp, parse, splitAtCommand } from './usage/parse.ts'
 import { version } from './version.ts'
 
 /**
- * The tool for people, from its words to its exit status. An entry of its own, bundled apart from the plugin: no call
- * of a runtime reads any of it.
+ * The tool for people, from its arguments to its exit status. It has its own bundle, so that no call of a runtime reads
+ * any of it.
  */
 export async function run(words: readonly string[], terminal: Terminal = ownTerminal()): Promise<number> {
   if (words[0] === LOOKER) return answerQuestions(obeyingNobody(terminal))
@@ -25,7 +25,7 @@ export async function run(words: readonly string[], terminal: Terminal = ownTerm
     if (asked !== undefined) return asked
     return await (command ?? noCommand(name)).run([...before, ...rest], terminal)
   } catch (error) {
-    // Nobody reads on, as in `x-calico-route schema | head`: what is left is not wanted.
+    // The reader has left, as in `x-calico-route schema | head`.
     if ((error as NodeJS.ErrnoException).code === 'EPIPE') return Exit.trouble
     const called = calledAs(command?.definition ?? TOOL.root)
     obeyingNobody(terminal).err(`${called}: ${complaint(error)}\n`)
@@ -33,7 +33,7 @@ export async function run(words: readonly string[], terminal: Terminal = ownTerm
   }
 }
 
-/** What options before a command ask for; undefined if they leave it to the command. */
+/** Does what the options before the command ask for; undefined if the command is to run. */
 function aboutTheTool(before: readonly string[], command: Command | undefined, terminal: Terminal): number | undefined {
   if (asksForHelp(before)) {
     showHelp(command?.definition ?? TOOL.root, command ? [] : TOOL.commands, before, terminal)
@@ -47,7 +47,7 @@ function aboutTheTool(before: readonly string[], command: Command | undefined, t
 
 /** @throws Trouble */
 function noCommand(name: string | undefined): never {
-  if (name === undefined) throw new Trouble('a command is missing\nSee x-calico-route --help.')
+  if (name === undefined) throw new Trouble('COMMAND is missing\nSee x-calico-route --help.')
   const [nearest] = TOOL.commands.map((one) => one.name).sort((a, b) => leven(name, a) - leven(name, b))
   const hint = nearest !== undefined && leven(name, nearest) <= 2 ? `; did you mean "${nearest}"?` : ''
   throw new Trouble(`unknown command ${JSON.stringify(name)}${hint}\nSee x-calico-route --help.`)

@@ -1,10 +1,10 @@
-/** Finds what is known by a name, without looking at everything that has one. */
+/** Finds things by name, without a search through all of them. */
 export interface ByName {
-  /** Of those that somebody means by the name, the first. Without a namespace on either side the names decide: it is kubectl's to choose. */
+  /** The first that the name may mean. If either side has no namespace, the names alone decide: kubectl adds the namespace. */
   readonly first: (name: string) => number | undefined
 }
 
-/** @param named names, `NAMESPACE/NAME` or `NAME`, and numbers of what they name, ascending */
+/** @param named names, `NAMESPACE/NAME` or `NAME`, each with the number of what it names, ascending */
 export function byName(named: Iterable<readonly [name: string, number: number]>): ByName {
   const [full, bare, alone] = [new Map<string, number>(), new Map<string, number>(), new Map<string, number>()]
   for (const [name, number] of named) {

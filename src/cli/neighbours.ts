@@ -5,14 +5,14 @@ import type { Configuration, Contents } from './documents.ts'
 import { type Finding, type Say, sayer } from './finding.ts'
 import type { Path } from './json.ts'
 import { byName } from './names.ts'
-import { type Asked, type Workload, workloadsIn } from './workloads.ts'
+import { type AskedNetwork, type Workload, workloadsIn } from './workloads.ts'
 
-/** What a file holds, and what is said of it. */
+/** What a file holds, and the findings about it. */
 interface File extends Pick<Contents, 'configurations' | 'others'> {
   readonly findings: Finding[]
 }
 
-/** A network among the files. */
+/** A network in the files. */
 interface Network {
   readonly name: string
   readonly plugins: readonly Plugin[]
@@ -21,21 +21,21 @@ interface Network {
   readonly say: Say
 }
 
-/** What all networks together are, looked up once. */
+/** What is known of all networks together, looked up once. */
 interface Together {
-  /** The network that somebody means. */
-  readonly named: (asked: Asked) => Network | undefined
-  /** A network of Calico's on Kubernetes that would attach after what was demoted for it. */
+  /** The network that a pod asks for, if the files have it. */
+  readonly named: (asked: AskedNetwork) => Network | undefined
+  /** A Calico network with the Kubernetes datastore that may attach second, after a demoted default route. */
   readonly second: Network | undefined
-  /** Calico's network of the cluster, which is no definition. */
+  /** The cluster's own network, if that is Calico. It has no NetworkAttachmentDefinition. */
   readonly cluster: Network | undefined
-  /** A network of Calico's has its default route removed. */
+  /** Some Calico network has its default route removed. */
   readonly removing: boolean
 }
 
 /**
- * Says what networks make of each other, and pods of them: that one pod has them together is known of pods and VMs among the
- * files, and supposed of networks that are made for it.
+ * Reports what goes wrong when a pod has several networks. Pods and VMs in the files say which networks they have together;
+ * without them we assume it of networks that only make sense together.
  */
 export function checkTogether(files: readonly File[]): void {
   const networks = files.flatMap(({ configurations, findings }) =>
@@ -57,7 +57,7 @@ export function checkTogether(files: readonly File[]): void {
 function together(networks: readonly Network[]): Together {
   const calicos = networks.filter(isCalico)
   const definitions = byName(networks.flatMap((one, i) => (one.isDefinition ? [[one.name, i] as const] : [])))
-  // Where one of Calico's networks restores what was demoted, it is that one that is meant.
+  // If one of Calico's networks restores a demoted default route, it is the one meant to attach second.
   const restoring = calicos.filter(({ entries }) => entries.some(({ conf }) => isAuto(conf.ovnGateway)))
   return {
     named: ({ names }) => {
@@ -84,10 +84,10 @@ const isCalico = ({ plugins }: Network) => callsCalico(plugins)
 const isOnKubernetes = ({ plugins }: Network) => storesInKubernetes(plugins)
 
 const NO_ANSWER =
-  "with Calico's Kubernetes datastore no answer comes back: " +
-  "Felix gives the node routes to the addresses of the pod's first network only"
+  "with Calico's Kubernetes datastore no answer comes back, " +
+  "because Felix gives the node routes only to the addresses of the pod's first network"
 
-/** `demote` is for Calico to attach second, where Calico's own datastore decides whether that is any use. */
+/** `demote` lets Calico attach second. Whether that is of any use depends on Calico's datastore. */
 function demotedBeforeCalico(one: Network, { second }: Together): void {
   if (one.plugins[0]?.plugin.type === 'calico' || !second) return
   for (const { path, conf } of one.entries) {
@@ -95,7 +95,7 @@ function demotedBeforeCalico(one: Network, { second }: Together): void {
     one.say(
       'warning',
       [...path, 'defaultRoute'],
-      `demote lets Calico (${second.name}) attach after this, but ${NO_ANSWER}; make Calico's network the first`,
+      `demote lets Calico (${second.name}) attach after this, but ${NO_ANSWER}; make Calico's network the pod's first`,
     )
   }
 }
@@ -108,12 +108,12 @@ function isAuto(written: unknown): boolean {
   return written === 'auto' || (isObject(written) && (written.ipv4 === 'auto' || written.ipv6 === 'auto'))
 }
 
-/** A network of Kube-OVN, or of its addresses, tells a gateway to those pods only that ask for it. */
+/** For a network of Kube-OVN, or with its IPAM, Kube-OVN reports a gateway only to pods that ask for one. */
 interface ByAnnotation {
   readonly annotation: string
-  /** Where what depends on it stands. */
+  /** The path of what depends on the gateway. */
   readonly path: Path
-  /** Kube-OVN's own NIC, which it makes the default one by itself where it is the pod's first. */
+  /** It is Kube-OVN's own NIC. As the first of a pod, it gets the default route without the annotation. */
   readonly own: boolean
 }
 
@@ -129,7 +129,7 @@ function dependence(one: Network, { removing }: Together): ByAnnotation | undefi
   const annotation = `${provider}.kubernetes.io/default_route`
   const auto = one.entries.find(({ conf }) => isAuto(conf.ovnGateway))
   if (auto) return { annotation, path: [...auto.path, 'ovnGateway'], own }
-  // Without x-calico-route, the NIC's default route is the pod's where Calico's was taken away.
+  // Without x-calico-route, this NIC has the pod's default route if Calico's was removed.
   return one.entries.length === 0 && ipam && removing ? { annotation, path: [...path, 'ipam'], own } : undefined
 }
 
@@ -144,14 +144,18 @@ function gatewayByAnnotation(one: Network, all: Together): void {
   const depends = dependence(one, all)
   if (!depends) return
   const { annotation, path, own } = depends
-  const others = own ? ', or whose first network this is' : ''
-  const said = `Kube-OVN reports a gateway, and a default route comes of it, only for pods with the annotation ${annotation}: "true"${others}`
+  const others = own ? ' or with this as their first network' : ''
+  const said = `Kube-OVN reports a gateway, which the default route needs, only for pods with the annotation ${annotation}: "true"${others}`
   one.say('note', path, said)
 }
 
 function checkWorkload(workload: Workload, all: Together, say: Say): void {
   for (const path of workload.unreadable)
-    say('error', path, 'neither a list in JSON nor names with commas between them; Multus refuses the pod')
+    say(
+      'error',
+      path,
+      'neither a JSON list nor names with commas between them, so Multus refuses the pod; write one of these',
+    )
   const found = workload.networks.flatMap((asked) => {
     const network = all.named(asked)
     return network ? [{ asked, network }] : []
@@ -161,38 +165,47 @@ function checkWorkload(workload: Workload, all: Together, say: Say): void {
   for (const { asked, network } of found) annotated(workload, asked, dependence(network, all), say)
 }
 
-type Found = readonly { readonly asked: Asked; readonly network: Network }[]
+type FoundNetworks = readonly { readonly asked: AskedNetwork; readonly network: Network }[]
 
 /**
- * The name of Calico's host veth is made of namespace and pod: a second ADD deletes the veth of that name, the first NIC's.
+ * Calico names its host veth after the namespace and name of the pod: a second ADD deletes the veth of that name, and with
+ * it the first NIC.
  * @see https://github.com/projectcalico/calico/blob/master/cni-plugin/pkg/k8s/k8s.go CmdAddK8s
  */
-function oneCalico({ networks: asked }: Workload, found: Found, { cluster }: Together, say: Say): void {
+function oneCalico({ networks: asked }: Workload, found: FoundNetworks, { cluster }: Together, say: Say): void {
   const [first, ...others] = found.filter(({ network }) => isCalico(network))
   if (!first) return
   for (const { asked, network } of others) {
-    const said = `a pod has one Calico NIC: that of ${first.network.name} is deleted when Calico adds that of ${network.name}`
-    say('error', asked.path, `${said}; leave one of them out`)
+    const said = `a pod can have only one Calico NIC: when Calico adds that of ${network.name}, it deletes that of ${first.network.name}`
+    say('error', asked.path, `${said}; remove one of them`)
   }
   if (asked.some(({ first }) => first)) return
+  const isCalicoToo = cluster
+    ? `the pod's first network, ${cluster.name}, is Calico's too, and`
+    : "if the pod's first network, the cluster's, is Calico's too,"
   say(
     cluster ? 'warning' : 'note',
     first.asked.path,
-    `the pod's first network is the cluster's${cluster ? `, ${cluster.name}` : ': if that is Calico, too'}, and its NIC is deleted when Calico ` +
-      `adds that of ${first.network.name}; make this the first (v1.multus-cni.io/default-network; of a VM "default: true")`,
+    `${isCalicoToo} Calico deletes its NIC when it adds that of ${first.network.name}; make this the pod's first network ` +
+      '(v1.multus-cni.io/default-network; for a VM "default: true")',
   )
 }
 
-function calicoFirst(found: Found, say: Say): void {
+function calicoFirst(found: FoundNetworks, say: Say): void {
   const first = found.find(({ asked }) => asked.first)
   if (!first || isCalico(first.network)) return
   for (const { asked, network } of found) {
     if (isCalico(network) && isOnKubernetes(network))
-      say('warning', asked.path, `${NO_ANSWER}; make ${network.name} the first`)
+      say('warning', asked.path, `${NO_ANSWER}; make ${network.name} the pod's first network`)
   }
 }
 
-function annotated({ base, annotations }: Workload, asked: Asked, depends: ByAnnotation | undefined, say: Say): void {
+function annotated(
+  { base, annotations }: Workload,
+  asked: AskedNetwork,
+  depends: ByAnnotation | undefined,
+  say: Say,
+): void {
   if (!depends) return
   const { annotation, own } = depends
   const value = annotations[annotation]
@@ -200,6 +213,6 @@ function annotated({ base, annotations }: Workload, asked: Asked, depends: ByAnn
   say(
     'warning',
     value === undefined ? asked.path : [...base, 'metadata', 'annotations', annotation],
-    `Kube-OVN reports no gateway for this NIC, and no default route comes of it; add the annotation ${annotation}: "true"`,
+    `Kube-OVN reports no gateway for this NIC, so it gets no default route; add the annotation ${annotation}: "true"`,
   )
 }

@@ -1,23 +1,23 @@
 import { existsSync, statSync } from 'node:fs'
 import path from 'node:path'
 
-/** Where a path of the node is for this process. /var/run is a link of the node's to /run, which would lead out of `root`. */
+/** The path at which this process finds a path of the node. On the node /var/run links to /run, which would lead out of `root`. */
 export function onThisSide(root: string, file: string): string {
   return root === '/' ? file : path.join(root, file.replace(/^\/var\/run\//, '/run/'))
 }
 
 /**
- * Whether the node still has a network namespace. In a container that lacks the mount every one would seem to be gone: then
- * its directory is not there either.
+ * Whether the node still has a network namespace. In a container without the mount every namespace would seem to be gone;
+ * but then its directory is missing too.
  */
 export function netnsState(root: string, netns: string): 'there' | 'gone' | 'hidden' {
   if (!isMissing(onThisSide(root, netns))) return 'there'
-  // That of a process goes with it.
+  // The directory of a process goes with the process.
   const directory = netns.startsWith('/proc/') ? '/proc' : path.dirname(netns)
   return existsSync(onThisSide(root, directory)) ? 'gone' : 'hidden'
 }
 
-/** What may not be looked at, as a namespace by way of somebody else's process, is not missing. */
+/** A file that we may not look at, such as the namespace of another user's process, is not missing. */
 function isMissing(file: string): boolean {
   try {
     statSync(file)

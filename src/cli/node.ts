@@ -7,13 +7,13 @@ import { isWithin } from '../net/address.ts'
 import { parseRoutes, SHOW_LINKS } from '../net/iproute2.ts'
 import type { Route, Snapshot } from '../net/route.ts'
 import { onThisSide } from './node-root.ts'
-import { FIRST, OWN } from './pod-netns.ts'
-import { type End, hostEndOf, type Nic, nicOf, noWayBack, parseEnds } from './way-back.ts'
+import { INIT_NETNS, OWN_NETNS } from './pod-netns.ts'
+import { type End, hostEndOf, missingReturnPath, type Nic, nicOf, parseEnds } from './return-path.ts'
 
-/** A look at a pod that leaves behind what the node must have a way back to. */
+/** Notes, during a look at a pod, the NIC that the node must have a return path to. */
 export interface PodLook {
   readonly overhear: (look: Look<Snapshot>) => Look<Snapshot>
-  /** Once looked. @param result the Result that tells of the NIC */
+  /** The NIC, after the look. @param result the Result that has its addresses */
   readonly nic: (result: unknown) => Nic | undefined
 }
 
@@ -39,36 +39,39 @@ export function podLook(ifname: string, maker: string | undefined): PodLook {
 }
 
 /**
- * What is wrong with the node's ways to NICs of pods, for each address of each by itself. A namespace is the node's for
- * a NIC whose host end is in it: our own, which is so on the node and in a container with hostNetwork, else that of the
- * node's first process, where it can be entered. Of a NIC whose host end nobody sees nothing is said.
- * @param root where the node's root directory is
+ * What is wrong with the node's routes to NICs of pods, for each address. A network namespace is the node's if the host
+ * veth of the NIC is in it. On the node and in a container with hostNetwork, that is our own; otherwise we try that of
+ * the node's first process. Nothing is said of a NIC whose host veth is in neither.
+ * @param root where the node's root directory is mounted
  * @throws CniError 100, 103, 104 if the routes of our own namespace cannot be asked for
  */
-export async function noWaysBack(nics: readonly Nic[], root: string): Promise<ReadonlyMap<Nic, readonly string[]>> {
+export async function missingReturnPaths(
+  nics: readonly Nic[],
+  root: string,
+): Promise<ReadonlyMap<Nic, readonly string[]>> {
   const said = new Map<Nic, readonly string[]>()
   if (nics.length === 0) return said
-  const left = await withNetns(OWN, LIMIT_MS, (own) => ask(own, nics, said))
+  const left = await withNetns(OWN_NETNS, TIME_LIMIT_MS, (own) => ask(own, nics, said))
   if (left.length > 0) {
-    await withNetns(onThisSide(root, FIRST), LIMIT_MS, async (first) => {
+    await withNetns(onThisSide(root, INIT_NETNS), TIME_LIMIT_MS, async (first) => {
       if (!first.own) await ask(first, left, said)
     }).catch(unlessUnseen)
   }
   return said
 }
 
-/** The node's own routes may be many. */
-const LIMIT_MS = 30_000
+/** A node may have very many routes. */
+const TIME_LIMIT_MS = 30_000
 
 function unlessUnseen(error: unknown): void {
   if (!(error instanceof CniError)) throw error
 }
 
-/** One ip(8) for all NICs. @returns those whose host end is not in the namespace */
+/** One ip(8) for all NICs. @returns those whose host veth is not in the namespace */
 async function ask(netns: Netns, nics: readonly Nic[], said: Map<Nic, readonly string[]>): Promise<Nic[]> {
   const hosts = new Map<Nic, End>()
   const ways = new Map<string, Route>()
-  // It answers with an error where there is no way, and goes on.
+  // For an address without a route ip(8) prints an error, and goes on.
   await converse(netns, 'go on', async (ip) => {
     const { heard: veths } = await ip.ask(listOf(parseEnds, ['link show type veth']))
     for (const nic of nics) {
@@ -85,7 +88,7 @@ async function ask(netns: Netns, nics: readonly Nic[], said: Map<Nic, readonly s
     const problems = nic.addresses.flatMap((address) => {
       const way = ways.get(address)
       const told = way ? { way } : { around: around.filter(({ dst }) => isWithin(address, dst)) }
-      return noWayBack(address, ifname, told) ?? []
+      return missingReturnPath(address, ifname, told) ?? []
     })
     said.set(nic, problems)
   }
@@ -94,10 +97,10 @@ async function ask(netns: Netns, nics: readonly Nic[], said: Map<Nic, readonly s
 
 const unique = (addresses: readonly string[]) => [...new Set(addresses)]
 
-/** What is a port of a bridge or OVS, or in a VRF, is not found by the node's own routes. */
+/** The NICs that the node's routes lead to. A host veth in a bridge, OVS or a VRF is reached in other ways. */
 const routed = (hosts: ReadonlyMap<Nic, End>) => [...hosts].filter(([, { master }]) => master === undefined)
 
-/** It reads every route of the node, a million perhaps: for words only, and without them the answer is the same. */
+/** Makes ip(8) read every route of the node, perhaps a million. It only adds to the message, so its failure does not matter. */
 async function routesAround(netns: Netns, addresses: readonly string[]): Promise<readonly Route[]> {
   const look = listOf(
     parseRoutes,
@@ -109,7 +112,7 @@ async function routesAround(netns: Netns, addresses: readonly string[]): Promise
   })
 }
 
-/** A look for what stands in the answers. */
+/** A look that collects what the answers list. */
 function listOf<T>(parse: (json: string) => T[], questions: readonly string[]): Look<readonly T[]> {
   const listen = () => {
     const all: T[] = []

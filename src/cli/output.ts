@@ -6,12 +6,12 @@ export const OUTPUT = {
   about: 'What to print: text, or one JSON document for programs.',
 } as const
 
-/** A value as one JSON document, of which a terminal obeys nothing: JSON escapes less than terminals know. */
+/** A value as one JSON document without control characters for a terminal. JSON itself does not escape all of them. */
 export function jsonText(value: unknown): string {
   return `${harmless(JSON.stringify(value, null, 2))}\n`
 }
 
-/** The same on one line, for a reader of lines. */
+/** The same on one line. */
 export function jsonLine(value: unknown): string {
   return `${harmless(JSON.stringify(value))}\n`
 }

@@ -1,6 +1,6 @@
 import { styleText } from 'node:util'
 
-/** What of a terminal decides how text gets to it. */
+/** The parts of a terminal that decide what may be written to it. */
 interface Painted {
   readonly out: (text: string) => void
   readonly err: (text: string) => void
@@ -21,15 +21,15 @@ export function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? '' : 's'}`
 }
 
-/** Text out of a file or the kernel, without what would act on the terminal. */
+/** Text from a file or the kernel, without the control characters that a terminal would obey. */
 export function printable(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these it is about
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: it is about them
   return text.replace(/[\x00-\x1f\x7f-\x9f\u2028\u2029]/g, '?')
 }
 
 /**
- * A terminal that is told nothing it would obey but what we have it do: colours, and writing over a line of progress. What
- * commands print of files they make printable themselves; this is for what they forget.
+ * A terminal that gets no control sequences but our own: colours, and overwriting a line of progress. Commands make what
+ * they print of files printable themselves; this is for what they forget.
  */
 export function obeyingNobody<T extends Painted>(terminal: T): T {
   const { colors, progress } = terminal
@@ -41,7 +41,7 @@ export function obeyingNobody<T extends Painted>(terminal: T): T {
 }
 
 function harmless(text: string, isOurs: (sequence: string) => boolean): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these it is about
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: it is about them
   return text.replace(/\r?\x1b\[\d*[mK]|[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]/g, (found) =>
     isOurs(found) ? found : printable(found),
   )

@@ -1,6 +1,6 @@
 /**
- * Regular expressions for what the plugin reads by a parser: addresses, prefixes without host bits. Written in what every
- * implementation of JSON Schema has, lookahead included; the tests hold them against the parser.
+ * Regular expressions for what the plugin parses: addresses, prefixes without host bits. They use only what every
+ * implementation of JSON Schema has, lookahead included. The tests compare them with the parser.
  */
 
 import { OF_ROUTE_OVERRIDE, OUR_KEYS } from '../config/misnamed-keys.ts'
@@ -13,7 +13,7 @@ function range(least: number, most: number, step = 1): number[] {
 const any = (...patterns: readonly string[]) => `(?:${patterns.join('|')})`
 const upTo = (pattern: string, most: number) => (most === 0 ? '' : `(?:${pattern}){0,${most}}`)
 
-/** Numbers in decimal, those that differ in their last digit together. */
+/** Decimal numbers; those that differ only in the last digit share a branch. */
 function decimals(numbers: readonly number[]): string {
   const digitsOf = new Map<string, string>()
   for (const number of numbers) {
@@ -28,7 +28,7 @@ function decimals(numbers: readonly number[]): string {
 const OCTET = '(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])'
 const IPV4 = `${OCTET}(?:\\.${OCTET}){3}`
 
-/** For each octet that the length ends in: those before, that one, and zeros. */
+/** For each octet that the prefix length ends in: the octets before it, that one, and zeros. */
 const IPV4_PREFIX = any(
   '0\\.0\\.0\\.0/0',
   ...range(0, 3).map((octet) => {
@@ -37,7 +37,7 @@ const IPV4_PREFIX = any(
   }),
 )
 
-/** An octet of which only the first `bits` count. */
+/** An octet whose other bits than the first `bits` are zero. */
 function octetOf(bits: number): string {
   return bits === 8 ? OCTET : decimals(range(0, 255, 2 ** (8 - bits)))
 }
@@ -45,7 +45,7 @@ function octetOf(bits: number): string {
 const HEX = '[0-9a-fA-F]'
 const WORD = `${HEX}{1,4}`
 
-/** Eight words; or `::` for one or more of them, and so many words before and after it. */
+/** Eight words; or `::` in place of at least one word, and the others before and after it. */
 const IPV6 = any(
   `(?:${WORD}:){7}${WORD}`,
   ...range(0, 7).map((before) => {
@@ -55,11 +55,11 @@ const IPV6 = any(
   }),
 )
 
-/** Of a text that is an IPv6 prefix by its form: one that has no host bits. */
+/** Matches an IPv6 prefix without host bits, in a text that has the form of a prefix. */
 const NO_HOST_BITS = any(
   '[0:]+/0',
   ...range(0, 7).map((words) => {
-    // `::` stands before the word in which the length ends, and the rest is zeros; or no more than zeros follow it.
+    // `::` comes before the word in which the length ends, and only zeros follow that word; or only zeros follow `::`.
     const early = words === 0 ? ':' : any(`(?:\\w+:){1,${words}}`, ':')
     const after = `(?::0+){${7 - words}}`
     const lengths = range(1, 16).map((bits) => {
@@ -70,7 +70,7 @@ const NO_HOST_BITS = any(
   }),
 )
 
-/** A word of which only the first `bits` count. */
+/** A word whose other bits than the first `bits` are zero. */
 function wordOf(bits: number): string {
   const digits = Math.ceil(bits / 4)
   const last = range(0, 15, 2 ** (digits * 4 - bits)).map((digit) => digit.toString(16))
@@ -87,7 +87,7 @@ const except = (pattern: string) => `(?!${pattern}$)`
 
 export const PREFIX = whole(any(IPV4_PREFIX, IPV6_PREFIX))
 
-/** However an address of zeros, but for what its last word is, can be written. */
+/** Every way to write an address that is all zeros except for its last word. */
 const ZEROS_AND = (word: string) => `[0:]*:${word}`
 const UNSPECIFIED = any('0\\.0\\.0\\.0', ZEROS_AND('0*'))
 const MULTICAST = any(`${any('22[4-9]', '23[0-9]')}\\..*`, '[fF]{2}\\w{2}:.*')
@@ -105,10 +105,10 @@ export function gateway(family: 4 | 6 | undefined, auto: boolean): string {
 
 export const SOURCE = whole(`${except(any(UNSPECIFIED, MULTICAST, BROADCAST, LOOPBACK_6))}${any(IPV4, IPV6)}`)
 
-/** Of an interface; a name is bound by its bytes, which no pattern counts. */
+/** The name of an interface. Its limit is in bytes, which no pattern can count. */
 export const IFNAME = whole(`${except('\\.{1,2}')}[^/:\\s#"'\\\\]+`)
 
-/** A key of ours in other letters, `defaultroute` or `default_route`, or a key of route-override. */
+/** A misspelt key of ours, `defaultroute` or `default_route`, or a key of route-override. */
 export const STRANGE_KEY = whole(
   `${except(any(...OUR_KEYS))}${any(...[...OUR_KEYS, ...OF_ROUTE_OVERRIDE.keys()].map(inAnyLetters))}`,
 )

@@ -12,7 +12,7 @@ export interface Plan {
   readonly batch: readonly string[]
   readonly diff: readonly DiffLine[]
   readonly result?: unknown
-  /** Where the Result's beginning, prevResult, is from. */
+  /** Where prevResult is from, which the Result starts from. */
   readonly prevResultFrom?: string
   readonly dhcp?: DhcpPreview
   readonly warnings: readonly string[]
@@ -30,15 +30,15 @@ export function planText(
     return mark === ' ' ? line : paint(mark === '+' ? 'green' : 'red', line)
   })
   const sections = [
-    [`Routes of the pod, by ${verb} of ${ifname}:`, ...(routes.length > 0 ? routes : ['  none'])],
+    [`Routes of the pod after ${verb} of ${ifname}:`, ...(routes.length > 0 ? routes : ['  none'])],
     [
       'Lines for ip -batch:',
-      ...(batch.length > 0 ? batch.map((line) => `  ${printable(line)}`) : ['  none, there is nothing to do']),
+      ...(batch.length > 0 ? batch.map((line) => `  ${printable(line)}`) : ['  none; there is nothing to do']),
     ],
     ...(result === undefined
       ? []
       : [[`Result (prevResult is from ${prevResultFrom}):`, indented(JSON.stringify(result, null, 2))]]),
-    ...(dhcp ? [['To a KubeVirt VM on this NIC (bridge binding), DHCP would hand:', ...dhcpLines(dhcp)]] : []),
+    ...(dhcp ? [['By DHCP, a KubeVirt VM on this NIC (bridge binding) would get:', ...dhcpLines(dhcp)]] : []),
   ]
   const warned = [...warnings, ...(dhcp?.warnings ?? []).map((warning) => `for a KubeVirt VM: ${warning}`)]
   const tail = warned.length > 0 ? [warned.map((warning) => paint('yellow', `warning: ${printable(warning)}`))] : []
@@ -46,7 +46,7 @@ export function planText(
 }
 
 function dhcpLines({ offer }: DhcpPreview): string[] {
-  if (!offer) return ['  nothing, since no IPv4 route is left']
+  if (!offer) return ['  nothing, because no IPv4 route is left']
   const routes = offer.classlessRoutes.map(({ dst, gw }) => `${dst} ${gw === '0.0.0.0' ? 'on-link' : `via ${gw}`}`)
   return [
     `  router (option 3):             ${offer.router ?? 'none'}`,
@@ -54,7 +54,7 @@ function dhcpLines({ offer }: DhcpPreview): string[] {
   ]
 }
 
-/** What an operator would see of a refusal. */
+/** A refusal as the operator would see it. */
 export function refusalText(verb: string, { code, message, details }: CniError): string {
   const said = details === undefined ? message : `${message}; ${details}`
   return `plugin type="x-calico-route" failed (${verb.toLowerCase()}): ${said}\nThe pod would be left as it is (code ${code}).\n`

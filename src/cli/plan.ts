@@ -15,7 +15,7 @@ import { chooseEntry, inWordsOfOptions, POD } from './choose.ts'
 import { Exit, type Terminal, Trouble } from './command.ts'
 import { dhcpPreview } from './dhcp.ts'
 import { nameOf, onceFromStdin, readText } from './files.ts'
-import { noWaysBack, type PodLook, podLook } from './node.ts'
+import { missingReturnPaths, type PodLook, podLook } from './node.ts'
 import { jsonText, OUTPUT } from './output.ts'
 import { type Plan, planText, refusalText } from './plan-text.ts'
 import { resultOf } from './result-cache.ts'
@@ -29,10 +29,10 @@ const DEFINITION = {
   summary: 'show what ADD would change in a pod, and change nothing',
   usage: ['--netns PATH --ifname IF [OPTION…] FILE', '--routes FILE [--links FILE] --ifname IF [OPTION…] FILE'],
   about: [
-    "Show each route that ADD would add or remove and the key that says so, the lines for ip(8), the Result, and what KubeVirt's bridge binding would then hand to a VM by DHCP. On the node it warns, as verify does, if the node has no way back to the NIC.",
-    'FILE holds the configuration; see `validate --help` for its forms. One of the files may be "-", stdin.',
-    "prevResult is that of FILE. Without one it is what libcni's result cache has of this NIC, else what the kernel tells of its addresses.",
-    'It warns of what KubeVirt would make of the routes if "kubevirt" is true, or if a VirtualMachine in FILE has the network by the bridge binding.',
+    "Show each route that ADD would add or remove and the configuration key behind it, the lines for ip(8), the Result, and what KubeVirt's bridge binding would then hand to a VM by DHCP. On the node it warns, as verify does, if the node has no return path to the NIC.",
+    'FILE holds the configuration; see `validate --help` for its forms. One of the files may be "-", which is stdin.',
+    "prevResult is taken from FILE, else from libcni's result cache, else made of the addresses of the NIC.",
+    'If "kubevirt" is true, or if a VirtualMachine in FILE uses the network with the bridge binding, it warns of what KubeVirt cannot hand on.',
   ],
   argument: { name: 'FILE', count: 'one', completes: 'file' },
   options: {
@@ -46,19 +46,19 @@ const DEFINITION = {
       value: 'FILE',
       completes: 'file',
       about:
-        'What `ip -json -details address show` printed in the pod. Without it the routes tell which interfaces there are.',
+        'What `ip -json -details address show` printed in the pod. Without it the interfaces are taken from the routes.',
     },
-    verb: { words: ['ADD', 'DEL'], default: 'ADD', about: 'The call to foresee.' },
+    verb: { words: ['ADD', 'DEL'], default: 'ADD', about: 'The call to plan.' },
     'cni-args': {
       value: 'JSON',
-      about: 'What a pod asks for in its annotation, {"routes": …}, as far as "overrides" allows.',
+      about: 'The "cni-args" of a pod\'s annotation, for example {"routes": …}, as far as "overrides" allows.',
     },
     output: OUTPUT,
   },
   exit: [
     ['0', 'The plan is shown.'],
     ['1', 'The plugin would refuse the configuration.'],
-    ['2', 'A wrong argument, or a file or pod that cannot be read.'],
+    ['2', 'An argument is wrong, or a file or pod cannot be read.'],
   ],
   examples: [
     'x-calico-route plan --netns /var/run/netns/pod --ifname eth0 network.yaml',
@@ -91,24 +91,24 @@ export const plan = define(DEFINITION, async (given, terminal) => {
   }
 })
 
-/** What belongs together. @throws Trouble if it does not */
+/** The arguments. @throws Trouble if they do not go together */
 function askedOf({ options: { netns, ifname, routes, links }, words: [file = ''] }: Given<typeof DEFINITION.options>) {
-  if (ifname === undefined) throw new Trouble('--ifname is missing: the NIC that the plugin would be called for')
+  if (ifname === undefined) throw new Trouble('--ifname: missing; give the NIC that the plugin would be called for')
   if (netns === undefined && routes === undefined)
-    throw new Trouble('either --netns or --routes is needed: the pod as it is')
+    throw new Trouble('--netns: missing; give it or --routes, to say what the pod is like now')
   if (netns !== undefined && routes !== undefined)
-    throw new Trouble('--netns and --routes both tell the pod as it is; give one of them')
+    throw new Trouble('--routes: cannot be combined with --netns; give one of them')
   onceFromStdin([
     ['FILE', file],
     ['--routes', routes],
     ['--links', links],
   ])
   if (links !== undefined && routes === undefined)
-    throw new Trouble('--links goes with --routes; with --netns the namespace itself tells its interfaces')
+    throw new Trouble('--links: needs --routes; with --netns leave it out')
   return { file, ifname, netns, routes, links }
 }
 
-/** What the plugin says of a configuration, and not of where it was called. */
+/** Errors that are about the configuration, not about where the plugin was called. */
 const REFUSALS: readonly Code[] = [
   Code.incompatibleVersion,
   Code.decodingFailure,
@@ -116,7 +116,7 @@ const REFUSALS: readonly Code[] = [
   Code.overrideNotAllowed,
 ]
 
-/** @param bridged a virtual machine is known to have the network */
+/** @param bridged a virtual machine is known to use the network */
 function planAdd(conf: NetConf, ifname: string, netns: string | undefined, snapshot: Snapshot, bridged: boolean): Plan {
   const request = parseRequest({ CNI_COMMAND: 'ADD', CNI_IFNAME: ifname }, conf)
   if (request.verb !== 'ADD') throw new Error(`unreachable: ${request.verb}`)
@@ -152,17 +152,17 @@ function shownOps(verb: 'ADD' | 'DEL', ifname: string, ops: readonly RouteOp[], 
   return { verb, ifname, ops, batch: ops.map(batchLine), diff: diffRoutes(snapshot, ops) }
 }
 
-/** A person waits, and wants to see all of it. */
-const LIMIT_MS = 30_000
+/** A person can wait, and wants to see everything. */
+const TIME_LIMIT_MS = 30_000
 
 function snapshotOf(netns: string, overhear: PodLook['overhear']): Promise<Snapshot> {
-  return withNetns(netns, LIMIT_MS, (open) => readRoutes(open, overhear(lookAt(EVERYTHING, { links: true }))))
+  return withNetns(netns, TIME_LIMIT_MS, (open) => readRoutes(open, overhear(lookAt(EVERYTHING, { links: true }))))
 }
 
-/** ADD changes nothing about the node's way back to the pod: what is not there now will be missing then. */
+/** ADD does not change the node's return path to the pod: if it is missing now, it will be missing after ADD. */
 async function withWarnings(made: Plan, pod: PodLook): Promise<Plan> {
   const nic = pod.nic(made.result)
-  const problems = nic ? (await noWaysBack([nic], '/')).get(nic) : undefined
+  const problems = nic ? (await missingReturnPaths([nic], '/')).get(nic) : undefined
   return { ...made, warnings: [...made.warnings, ...(problems ?? [])] }
 }
 
@@ -178,7 +178,8 @@ function withCniArgs(conf: NetConf, text: string): NetConf {
   } catch {
     // told below
   }
-  if (!isObject(cni)) throw new Trouble('--cni-args: must be a JSON object, as "cni-args" in the annotation of a pod')
+  if (!isObject(cni))
+    throw new Trouble('--cni-args: must be a JSON object; write what "cni-args" in the annotation of a pod has')
   return { ...conf, args: { ...(isObject(conf.args) ? conf.args : {}), cni } }
 }
 

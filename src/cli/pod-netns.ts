@@ -4,21 +4,21 @@ import { type Netns, type WithNetns, withNetns } from '../kernel/netns.ts'
 import { limitedBy } from './limits.ts'
 import { onThisSide } from './node-root.ts'
 
-export const OWN = '/proc/self/ns/net'
-/** Of the node's first process; of the container's, where process numbers are its own. */
-export const FIRST = '/proc/1/ns/net'
+export const OWN_NETNS = '/proc/self/ns/net'
+/** The namespace of the node's first process, or of the container's if that has its own process numbers. */
+export const INIT_NETNS = '/proc/1/ns/net'
 
-/** ip(8) keeps all interfaces and addresses of a pod until it has printed them. */
+/** ip(8) keeps all interfaces and addresses of a pod in memory until it has printed them. */
 const IP_BYTES = 64 * 1024 * 1024
 
 /**
- * How the namespace of a pod is opened: none that the node itself has, whose routes are nobody's to compare with a pod's
- * configuration; and with a limit to the memory of what is run in it.
- * @param root where the node's root directory is
- * @param advice what to do where it is the node's
- * @returns what throws CniError 8
+ * Opens the network namespace of a pod and limits the memory of what runs in it. Refuses the namespaces of the node itself,
+ * whose routes must not be compared with the configuration of a pod.
+ * @param root where the node's root directory is mounted
+ * @param advice what to do if it is the node's
+ * @returns a function that throws CniError 8
  */
-export function podNetns(root: string, advice = 'look who wrote that path'): WithNetns {
+export function podNetns(root: string, advice = 'find out who wrote that path'): WithNetns {
   const limits = limitedBy({ data: IP_BYTES })
   return (path, limit, use) =>
     withNetns(path, limit, (netns) => {
@@ -27,16 +27,16 @@ export function podNetns(root: string, advice = 'look who wrote that path'): Wit
     })
 }
 
-/** As a runtime may for ADD, a person may ask for it all the same. @see https://github.com/containernetworking/cni/blob/main/pkg/ns/ns_linux.go CheckNetNS */
+/** Allows the node's own namespace if CNI_NETNS_OVERRIDE does, as for ADD. @see https://github.com/containernetworking/cni/blob/main/pkg/ns/ns_linux.go CheckNetNS */
 export function netnsOfPerson(root: string): WithNetns {
   const { CNI_NETNS_OVERRIDE = '' } = process.env
-  return /^(?:1|true)$/i.test(CNI_NETNS_OVERRIDE) ? withNetns : podNetns(root, 'CNI_NETNS_OVERRIDE=1 allows it')
+  return /^(?:1|true)$/i.test(CNI_NETNS_OVERRIDE) ? withNetns : podNetns(root, 'set CNI_NETNS_OVERRIDE=1 to allow it')
 }
 
 function refuseNodes(netns: Netns, root: string, advice: string): void {
   const whose = netns.own
     ? 'this process itself'
-    : [FIRST, onThisSide(root, FIRST)].some((file) => isSame(netns.fd, file)) && "the node's first process"
+    : [INIT_NETNS, onThisSide(root, INIT_NETNS)].some((file) => isSame(netns.fd, file)) && "the node's first process"
   if (!whose) return
   throw new CniError(
     Code.ownNetns,

@@ -2,24 +2,24 @@ import { isObject } from '../cni/request.ts'
 import { MAX_KEY_LENGTH } from '../config/explain.ts'
 import type { JsonDocument, Path, Place } from './json.ts'
 
-/** Both from 1 on, as editors count. */
+/** Both start at 1, as in editors. */
 export interface Position {
   readonly line: number
   readonly column: number
 }
 
-/** A value out of a file that knows where its parts stand there. */
+/** A value from a file, and the positions of its parts there. */
 export interface Placed {
   readonly value: unknown
-  /** Of the value at `path`, or of its key; where there is none, of what is nearest above it. */
+  /** The position of the value at `path` or of its key; if there is none, of the nearest value around it. */
   readonly at: At
-  /** What it is a part of, and where: a part of a part knows the whole, so that one deep inside asks nobody in between. */
+  /** The whole that it is a part of, and its path there. A part of a part refers to the whole too, so that look-ups stay short. */
   readonly whole?: { readonly at: At; readonly base: Path }
 }
 
 type At = (path: Path, what?: 'value' | 'key') => Position
 
-/** Tells line and column of an offset. */
+/** Returns a function from offsets to line and column. */
 export function positionsIn(text: string): (offset: number) => Position {
   const starts = [0]
   for (let end = text.indexOf('\n'); end >= 0; end = text.indexOf('\n', end + 1)) starts.push(end + 1)
@@ -39,7 +39,7 @@ export function placedJson({ value, place }: JsonDocument, positionOf: (offset: 
   }
 }
 
-/** The place at a path, or of what is nearest above it. */
+/** The place at a path, or the nearest one around it. */
 export function placeAt(root: Place, path: Path): { readonly nearest: Place; readonly whole: boolean } {
   let nearest = root
   for (const step of path) {
@@ -79,8 +79,8 @@ export function valueAt(value: unknown, path: Path): unknown {
 }
 
 /**
- * The key path that a message of the plugin starts with, `routes[0].gw: …`, as far as `value` goes along. The value
- * decides, since a key may have dots and colons of its own.
+ * The key path that a message of the plugin starts with, `routes[0].gw: …`, as far as `value` has it. The value decides,
+ * because a key may itself contain dots and colons.
  */
 export function pathOf(message: string, value: unknown): Path {
   const path: (string | number)[] = []
@@ -103,7 +103,7 @@ export function pathOf(message: string, value: unknown): Path {
   }
 }
 
-/** The longest key of an object that a text starts with, as a step of a path. A message has no longer one: see keyText. */
+/** The longest key of an object that a text starts with. Messages cut longer keys: see keyText. */
 function keyBefore(text: string, part: Readonly<Record<string, unknown>>): string | undefined {
   for (let length = Math.min(text.length, MAX_KEY_LENGTH); length >= 0; length -= 1) {
     const key = text.slice(0, length)
@@ -116,9 +116,9 @@ export function pathText(path: Path): string {
   return path.map((step, i) => (typeof step === 'number' ? `[${step}]` : `${i > 0 ? '.' : ''}${short(step)}`)).join('')
 }
 
-/** A key may have megabytes, and a thousand others below it. */
+/** A key may be megabytes long, and there may be a thousand inside it. */
 function short(key: string): string {
-  return key.length > MOST_SHOWN ? `${key.slice(0, MOST_SHOWN - 3)}...` : key
+  return key.length > MAX_SHOWN ? `${key.slice(0, MAX_SHOWN - 3)}...` : key
 }
 
-const MOST_SHOWN = 80
+const MAX_SHOWN = 80

@@ -8,8 +8,8 @@ import { readFound } from './found-file.ts'
 import { onThisSide } from './node-root.ts'
 
 /**
- * What libcni remembers of every ADD for later calls, `NETWORK-CONTAINER-IFNAME` below a directory of the runtime; Multus has its
- * own copy of libcni, with a directory of its own.
+ * Where libcni keeps what later calls need from each ADD, in files named `NETWORK-CONTAINER-IFNAME`. Multus has its own copy
+ * of libcni and its own directory.
  * @see https://github.com/containernetworking/cni/blob/main/libcni/api.go cachedInfo
  */
 export const CACHES = ['/var/lib/cni/results', '/var/lib/cni/multus/results'] as const
@@ -19,7 +19,7 @@ export interface Attachment extends Attached {
   /** Its cache entry. */
   readonly file: string
   readonly container: string
-  /** As the node knows it. Absent: libcni before 1.2 does not write it, and no Result tells. */
+  /** The path on the node. Absent if neither the entry nor a Result has it: libcni before 1.2 does not write it. */
   readonly netns?: string
 }
 
@@ -42,25 +42,25 @@ export interface Cache {
   readonly unreadable: readonly Unreadable[]
 }
 
-/** What an entry tells. */
-export interface Entry {
+/** What an entry says. */
+export interface CacheEntry {
   readonly container: string
   readonly netns?: string
-  /** Absent: its chain is without this plugin. */
+  /** Absent if its chain does not have this plugin. */
   readonly attached?: Attached
 }
 
-/** What came of reading an entry; null: it was removed meanwhile, since its pod is being deleted. */
-export type Read = { readonly entry: Entry } | { readonly unreadable: string } | null
+/** What came of reading an entry; null if it was removed meanwhile, because its pod is being deleted. */
+export type Read = { readonly entry: CacheEntry } | { readonly unreadable: string } | null
 
-/** Every attachment that the directories tell of. @throws Trouble for a directory that cannot be read */
+/** Every attachment in the directories. @throws Trouble for a directory that cannot be read */
 export function readCaches(directories: readonly string[]): Cache {
   const files = entriesIn(directories)
   return cacheOf(files, files.map(readEntry))
 }
 
 /**
- * The entries of the directories, of which one that is not there holds none.
+ * The entries of the directories. A directory that does not exist has none.
  * @throws Trouble for a directory that cannot be read
  */
 export function entriesIn(directories: readonly string[]): string[] {
@@ -80,7 +80,7 @@ export function readEntry(file: string): Read {
   }
 }
 
-/** What entries tell together: the namespace of a container may stand in any of its own. */
+/** Combines what entries say: any entry of a container may have its network namespace. */
 export function cacheOf(files: readonly string[], reads: readonly Read[]): Cache {
   const unreadable: Unreadable[] = []
   const attachments: (Attached & { file: string; container: string; netns: string | undefined })[] = []
@@ -106,7 +106,7 @@ export function cacheOf(files: readonly string[], reads: readonly Read[]): Cache
 }
 
 /**
- * What CHECK is called with, for each place of an entry's chain that names this plugin.
+ * The network configurations that CHECK gets, one for each entry of this plugin in the chain.
  * @throws Error, with code ENOENT if the entry was removed
  */
 export function confsIn(file: string): NetConf[] {
@@ -115,21 +115,21 @@ export function confsIn(file: string): NetConf[] {
   return ours(info).map((plugin) => ({ ...plugin, name, cniVersion, prevResult: info.result ?? {} }))
 }
 
-/** No entry of libcni's is longer, by far. */
-const MOST_BYTES = 4 * 1024 * 1024
+/** Far more than any entry of libcni has. */
+const MAX_BYTES = 4 * 1024 * 1024
 
 type CachedInfo = Readonly<Record<string, unknown>> & { containerId: string; ifName: string; list: NetConf }
 
 /** @throws Error */
 function parseInfo(file: string): CachedInfo {
   let info: unknown
-  const text = readFound(file, 'refuse', MOST_BYTES).toString()
+  const text = readFound(file, 'refuse', MAX_BYTES).toString()
   try {
     info = JSON.parse(text)
   } catch (error) {
     throw new Error(`not JSON: ${messageOf(error)}`)
   }
-  if (!isObject(info) || info.kind !== 'cniCacheV1') throw new Error('not of the kind cniCacheV1')
+  if (!isObject(info) || info.kind !== 'cniCacheV1') throw new Error('not a cache entry of kind cniCacheV1')
   for (const key of ['containerId', 'ifName', 'config']) {
     if (typeof info[key] !== 'string' || info[key] === '') throw new Error(`${key}: missing`)
   }
@@ -143,38 +143,38 @@ function parseList(config: unknown): NetConf {
   } catch {
     // told below
   }
-  throw new Error('config: no network configuration')
+  throw new Error('config: not a network configuration')
 }
 
-function pluginsOf({ list }: CachedInfo): readonly unknown[] {
+function cachedPlugins({ list }: CachedInfo): readonly unknown[] {
   return Array.isArray(list.plugins) ? list.plugins : [list]
 }
 
 function ours(info: CachedInfo): NetConf[] {
-  return pluginsOf(info).filter((plugin): plugin is NetConf => isObject(plugin) && plugin.type === OURS)
+  return cachedPlugins(info).filter((plugin): plugin is NetConf => isObject(plugin) && plugin.type === OURS)
 }
 
-function entryOf(info: CachedInfo): Entry {
+function entryOf(info: CachedInfo): CacheEntry {
   const netns = sandboxOf(info)
   return {
     container: bounded('containerId', info.containerId),
-    ...(netns === undefined ? {} : { netns: bounded('netns', netns, MOST_PATH) }),
+    ...(netns === undefined ? {} : { netns: bounded('netns', netns, MAX_PATH) }),
     ...(ours(info).length === 0 ? {} : { attached: attachedOf(info) }),
   }
 }
 
-/** The names of a pod and of a namespace of Kubernetes have 317 characters together. */
-const MOST_NAME = 512
+/** The names of a Kubernetes namespace and a pod have at most 317 characters together. */
+const MAX_NAME = 512
 /** @see limits.h PATH_MAX */
-const MOST_PATH = 4096
+const MAX_PATH = 4096
 
-/** It is kept, and printed. */
-function bounded(key: string, text: string, most = MOST_NAME): string {
-  if (text.length > most) throw new Error(`${key}: longer than ${most} characters`)
+/** The text is kept and printed, so its length must have a limit. */
+function bounded(key: string, text: string, max = MAX_NAME): string {
+  if (text.length > max) throw new Error(`${key}: longer than ${max} characters`)
   return text
 }
 
-/** Also the Results of most plugins tell the namespace. */
+/** The Results of most plugins have the network namespace too. */
 function sandboxOf({ netns, result }: CachedInfo): string | undefined {
   if (typeof netns === 'string' && netns !== '') return netns
   const interfaces: readonly unknown[] = isObject(result) && Array.isArray(result.interfaces) ? result.interfaces : []
@@ -186,7 +186,7 @@ function sandboxOf({ netns, result }: CachedInfo): string | undefined {
 
 function attachedOf(info: CachedInfo): Attached {
   const pod = podOf(info.cniArgs)
-  const [first] = pluginsOf(info)
+  const [first] = cachedPlugins(info)
   const maker = isObject(first) ? first.type : undefined
   const network = [info.networkName, info.list.name].find((one) => typeof one === 'string')
   return {
@@ -204,7 +204,7 @@ function podOf(args: unknown): string | undefined {
   return typeof pod === 'string' ? `${typeof namespace === 'string' ? namespace : '?'}/${pod}` : undefined
 }
 
-/** The Result of a NIC, if a cache of the node tells of it. @throws Trouble for a directory that cannot be read */
+/** The Result of a NIC, if a cache of the node has it. @throws Trouble for a directory that cannot be read */
 export function resultOf(netns: string, ifname: string, root = '/'): unknown {
   const { attachments } = readCaches(CACHES.map((directory) => onThisSide(root, directory)))
   const found = attachments.find(

@@ -6,18 +6,18 @@ export const ROOT = {
   summary: 'edit the routes of a NIC that the previous CNI plugin made',
   usage: ['COMMAND …', 'COMMAND --help'],
   about: [
-    'A container runtime calls it without arguments, with CNI_COMMAND (ADD, DEL, CHECK, GC, STATUS or VERSION), CNI_CONTAINERID, CNI_NETNS and CNI_IFNAME in the environment, and with a network configuration on stdin that has the Result of the previous plugin. It prints one JSON document; the exit status is 1 if that is an error. You can do the same by hand, see the example. With "dryRun": true in the configuration it says what it would change, and changes nothing. With "logLevel": "debug" it tells on stderr what it did.',
+    'A container runtime calls it without arguments. CNI_COMMAND (ADD, DEL, CHECK, GC, STATUS or VERSION), CNI_CONTAINERID, CNI_NETNS and CNI_IFNAME are in the environment, and stdin is a network configuration with the Result of the previous plugin. It prints one JSON document; if that is an error, the exit status is 1. You can call it by hand in the same way, see the example. With "dryRun": true in the configuration it logs what it would change, and changes nothing. With "logLevel": "debug" it logs to stderr what it does.',
   ],
   options: { version: { short: 'V', about: 'Print the version of the executable.' } },
   environment: [
-    ['NO_COLOR', 'If set and not empty, print no colours. --color comes first.'],
-    ['FORCE_COLOR', 'If set, print colours in a pipe too; none if it is 0 or false. NO_COLOR comes first.'],
-    ['COLUMNS', 'How wide help may be on a terminal. The terminal knows it otherwise.'],
+    ['NO_COLOR', 'If set and not empty, print no colours. --color overrides it.'],
+    ['FORCE_COLOR', 'If set, print colours even to a pipe; if it is 0 or false, print none. NO_COLOR overrides it.'],
+    ['COLUMNS', 'The width of help on a terminal. The default is the width of the terminal.'],
   ],
   exit: [
     ['0', 'Done, and all is well.'],
-    ['1', 'Done, and the answer is bad: problems in a file, a pod that differs.'],
-    ['2', 'Not done: a wrong argument, an unreadable file, a namespace that is gone.'],
+    ['1', 'Done, and the answer is bad: a file has problems, or a pod differs.'],
+    ['2', 'Not done: an argument is wrong, a file cannot be read, or a network namespace is gone.'],
   ],
   examples: [
     'x-calico-route validate /etc/cni/net.d',

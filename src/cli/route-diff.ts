@@ -3,16 +3,16 @@ import { LOCAL_TABLE, MAIN_TABLE, type Route, type RouteOp, type Snapshot, sameP
 import { afterwards } from '../plan/effects.ts'
 import { inDumpOrder } from '../plan/kubevirt.ts'
 
-/** One line of the difference that operations make. */
+/** A route, and what operations do to it. */
 export interface DiffLine {
   readonly mark: ' ' | '-' | '+'
-  /** As ip(8) words it. */
+  /** As ip(8) prints it. */
   readonly route: string
   /** The configuration key that a change comes from. */
   readonly why?: string
 }
 
-/** The routes of the main table and of those that are changed, in the kernel's order, with what becomes of them. */
+/** The routes of the main table and of each table that changes, in the kernel's order, with what becomes of them. */
 export function diffRoutes(snapshot: Snapshot, ops: readonly RouteOp[]): DiffLine[] {
   const { routes: after } = afterwards(snapshot, ops)
   const tables = new Set([MAIN_TABLE, ...ops.map(({ route }) => route.table)])

@@ -4,7 +4,7 @@ import { parseLinks, parseRoutes } from '../net/iproute2.ts'
 import { devicesOf, type Link, type Route, Scope, type Snapshot } from '../net/route.ts'
 import { Trouble } from './command.ts'
 
-/** A routing table that somebody saved, in the place of a namespace that is somewhere else or no more. */
+/** A snapshot made of saved routing tables, for a pod that is on another machine or gone. */
 export function savedSnapshot(
   routes: { readonly file: string; readonly text: string },
   links: { readonly file: string; readonly text: string } | undefined,
@@ -25,7 +25,7 @@ function parsing<T>({ file, text }: { file: string; text: string }, command: str
   }
 }
 
-/** The interfaces that routes tell of: those they leave by, up, with the addresses they start from. */
+/** The interfaces that routes use, taken to be up, with the addresses that routes have as local or as source. */
 function linksOf(routes: readonly Route[], ifname: string): Link[] {
   const names = new Set([ifname, ...routes.flatMap(devicesOf)])
   return [...names].map((name) => {
@@ -58,7 +58,7 @@ const NUMBERS: Readonly<Record<string, Readonly<Record<string, number>>>> = {
   },
 }
 
-/** ip(8) without -Numeric prints names where it knows them. */
+/** Replaces the names that ip(8) prints without -Numeric. */
 function numeric(text: string): string {
   const routes: unknown = JSON.parse(text)
   if (!Array.isArray(routes)) throw new Error('not a list of routes')
@@ -70,7 +70,7 @@ function numeric(text: string): string {
         if (word === undefined || /^\d+$/.test(String(word))) return []
         const number = numbers[String(word)]
         if (number === undefined)
-          throw new Error(`the ${key} ${String(word)} has no number here; save it with -Numeric`)
+          throw new Error(`the ${key} ${String(word)} is unknown here; save the routes with -Numeric`)
         return [[key, String(number)]]
       })
       return { ...route, ...Object.fromEntries(named) }

@@ -4,10 +4,10 @@ import { countBelow } from './position.ts'
 export type Style = 'plain' | 'single' | 'double' | 'block'
 
 /**
- * Tells where in its source each character of a string stands. YAML folds lines, takes indentation away and resolves
- * escapes, and keeps every other character in its order: what is not blank can be counted on both sides.
+ * Returns a function from offsets in a string to offsets in its source. YAML folds lines, removes indentation and resolves
+ * escapes, but keeps all other characters in order: so those that are not blank can be counted on both sides.
  * @param source what is between the quotes, or below the line of `|` or `>`
- * @returns undefined if the source is that of another string
+ * @returns undefined if the source is not that of the string
  */
 export function placesIn(source: string, style: Style, value: string): ((offset: number) => number) | undefined {
   const written = inked(source, style)
@@ -16,17 +16,17 @@ export function placesIn(source: string, style: Style, value: string): ((offset:
   return (offset) => {
     const rank = countBelow(read, offset)
     if (read[rank] === offset) return written[rank] ?? 0
-    // A blank stands behind what is before it.
+    // A blank comes right after the character before it.
     return rank === 0 ? 0 : (written[rank - 1] ?? 0) + 1
   }
 }
 
-/** The lengths of the numbers behind these letters. */
+/** How many digits follow these letters. */
 const CODES: Readonly<Record<string, number>> = { x: 2, u: 4, U: 8 }
-/** A backslash and one of these, or a line end, stand for what is blank, or for nothing. */
+/** A backslash and one of these, a line end included, mean a blank or nothing. */
 const BLANK_ESCAPES = 'tnr \t\n\r'
 
-/** Where all that is not blank stands, for each UTF-16 unit of what it becomes. */
+/** The offset of each character that is not blank, once for each UTF-16 unit that it becomes. */
 function inked(source: string, style: Style): number[] {
   const places: number[] = []
   for (let at = 0; at < source.length; at += 1) {

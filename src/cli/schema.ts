@@ -11,7 +11,7 @@ export const schema = define(
     summary: 'print the JSON Schema of the configuration',
     usage: [''],
     about: [
-      'Print the JSON Schema (2020-12) of the plugin\'s network configuration, for editors and for checks in a repository. It describes the entry of "plugins", not the list around it. Only validate checks what depends on several keys.',
+      'Print the JSON Schema (2020-12) of the plugin\'s network configuration, for editors and for checks in a repository. It describes the entry in "plugins", not the list around it. What depends on several keys, only `validate` checks.',
     ],
     options: {},
     exit: [['0', 'Always.']],
@@ -25,10 +25,10 @@ export const schema = define(
 
 type Json = Record<string, unknown>
 
-/** The pattern of a prefix is long, and several keys have one. */
+/** The pattern of a prefix is long, and several keys use it. */
 const DEFINITIONS = { prefix: { type: 'string', pattern: PREFIX } }
 
-/** A check of the plugin's own code, which zod cannot print, in the words of JSON Schema. */
+/** Expresses a check of the plugin's own code, which zod cannot print, in JSON Schema. */
 function checks(rule: Rule): Json {
   switch (rule.is) {
     case 'integer': {
@@ -68,7 +68,7 @@ const withChecks: NonNullable<ToJSONSchemaParams['override']> = ({ zodSchema, js
   Object.assign(jsonSchema, checks(rule))
 }
 
-/** The validator's own schema, with what is to be known of each key. */
+/** The schema that the plugin itself validates with, and the description of each key. */
 export function jsonSchema(): Json {
   const print = (schema: $ZodType) =>
     toJSONSchema(schema, { io: 'input', override: withChecks }) as Json & { properties: Record<string, Json> }
@@ -86,14 +86,14 @@ export function jsonSchema(): Json {
     type: 'object',
     properties: { type: { const: 'x-calico-route' }, ...withNulls({ properties }).properties },
     required: ['type'],
-    // Runtimes add keys of theirs. What only resembles ours is for validate to tell.
+    // Runtimes add keys of their own. Keys that resemble ours are refused below.
     additionalProperties: true,
     patternProperties: { [STRANGE_KEY]: false },
     $defs: DEFINITIONS,
   }
 }
 
-/** Null is as good as left out, for every key that may be. */
+/** Null counts as absent, for every key that is not required. */
 function withNulls(schema: Json): Json & { properties?: object } {
   const { properties, items, anyOf } = schema as { properties?: Record<string, Json>; items?: Json; anyOf?: Json[] }
   const required = (schema.required ?? []) as string[]
@@ -112,7 +112,7 @@ function nullable(schema: Json): Json {
   return { ...schema, type: [type, 'null'], ...(Array.isArray(words) ? { enum: [...(words as string[]), null] } : {}) }
 }
 
-/** The object among the branches of a key that takes a word as well. */
+/** The object among the alternatives of a key that may also be a word. */
 function branch(schema: Json | undefined): { properties: Record<string, Json> } | undefined {
   const branches = (schema?.anyOf ?? []) as Json[]
   return branches.find((one) => 'properties' in one) as { properties: Record<string, Json> } | undefined
@@ -122,7 +122,7 @@ function document(properties: Record<string, Json> | undefined, table: Readonly<
   for (const [key, schema] of Object.entries(properties ?? {})) {
     const { meaning = '', default: [, value] = [] } = table[key] ?? {}
     // The tables are Markdown, and editors show this as plain text.
-    const description = meaning.replaceAll('`', '').replace(/, see below$/, '')
+    const description = meaning.replaceAll('`', '').replace(/, see \[.*$/, '')
     Object.assign(schema, { description }, value === undefined ? {} : { default: value })
   }
 }

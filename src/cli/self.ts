@@ -17,7 +17,7 @@ export interface Tool {
 const ALWAYS = [['0', 'Always.']] as const
 const COMPLETIONS = { bash: bashCompletion, zsh: zshCompletion, fish: fishCompletion } as const
 
-/** The commands that are about the tool itself. @param tool with these among its commands */
+/** The commands that are about the tool itself. @param tool the tool, which has these commands too */
 export function aboutItself(tool: () => Tool): readonly Command[] {
   return [completion(tool), man(tool), ownVersion, help(tool)]
 }
@@ -75,7 +75,7 @@ const ownVersion = define(
     name: 'version',
     summary: 'print the version of the executable',
     usage: [''],
-    about: ['Print the version, and after "+" which build it is. So do --version and -V without a command.'],
+    about: ['Print the version and, after "+", the build. --version and -V without a command do the same.'],
     options: {},
     exit: ALWAYS,
     examples: ['x-calico-route version'],
@@ -93,7 +93,7 @@ function help(tool: () => Tool): Command {
       name: 'help',
       summary: 'show how to use a command',
       usage: ['[COMMAND]'],
-      about: ['Show what `COMMAND --help` shows, or without COMMAND what --help shows.'],
+      about: ['Show the same as `COMMAND --help`; without COMMAND, the same as --help.'],
       argument: {
         name: 'COMMAND',
         count: 'at most one',

@@ -10,19 +10,19 @@ export const EVERY = {
 
 export function secondsOf(text: string): number {
   const seconds = Number(text)
-  // setTimeout(3) of Node takes no longer ones than 24.8 days.
+  // Node's setTimeout takes at most 24.8 days.
   if (seconds >= 0.1 && seconds <= 86_400) return seconds
-  throw new Trouble(`--every: ${JSON.stringify(text)} is no number of seconds from 0.1 to 86400`)
+  throw new Trouble(`--every: ${JSON.stringify(text)} is not a number of seconds from 0.1 to 86400`)
 }
 
-/** Aborts at the first SIGTERM or SIGINT, so that what was begun is cleared away before we go. */
+/** Aborts at the first SIGTERM or SIGINT, so that unfinished work is cleaned up before we end. */
 export function untilSignal(): AbortSignal {
   const controller = new AbortController()
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => controller.abort())
   return controller.signal
 }
 
-/** Does `work` again and again until the signal. What keeps it from being done is said, once, and it is tried again. */
+/** Repeats `work` until the signal. Reports each new trouble once, and tries again. */
 export async function stay(
   work: () => Promise<void>,
   every: number,
@@ -40,7 +40,7 @@ export async function stay(
       if (error.message !== said) say(`${error.message}; trying again every ${every} s\n`)
       said = error.message
     }
-    // The signal ends it.
+    // The signal ends the sleep.
     await sleep(every * 1000, undefined, { signal }).catch(() => {})
   }
 }

@@ -1,13 +1,13 @@
 import { printable } from './paint.ts'
 
-/** Rows as columns of text, two spaces apart; the last one as long as it is. Control characters would act on the terminal. */
+/** Rows as aligned columns, two spaces apart, without control characters. The last column is not padded. */
 export function table(
   rows: readonly (readonly string[])[],
   paint: (text: string, row: number, column: number) => string,
 ): string {
   const shown = rows.map((row) => row.map(printable))
   const widths = (shown[0] ?? []).map((_, column) =>
-    shown.reduce((most, row) => Math.max(most, row[column]?.length ?? 0), 0),
+    shown.reduce((widest, row) => Math.max(widest, row[column]?.length ?? 0), 0),
   )
   return shown
     .map((row, i) => {

@@ -1,19 +1,19 @@
 import type { Finding } from './finding.ts'
 import { type Position, positionsIn } from './position.ts'
 
-/** Where the first action of a template stands, `{{ … }}`; undefined if there is none. In JSON and YAML `{{` means nothing by itself. */
+/** The position of the first template action, `{{ … }}`; undefined if there is none. `{{` means nothing in JSON or YAML. */
 export function templateIn(text: string): Position | undefined {
   const start = text.indexOf('{{')
   return start >= 0 && text.includes('}}', start) ? positionsIn(text)(start) : undefined
 }
 
 /**
- * What is wrong with a file, with one line in the place of all that comes of its being a template: what cannot be read from
- * the first action on, and values that are actions.
+ * Replaces all findings that only exist because the file is a template with one that says so: syntax errors from the first
+ * action on, and values that are actions.
  */
 export function withoutTemplate(findings: readonly Finding[], template: Position | undefined): readonly Finding[] {
   if (!template) return findings
-  // Asked twice, it is still one line.
+  // Called again on its own output, it still yields one finding.
   const others = findings.filter((finding) => !isOfTemplate(finding, template))
   if (others.length === findings.length) return findings
   return [...others, { severity: 'error', position: template, path: '', message: TEMPLATE }]
@@ -30,4 +30,4 @@ function isBefore(a: Position, b: Position): boolean {
 }
 
 const TEMPLATE =
-  'a Helm or Go template, which nobody can check before it is rendered; write: helm template CHART | x-calico-route validate -'
+  'a Helm or Go template, which can only be checked after rendering; run: helm template CHART | x-calico-route validate -'

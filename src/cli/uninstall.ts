@@ -2,8 +2,16 @@ import type { Stats } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { Exit, Trouble } from './command.ts'
 import { CONFIGURATIONS, usersOf } from './in-use.ts'
-import { fileTrouble, kindOf, NAME, PLUGIN_DIRECTORY, type Place, placeOf, syncDirectory } from './install-file.ts'
-import { executablesIn, type Installed, identifyInstalled, ledToIn, lookAt } from './installed.ts'
+import {
+  fileTrouble,
+  kindOf,
+  NAME,
+  PLUGIN_DIRECTORY,
+  type PluginPlace,
+  pluginPlaceOf,
+  syncDirectory,
+} from './install-file.ts'
+import { executablesIn, type Installed, identifyInstalled, ledToIn, lookAtInstalled } from './installed.ts'
 import { removeSuperseded, removeTemporaries } from './left-overs.ts'
 import { EVERY, secondsOf, stay, untilSignal } from './stay.ts'
 import { define } from './usage/define.ts'
@@ -11,30 +19,30 @@ import type { Definition } from './usage/definition.ts'
 
 const DEFINITION = {
   name: 'uninstall',
-  summary: 'remove the plugin from the directory of the container runtime',
+  summary: 'remove the plugin from the plugin directory of the container runtime',
   usage: ['[--from DIR] [--host-root DIR] [--force] [--stay [--every SECONDS]]'],
   about: [
-    'Remove DIR/x-calico-route if it is this plugin, of whatever version, then the executables behind its gate. If there is none, that is not an error. It runs and removes nothing if anybody but root can change DIR, or a directory on the way to it.',
-    `It refuses while a configuration in ${CONFIGURATIONS.join(' or ')} names the plugin, or while a pod of this node has it according to libcni's result cache: without the plugin such pods can neither start nor end. It does not see NetworkAttachmentDefinitions.`,
+    'Remove DIR/x-calico-route if it is this plugin, of any version, then the executables of its gate. It is not an error if there is none. Nothing is run or removed if anybody but root can change DIR, or a directory on the path to it.',
+    `It refuses while a configuration in ${CONFIGURATIONS.join(' or ')} names the plugin, or while a pod on this node uses it according to libcni's result cache: without the plugin such pods can neither start nor end. It does not see NetworkAttachmentDefinitions.`,
   ],
   options: {
     from: {
       value: 'DIR',
       completes: 'directory',
       default: PLUGIN_DIRECTORY,
-      about: "The runtime's directory of plugins, as the node knows it.",
+      about: "The runtime's plugin directory, as a path on the node.",
     },
     'host-root': {
       value: 'DIR',
       completes: 'directory',
-      about: "In a container: where the node's root directory is mounted. Everything is looked for below it.",
+      about: "In a container: where the node's root directory is mounted. All other paths are below it.",
     },
     force: { about: 'Remove the plugin even if it is still in use.' },
     stay: { about: 'Wait until nobody uses the plugin, remove it, and stay until SIGTERM or SIGINT.' },
     every: EVERY,
   },
   exit: [
-    ['0', 'It is not there any more.'],
+    ['0', 'The plugin is not there any more.'],
     ['2', 'Nothing was changed.'],
   ],
   examples: [`x-calico-route uninstall --from ${PLUGIN_DIRECTORY}`],
@@ -45,7 +53,7 @@ export const uninstall = define(DEFINITION, async ({ options }, terminal) => {
   const signal = untilSignal()
   let said = ''
   const work = async () => {
-    const place = await placeOf('--from', options.from, options['host-root'])
+    const place = await pluginPlaceOf('--from', options.from, options['host-root'])
     const done = `${place.file}: ${await remove(place, options.force, signal)}\n`
     if (done !== said) terminal.out(done)
     said = done
@@ -56,11 +64,11 @@ export const uninstall = define(DEFINITION, async ({ options }, terminal) => {
 })
 
 /** @throws Trouble if it is not ours, or still in use */
-async function remove(place: Place, force: boolean, signal: AbortSignal): Promise<string> {
+async function remove(place: PluginPlace, force: boolean, signal: AbortSignal): Promise<string> {
   const { directory, file } = place
   try {
     await removeTemporaries(place)
-    const found = await lookAt(place)
+    const found = await lookAtInstalled(place)
     if (found.stat === undefined) {
       await removeSuperseded(place)
       return 'is not installed'
@@ -68,12 +76,12 @@ async function remove(place: Place, force: boolean, signal: AbortSignal): Promis
     const version = await versionOf(place, found, found.stat, signal)
     const users = force ? [] : usersOf(place.hostRoot ?? '/')
     if (users.length > 0) {
-      const first = 'take it out of the configurations and delete those pods first, or give --force'
-      throw new Trouble(`${file}: is still in use: ${users.join('; ')}; ${first}; nothing was changed`)
+      const first = 'first remove it from the configurations and delete those pods, or give --force'
+      throw new Trouble(`${file}: still in use: ${users.join('; ')}; ${first}; nothing was changed`)
     }
-    // Somebody else may have been faster.
+    // force: somebody else may have been faster.
     await rm(file, { force: true })
-    // Not before nobody can find its gate any more; calls that wait there have it open.
+    // Only once nobody can find the gate any more. Calls that wait there hold the executable open.
     const needed = await ledToIn(directory)
     for (const executable of await executablesIn(directory))
       if (!needed.has(executable)) await rm(executable, { force: true })
@@ -85,17 +93,17 @@ async function remove(place: Place, force: boolean, signal: AbortSignal): Promis
 }
 
 /** @throws Trouble if it is anything but the plugin */
-async function versionOf(place: Place, installed: Installed, stat: Stats, signal: AbortSignal): Promise<string> {
+async function versionOf(place: PluginPlace, installed: Installed, stat: Stats, signal: AbortSignal): Promise<string> {
   const { file } = place
-  const byHand = 'remove it by hand if nobody needs it; nothing was changed'
+  const byHand = 'if nobody needs it, remove it by hand; nothing was changed'
   if (!stat.isFile()) throw new Trouble(`${file}: is ${await kindOf(file, stat)}, which install never makes; ${byHand}`)
   const found = await identifyInstalled(place, installed, signal)
   if (found.is === 'ours') return found.version
   if (found.is === 'weak') throw new Trouble(`${file}: ${found.says}, so it was not run; ${found.remedy}, or ${byHand}`)
-  // Nobody else makes gates.
+  // Only install makes gates.
   if (installed.gate?.intact) return 'of unknown version'
   if (found.is === 'broken')
-    throw new Trouble(`${file}: does not start (${found.says}), and may be anybody's; ${byHand}`)
+    throw new Trouble(`${file}: does not start (${found.says}), so it may be another program; ${byHand}`)
   throw new Trouble(
     `${file}: is another program, which answers --version with ${JSON.stringify(found.says)}; ${byHand}`,
   )

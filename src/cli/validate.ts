@@ -1,11 +1,11 @@
 import { isatty } from 'node:tty'
 import { listed } from '../errors.ts'
-import { checkConfiguration, entriesOf, MOST_TYPES, networkOf, typesOf } from './chain.ts'
+import { checkConfiguration, entriesOf, MAX_TYPES, networkOf, typesOf } from './chain.ts'
 import { Exit, type Terminal, Trouble } from './command.ts'
 import { hasDelegates } from './delegates.ts'
 import type { Contents } from './documents.ts'
 import { type Asked, filesOf, nameOf, onceFromStdin, readContents, STDIN } from './files.ts'
-import { type Finding, inFileOrder, type Severity, sayer, telling } from './finding.ts'
+import { type Finding, inFileOrder, type Severity, sayer, shortened } from './finding.ts'
 import { checkTogether } from './neighbours.ts'
 import { jsonText, OUTPUT } from './output.ts'
 import { count, type Paint, painter, printable } from './paint.ts'
@@ -17,20 +17,20 @@ import { workloadsIn } from './workloads.ts'
 
 const DEFINITION = {
   name: 'validate',
-  summary: 'check network configurations before a runtime meets them',
+  summary: 'check network configurations before a runtime reads them',
   usage: ['[--strict] [-o json] [FILE…]'],
   about: [
-    "Tell every problem with file, line, column and key path. It reads network configurations and plugin lists in JSON, and NetworkAttachmentDefinitions in YAML or JSON. Of other documents it reads only which networks their pods and VMs ask for. It takes all FILEs for those of one cluster. The rules are the plugin's own; the keys of other plugins are checked only where this plugin depends on them.",
-    'FILE may be a directory, of which it reads `*.conf`, `*.conflist`, `*.json`, `*.yaml` and `*.yml`. "-" is stdin, which it also reads if there is no FILE and stdin is not a terminal.',
+    "Report every problem with file, line, column and key path. It reads network configurations and plugin lists in JSON, and NetworkAttachmentDefinitions in YAML or JSON. In other documents it only looks for the networks that pods and VMs ask for. It assumes that all FILEs belong to one cluster. The rules are the plugin's own; the keys of other plugins are checked only where this plugin depends on them.",
+    'FILE may be a directory; then it reads `*.conf`, `*.conflist`, `*.json`, `*.yaml` and `*.yml` in it. "-" is stdin, which it also reads if there is no FILE and stdin is not a terminal.',
     [
       ['error', 'A runtime or the plugin refuses it.'],
-      ['warning', 'It is taken, but does not do what it looks like.'],
+      ['warning', 'It is accepted, but does not do what it seems to.'],
       ['note', 'Worth knowing.'],
     ],
-    'It shows at most 100 problems of a file, errors first, and says how many more there are.',
+    'It shows at most 100 problems per file, errors first, and says how many more there are.',
   ],
   argument: { name: 'FILE', count: 'any', completes: 'file' },
-  options: { strict: { about: 'Let a warning fail the command, too.' }, output: OUTPUT },
+  options: { strict: { about: 'Let warnings fail the command too.' }, output: OUTPUT },
   exit: [
     ['0', 'No errors.'],
     ['1', 'There are errors; with --strict, errors or warnings.'],
@@ -40,7 +40,7 @@ const DEFINITION = {
 } as const satisfies Definition
 
 export const validate = define(DEFINITION, ({ options: { strict, output }, words }, terminal) => {
-  if (words.length === 0 && isatty(0)) throw new Trouble('no FILE\nSee x-calico-route validate --help.')
+  if (words.length === 0 && isatty(0)) throw new Trouble('FILE is missing\nSee x-calico-route validate --help.')
   const files = words.length > 0 ? words : [STDIN]
   onceFromStdin(files.map((word) => ['FILE', word]))
   const { reports, troubles } = examine(files, terminal)
@@ -62,26 +62,26 @@ interface Report {
 
 type Read = Asked & Pick<Report, 'contents'>
 
-/** All files that can be read, and for the others why not. */
+/** Reports on all files that can be read, and says of the others why they cannot. */
 function examine(words: readonly string[], terminal: Terminal): { reports: Report[]; troubles: string[] } {
   const troubles: string[] = []
   const read = words.map((word) => ({ word, files: readAll(word, terminal, troubles) }))
   const files = read.flatMap((one) => one.files)
   const some = files.some(hasConfigurations)
   for (const { word, files } of read) {
-    // A single file says so itself. Pods are no mistake beside the networks they name.
+    // A single file says so itself. Pods may well be beside the networks that they ask for.
     const isForeign = ({ contents, inDirectory }: Read) =>
       contents.foreign && inDirectory && !(some && asksForNetworks(contents))
     if (files.length > 0 && files.every(isForeign))
       troubles.push(new Trouble(`${word}: no file in this directory has a network configuration`).message)
   }
-  // A virtual machine in one of them says of a network in another what it is for.
+  // A virtual machine in one file may use a network in another.
   const isBridged = bridgedAmong(files.flatMap(({ contents }) => contents.bridged))
-  return { reports: together(files.map((one) => report(one, isBridged))), troubles }
+  return { reports: withFindingsTogether(files.map((one) => report(one, isBridged))), troubles }
 }
 
-/** With what the files make of each other. */
-function together(reports: readonly Report[]): Report[] {
+/** Adds the findings that need several files. */
+function withFindingsTogether(reports: readonly Report[]): Report[] {
   if (!reports.some(hasConfigurations)) return [...reports]
   const files = reports.map((report) => {
     const { contents, findings } = report
@@ -112,7 +112,7 @@ function readAll(word: string, terminal: Terminal, troubles: string[]): Read[] {
 }
 
 function report({ file, inDirectory, contents }: Read, isBridged: (definition?: string) => boolean): Report {
-  // What lies beside configurations in a directory is no mistake.
+  // A directory of configurations may well have other files.
   if (inDirectory && contents.foreign) return { file, contents, findings: [] }
   const findings = [...contents.findings]
   for (const one of contents.configurations) {
@@ -124,7 +124,7 @@ function report({ file, inDirectory, contents }: Read, isBridged: (definition?: 
 
 function reportText({ file, contents, findings }: Report, paint: Paint): string {
   const name = printable(nameOf(file))
-  const { told, left } = telling(findings)
+  const { told, left } = shortened(findings)
   const lines = told.map(({ severity, position, path, message }) => {
     const where = position ? `${name}:${position.line}:${position.column}` : name
     const said = printable(path === '' ? short(message) : `${short(path)}: ${short(message)}`)
@@ -132,8 +132,8 @@ function reportText({ file, contents, findings }: Report, paint: Paint): string 
   })
   if (left.length > 0) lines.push(`${name}: and ${numbersOf(left, ['error', 'warning', 'note']).join(', ')} more`)
   if (contents.foreign) {
-    const looked = asksForNetworks(contents) ? ' but pods that ask for networks' : ''
-    if (findings.length === 0) lines.push(`${name}: passed over, no network configuration in it${looked}`)
+    const looked = asksForNetworks(contents) ? ', only pods that ask for networks' : ''
+    if (findings.length === 0) lines.push(`${name}: skipped: no network configuration found${looked}`)
     return `${lines.join('\n')}\n`
   }
   const numbers = numbersOf(findings, ['error', 'warning'])
@@ -149,24 +149,24 @@ function numbersOf(findings: readonly Finding[], severities: readonly Severity[]
   })
 }
 
-/** What quotes a file may be as long as the file. */
+/** A message that quotes a file may be as long as the file. */
 function short(message: string): string {
-  return message.length > LONGEST ? `${message.slice(0, LONGEST - 3)}...` : message
+  return message.length > MAX_LENGTH ? `${message.slice(0, MAX_LENGTH - 3)}...` : message
 }
 
-const LONGEST = 1_000
+const MAX_LENGTH = 1_000
 
-/** In the last line of a file. */
-const MOST_CHAINS = 20
+/** How many chains the last line of a file names. */
+const MAX_CHAINS = 20
 
 /** ` (1 chain: calico, x-calico-route, tuning)` */
 function summary({ configurations, passedOver }: Contents): string {
   const chains = configurations.map((one) => {
     const none = entriesOf(one).length === 0 && !hasDelegates(one.placed) ? ' without x-calico-route' : ''
-    return `${printable(listed(typesOf(one), MOST_TYPES).join(', '))}${none}`
+    return `${printable(listed(typesOf(one), MAX_TYPES).join(', '))}${none}`
   })
-  const parts = chains.length > 0 ? [`${count(chains.length, 'chain')}: ${listed(chains, MOST_CHAINS).join('; ')}`] : []
-  if (passedOver.length > 0) parts.push(`${count(passedOver.length, 'other document')} passed over`)
+  const parts = chains.length > 0 ? [`${count(chains.length, 'chain')}: ${listed(chains, MAX_CHAINS).join('; ')}`] : []
+  if (passedOver.length > 0) parts.push(`${count(passedOver.length, 'other document')} skipped`)
   return parts.length > 0 ? ` (${parts.join('; ')})` : ''
 }
 
@@ -174,7 +174,7 @@ const COLORS = { error: 'red', warning: 'yellow', note: 'cyan' } as const
 
 function reportJson({ file, contents, findings }: Report): object {
   const { configurations, passedOver } = contents
-  const { told, left } = telling(findings)
+  const { told, left } = shortened(findings)
   return {
     file: nameOf(file),
     ok: !findings.some(({ severity }) => severity === 'error'),

@@ -3,7 +3,7 @@ import { CniError } from '../errors.ts'
 import { Exit, type Terminal } from './command.ts'
 import { inWords, isSeen, type Seen, type State, seenAs } from './look-at-pod.ts'
 import { type Lookers, type Outcome, startLookers } from './lookers.ts'
-import { noWaysBack } from './node.ts'
+import { missingReturnPaths } from './node.ts'
 import { netnsState } from './node-root.ts'
 import { jsonText } from './output.ts'
 import { count, painter, printable } from './paint.ts'
@@ -20,7 +20,7 @@ interface Verdict extends Seen {
   readonly attachment: Attachment
 }
 
-/** Compares all pods that the caches tell of. @param root where the node's root directory is */
+/** Compares all pods that the caches know. @param root where the node's root directory is mounted */
 export async function verifyNode(
   caches: readonly string[],
   root: string,
@@ -28,7 +28,7 @@ export async function verifyNode(
   terminal: Terminal,
 ): Promise<number> {
   const { cache, seen } = await lookAtAll(caches, root, terminal)
-  const verdicts = await withWaysBack(seen, root)
+  const verdicts = await withReturnPaths(seen, root)
   if (shown.json) terminal.out(jsonText(nodeJson(verdicts, cache)))
   else terminal.out(nodeText(verdicts, cache, caches, shown.quiet, terminal.colors))
   const some = (state: State) => verdicts.some((verdict) => verdict.state === state)
@@ -79,32 +79,32 @@ function readIn(answer: unknown): Read | undefined {
 
 function seenBy(outcome: Outcome<Seen> | undefined, { netns }: Attachment): Seen {
   if (outcome && 'says' in outcome) return outcome.says
-  return seenAs('error', [`${outcome?.failed}; look yourself: nsenter --net=${netns} ip route`])
+  return seenAs('error', [`${outcome?.failed}; to look yourself, run: nsenter --net=${netns} ip route`])
 }
 
-/** What the pods themselves told, and what the node tells of the ways back to them. */
-async function withWaysBack(verdicts: readonly Verdict[], root: string): Promise<readonly Verdict[]> {
+/** Adds what the node says about the return paths to the pods. */
+async function withReturnPaths(verdicts: readonly Verdict[], root: string): Promise<readonly Verdict[]> {
   const nics = verdicts.flatMap(({ nic }) => nic ?? [])
   try {
-    const problems = await noWaysBack(nics, root)
-    return verdicts.map((verdict) => withWayBack(verdict, (verdict.nic && problems.get(verdict.nic)) ?? [], root))
+    const problems = await missingReturnPaths(nics, root)
+    return verdicts.map((verdict) => withReturnPath(verdict, (verdict.nic && problems.get(verdict.nic)) ?? [], root))
   } catch (error) {
     if (!(error instanceof CniError)) throw error
-    const seen = seenAs('error', [`the node's routes: ${inWords(error)}`])
+    const seen = seenAs('error', [`the node's routes cannot be read: ${inWords(error)}`])
     return verdicts.map((verdict) => (verdict.nic ? { ...verdict, ...seen } : verdict))
   }
 }
 
-function withWayBack(verdict: Verdict, problems: readonly string[], root: string): Verdict {
+function withReturnPath(verdict: Verdict, problems: readonly string[], root: string): Verdict {
   const { attachment, nic, said, more } = verdict
-  // A pod that ended meanwhile took its way along.
+  // A pod that ended meanwhile took its route with it.
   if (nic && attachment.netns !== undefined && netnsState(root, attachment.netns) === 'gone')
     return { attachment, ...seenAs('gone') }
   return problems.length === 0 ? verdict : { attachment, state: 'differs', said: [...said, ...problems], more }
 }
 
 /** Whoever can write to the directory decides how many there are. */
-const MOST_UNREADABLE = 20
+const MAX_UNREADABLE = 20
 
 const COLORS = { ok: 'green', differs: 'red', gone: 'dim', unknown: 'yellow', error: 'red' } as const
 const HEAD = ['CONTAINER', 'POD', 'NETWORK', 'IFNAME', 'STATE', 'DIFFERENCE']
@@ -137,20 +137,20 @@ function nodeText(
     return table([HEAD, ...rows], painted) + broken
   }
   if (quiet || broken !== '') return broken
-  return `nothing attached with x-calico-route, by ${caches.map(printable).join(' and ')}\n`
+  return `no attachment with x-calico-route in ${caches.map(printable).join(' or ')}\n`
 }
 
 function firstOf([first = '', ...others]: readonly string[], more: number): string {
   const left = others.length + more
-  return left > 0 ? `${first} (and ${left} more: -o json)` : first
+  return left > 0 ? `${first} (and ${left} more, see -o json)` : first
 }
 
 function unreadableText(unreadable: Cache['unreadable']): string {
   const lines = unreadable
-    .slice(0, MOST_UNREADABLE)
-    .map(({ file, message }) => `${file}: unreadable: ${message}; remove it if its pod is gone`)
+    .slice(0, MAX_UNREADABLE)
+    .map(({ file, message }) => `${file}: cannot be read: ${message}; if its pod is gone, remove it`)
   const left = unreadable.length - lines.length
-  return [...lines, ...(left > 0 ? [`and ${left} more unreadable: -o json`] : [])]
+  return [...lines, ...(left > 0 ? [`${left} more files cannot be read, see -o json`] : [])]
     .map((line) => `${printable(line)}\n`)
     .join('')
 }

@@ -3,7 +3,7 @@ import { findDifferences } from '../verbs/check.ts'
 import { type Chosen, chooseEntry, inWordsOfOptions, POD } from './choose.ts'
 import { Exit, type Terminal, Trouble } from './command.ts'
 import { isDirectory } from './files.ts'
-import { noWaysBack, podLook } from './node.ts'
+import { missingReturnPaths, podLook } from './node.ts'
 import { onThisSide } from './node-root.ts'
 import { jsonText, OUTPUT } from './output.ts'
 import { printable } from './paint.ts'
@@ -22,15 +22,15 @@ const DEFINITION = {
   ],
   about: [
     "Compare as CHECK does, at any time and without a runtime, and change nothing. Without FILE it looks at every attachment of this node whose chain has x-calico-route, according to libcni's result cache. With FILE (see `validate --help`) it looks at one NIC of one pod. It needs CAP_SYS_ADMIN, to enter namespaces.",
-    "On the node, or in a container with hostNetwork, it also looks for the way back: behind calico and ptp the node must have a route to each address of the NIC by the pod's own host veth, or no answer comes back to the pod.",
+    "On the node, or in a container with hostNetwork, it also looks for the return path: for the NICs of calico and ptp the node must have a route to each address through the pod's own host veth, or no answer comes back to the pod.",
     [
       ['ok', 'The routes are those of the configuration.'],
-      ['differs', 'They are not, or there is no way back. Each difference is told.'],
-      ['gone', "The pod's network namespace is no more; its cache entry is left over."],
-      ['unknown', 'The cache does not tell the network namespace (libcni before 1.2).'],
-      ['error', 'The pod cannot be looked at, or not within 15 s and 80 MiB of memory.'],
+      ['differs', 'They are not, or there is no return path. Each difference is listed.'],
+      ['gone', "The pod's network namespace is gone; only its cache entry is left."],
+      ['unknown', 'The cache does not have the network namespace (libcni before 1.2).'],
+      ['error', 'The pod could not be looked at with 15 s and 80 MiB of memory, or not at all.'],
     ],
-    'It can drive an alert. Do not make it the probe of a DaemonSet: any pod could then block its rollout.',
+    'Use it for alerts, but not as the probe of a DaemonSet: any pod could then block the rollout.',
   ],
   argument: { name: 'FILE', count: 'at most one', completes: 'file' },
   options: {
@@ -38,22 +38,22 @@ const DEFINITION = {
       value: 'DIR',
       completes: 'directory',
       repeats: true,
-      about: `A result cache. May be given several times. By default ${CACHES.join(' and ')}.`,
+      about: `A result cache; may be given several times. The default is ${CACHES.join(' and ')}.`,
     },
     root: {
       value: 'DIR',
       completes: 'directory',
       default: '/',
-      about: "Where the node's root directory is, for cache and namespaces: /host in a container that mounts it there.",
+      about: "Where the node's root directory is mounted. Caches and namespaces are looked for below it.",
     },
-    quiet: { about: 'Print only what is not right.' },
+    quiet: { about: 'Print only what is wrong.' },
     ...POD,
     output: OUTPUT,
   },
   exit: [
     ['0', 'Nothing differs.'],
     ['1', 'A pod differs, or a cache entry cannot be read.'],
-    ['2', 'A wrong argument, or something that cannot be looked at.'],
+    ['2', 'An argument is wrong, or something cannot be looked at.'],
   ],
   examples: [
     'x-calico-route verify --quiet',
@@ -67,21 +67,21 @@ export const verify = define(DEFINITION, ({ options, words: [file] }, terminal) 
   const asked = options.cache.map((directory) => onThisSide(root, directory))
   if (file === undefined) {
     if (netns !== undefined || ifname !== undefined || name !== undefined) {
-      throw new Trouble('--netns, --ifname and --name go with a FILE, the configuration of that pod')
+      throw new Trouble('FILE is missing: --netns, --ifname and --name need the configuration of that pod')
     }
-    // Of a word that was misspelt nobody would hear: a node without a cache is one without pods.
+    // A misspelt directory would go unnoticed: a node without a cache counts as one without pods.
     for (const directory of [root, ...asked])
-      if (!isDirectory(directory)) throw new Trouble(`${directory}: is no directory; give one with --root or --cache`)
+      if (!isDirectory(directory)) throw new Trouble(`${directory}: not a directory; give one with --root or --cache`)
     const caches = asked.length > 0 ? asked : CACHES.map((directory) => onThisSide(root, directory))
     return verifyNode(caches, root, shown, terminal)
   }
   if (netns === undefined || ifname === undefined)
-    throw new Trouble('a FILE needs --netns and --ifname, the pod to compare with it')
+    throw new Trouble('FILE: needs --netns and --ifname, which say what to compare it with')
   return verifyOne({ ...chooseEntry(file, name, terminal), netns, ifname, root }, shown, terminal)
 })
 
 interface One extends Pick<Chosen, 'conf' | 'maker'> {
-  /** As the node knows it. */
+  /** The path on the node. */
   readonly netns: string
   readonly ifname: string
   readonly root: string
@@ -93,7 +93,7 @@ async function verifyOne(
   terminal: Terminal,
 ): Promise<number> {
   const netns = onThisSide(root, known)
-  // Without a Result at hand the kernel must tell everything that ADD reported.
+  // Without prevResult in FILE, the pod is compared with the configuration only.
   const { prevResult = {} } = conf
   const result = conf.prevResult ?? resultOf(known, ifname, root)
   const pod = podLook(ifname, maker)
@@ -104,7 +104,7 @@ async function verifyOne(
       pod.overhear,
     )
     const nic = pod.nic(result)
-    return [...listed(found), ...(nic ? ((await noWaysBack([nic], root)).get(nic) ?? []) : [])]
+    return [...listed(found), ...(nic ? ((await missingReturnPaths([nic], root)).get(nic) ?? []) : [])]
   }
   const differences = await compare().catch((error) => {
     throw inWordsOfOptions(error)

@@ -1,14 +1,14 @@
 import { isObject } from '../cni/request.ts'
 import { byName } from './names.ts'
 
-/** A network that a virtual machine has by KubeVirt's bridge binding: that one hands the pod's routes on, by DHCP. */
+/** A network that a virtual machine uses with KubeVirt's bridge binding, which hands the pod's routes to the VM by DHCP. */
 export interface BridgedNetwork {
-  /** Absent: nobody says. */
+  /** Absent if the file does not say. */
   readonly namespace?: string
   readonly name: string
 }
 
-/** Where KubeVirt's kinds have the pod they start, from their `spec` on. */
+/** The path from the `spec` of KubeVirt's kinds to the pod that they start. */
 const TEMPLATES: Readonly<Record<string, readonly string[]>> = {
   VirtualMachine: ['template'],
   VirtualMachineInstance: [],
@@ -19,12 +19,12 @@ const TEMPLATES: Readonly<Record<string, readonly string[]>> = {
 /** Multus' annotation for the first network of a pod. @see https://github.com/k8snetworkplumbingwg/multus-cni docs/configuration.md */
 const DEFAULT_NETWORK = 'v1.multus-cni.io/default-network'
 
-/** The NetworkAttachmentDefinitions that a document of KubeVirt refers to by the bridge binding; none, if it is of another kind. */
+/** The NetworkAttachmentDefinitions that a document of KubeVirt uses with the bridge binding; none for other kinds. */
 export function bridgedNetworks(document: Readonly<Record<string, unknown>>): BridgedNetwork[] {
   const { kind, metadata } = document
   const steps = typeof kind === 'string' && Object.hasOwn(TEMPLATES, kind) ? TEMPLATES[kind] : undefined
   if (!steps) return []
-  // The pod's own spec and metadata stand beside each other, as those of the document do.
+  // The spec and metadata of the pod are next to each other, like those of the document.
   const { spec, metadata: inner } = steps.length === 0 ? document : child(document.spec, steps)
   const namespace = child(metadata).namespace
   const networks = listOf(child(spec).networks)
@@ -35,19 +35,19 @@ export function bridgedNetworks(document: Readonly<Record<string, unknown>>): Br
     ...bridged.map(({ multus }) => child(multus).networkName),
     ...(bridged.some(({ pod }) => isObject(pod)) ? [child(child(inner).annotations)[DEFAULT_NETWORK]] : []),
   ]
-  return names.flatMap((name) => (typeof name === 'string' ? networkOf(name, namespace) : []))
+  return names.flatMap((name) => (typeof name === 'string' ? parseNetwork(name, namespace) : []))
 }
 
-/** Says of a definition, `NAMESPACE/NAME`, whether it may be one of the networks: who applies a manifest may give the namespace. */
+/** Returns a function that says whether a definition, `NAMESPACE/NAME`, may be one of the networks. kubectl may add a namespace. */
 export function bridgedAmong(networks: readonly BridgedNetwork[]): (definition: string | undefined) => boolean {
-  const known = byName(networks.map((network) => [nameOf(network), 0]))
-  return (definition) => definition !== undefined && known.first(nameOf(networkOf(definition))) !== undefined
+  const known = byName(networks.map((network) => [fullName(network), 0]))
+  return (definition) => definition !== undefined && known.first(fullName(parseNetwork(definition))) !== undefined
 }
 
-const nameOf = ({ namespace, name }: BridgedNetwork) => (namespace === undefined ? name : `${namespace}/${name}`)
+const fullName = ({ namespace, name }: BridgedNetwork) => (namespace === undefined ? name : `${namespace}/${name}`)
 
-/** `NAME`, `NAMESPACE/NAME` or `NAMESPACE/NAME@IFNAME`, of a definition or of who refers to it. */
-function networkOf(written: string, namespace?: unknown): BridgedNetwork {
+/** Reads `NAME`, `NAMESPACE/NAME` or `NAMESPACE/NAME@IFNAME`, of a definition or of a reference to one. */
+function parseNetwork(written: string, namespace?: unknown): BridgedNetwork {
   const [, before, name = ''] = /^(?:([^/]*)\/)?([^@]*)/.exec(written) ?? []
   if (before !== undefined) return { namespace: before, name }
   return { name, ...(typeof namespace === 'string' ? { namespace } : {}) }

@@ -2,36 +2,36 @@ import { isObject } from '../cni/request.ts'
 import type { Path } from './json.ts'
 import { below, type Placed } from './position.ts'
 
-/** A network that a pod asks for, and where. */
-export interface Asked {
-  /** `kube-system/calico-underlay`, in each namespace that may be meant; without one where nobody says which. */
+/** A network that a pod asks for, and the path of the request. */
+export interface AskedNetwork {
+  /** `kube-system/calico-underlay`, for each namespace that may be meant; without namespace if it is unknown. */
   readonly names: readonly string[]
   readonly path: Path
-  /** It is the pod's first network, in the place of the cluster's. */
+  /** It is the pod's first network, instead of the cluster's. */
   readonly first: boolean
 }
 
-/** A pod, or the template of pods or VMs, that asks for networks. All paths are those of the object it stands in. */
+/** A pod, or the template of pods or VMs, that asks for networks. All paths start at the object that it is in. */
 export interface Workload {
   readonly placed: Placed
   readonly base: Path
-  /** In Multus' order: the first network first, if it is told. */
-  readonly networks: readonly Asked[]
+  /** In the order of Multus: the first network first, if it is known. */
+  readonly networks: readonly AskedNetwork[]
   readonly annotations: Readonly<Record<string, unknown>>
-  /** An annotation that Multus would refuse the pod for. */
+  /** Annotations for which Multus would refuse the pod. */
   readonly unreadable: readonly Path[]
 }
 
 /** @see https://github.com/k8snetworkplumbingwg/multus-cni/blob/master/docs/how-to-use.md */
-const FIRST = 'v1.multus-cni.io/default-network'
-const MORE = 'k8s.v1.cni.cncf.io/networks'
-/** Where Multus looks for a first network without namespace, unless it is told another place. */
+const FIRST_NETWORK = 'v1.multus-cni.io/default-network'
+const OTHER_NETWORKS = 'k8s.v1.cni.cncf.io/networks'
+/** Where Multus looks by default for a first network without namespace. */
 const MULTUS_NAMESPACE = 'kube-system'
 
-/** What holds the template of a pod, in Deployment, CronJob, VirtualMachine, VirtualMachinePool and their like. */
+/** The keys that lead to the template of a pod in a Deployment, CronJob, VirtualMachine, VirtualMachinePool and so on. */
 const HOLDERS = ['spec', 'template', 'jobTemplate', 'virtualMachineTemplate']
 
-/** Every pod that an object is or makes, as far as it asks for networks. */
+/** Every pod that an object is or makes, if it asks for networks. */
 export function workloadsIn(placed: Placed): Workload[] {
   return search(placed, [], undefined)
 }
@@ -61,14 +61,14 @@ function workloadAt(
   const ofAnnotation = (key: string, first: boolean, namespaces: readonly string[]) => {
     const text = annotations[key]
     const path = [...base, 'metadata', 'annotations', key]
-    const names = typeof text === 'string' ? selected(text, namespaces) : []
+    const names = typeof text === 'string' ? namesIn(text, namespaces) : []
     if (names === undefined) unreadable.push(path)
     return (names ?? []).map((one) => ({ names: one, path, first }))
   }
   const own = namespace === undefined ? [] : [namespace]
   const networks = [
-    ...ofAnnotation(FIRST, true, [MULTUS_NAMESPACE]),
-    ...ofAnnotation(MORE, false, own),
+    ...ofAnnotation(FIRST_NETWORK, true, [MULTUS_NAMESPACE]),
+    ...ofAnnotation(OTHER_NETWORKS, false, own),
     ...(isObject(spec) ? ofVm(spec.networks, [...base, 'spec', 'networks'], own) : []),
   ]
   return {
@@ -81,28 +81,28 @@ function workloadAt(
 }
 
 /** @see https://kubevirt.io/api-reference MultusNetwork */
-function ofVm(networks: unknown, path: Path, own: readonly string[]): Asked[] {
+function ofVm(networks: unknown, path: Path, own: readonly string[]): AskedNetwork[] {
   if (!Array.isArray(networks)) return []
   return networks.flatMap((network, index) => {
     const multus: unknown = isObject(network) ? network.multus : undefined
     if (!isObject(multus) || typeof multus.networkName !== 'string') return []
     const first = multus.default === true
-    const names = named(multus.networkName, first ? [MULTUS_NAMESPACE, ...own] : own)
+    const names = withNamespaces(multus.networkName, first ? [MULTUS_NAMESPACE, ...own] : own)
     return { names, path: [...path, index, 'multus', 'networkName'], first }
   })
 }
 
 /**
- * The networks an annotation names: `namespace/name@interface, …`, or a list of objects in JSON. Undefined: neither.
+ * The networks that an annotation names: `namespace/name@interface, …`, or a JSON list of objects; undefined if it is neither.
  * @see https://github.com/k8snetworkplumbingwg/multus-cni/blob/master/pkg/k8sclient/k8sclient.go parsePodNetworkAnnotation
  */
-function selected(text: string, namespaces: readonly string[]): string[][] | undefined {
+function namesIn(text: string, namespaces: readonly string[]): string[][] | undefined {
   if (!/[[{"]/.test(text))
     return text
       .split(',')
       .map((item) => item.trim())
       .filter((item) => item !== '')
-      .map((item) => named(item.split('@')[0] ?? '', namespaces))
+      .map((item) => withNamespaces(item.split('@')[0] ?? '', namespaces))
   let list: unknown
   try {
     list = JSON.parse(text)
@@ -113,11 +113,13 @@ function selected(text: string, namespaces: readonly string[]): string[][] | und
   return list.flatMap((one) => {
     if (!isObject(one) || typeof one.name !== 'string') return []
     const { name, namespace } = one
-    return [typeof namespace === 'string' && namespace !== '' ? [`${namespace}/${name}`] : named(name, namespaces)]
+    return [
+      typeof namespace === 'string' && namespace !== '' ? [`${namespace}/${name}`] : withNamespaces(name, namespaces),
+    ]
   })
 }
 
-function named(name: string, namespaces: readonly string[]): string[] {
+function withNamespaces(name: string, namespaces: readonly string[]): string[] {
   if (name.includes('/') || namespaces.length === 0) return [name.trim()]
   return namespaces.map((namespace) => `${namespace}/${name.trim()}`)
 }

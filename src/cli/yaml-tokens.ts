@@ -1,18 +1,17 @@
 import { type CST, Lexer, Parser } from 'yaml'
 
-/** What yaml keeps to itself of its lexer, of the version that is locked: the tests see when another has it otherwise. */
+/** Private parts of yaml's lexer, in the locked version. The tests notice if another version differs. */
 interface Inside {
-  /** How far the lines must be indented that a node goes on in. */
+  /** The indentation that the next lines of a node must have. */
   indentNext: number
   parseQuotedScalar(): Generator<string, string>
   parseFlowCollection(): Generator<string, string>
 }
 
 /**
- * The tokens of a YAML file, as the API server's decoder has them: between quotes it does not look at indentation, so that a
- * closing quote may stand in the first column, and lines may begin with tabs. By the specification, which yaml goes by, they
- * may not.
- * @param brackets nor between brackets, where it does as little. Without it yaml finds out what was never closed
+ * The tokens of a YAML file, as the API server's decoder reads it: it ignores indentation between quotes, so that a closing
+ * quote may be in the first column and lines may begin with tabs. The specification, and so yaml, forbids that.
+ * @param brackets ignore it between brackets too, as the decoder does. Without that, yaml can say what was never closed
  * @see https://github.com/yaml/libyaml src/scanner.c yaml_parser_scan_flow_scalar; go-yaml is made of it
  */
 export function* tokensOf(text: string, brackets: boolean): Generator<CST.Token> {

@@ -10,22 +10,22 @@ export interface YamlProblem {
   readonly message: string
 }
 
-/** One of the documents of a YAML file. */
+/** A document of a YAML file. */
 export interface YamlDocument extends Placed {
   readonly errors: readonly YamlProblem[]
-  /** Keys that stand a second time in one object, where the last one counts. */
+  /** Keys that appear again in the same object. The last one counts. */
   readonly repeated: readonly Position[]
-  /** For the string at `path`: where its characters stand in the file. */
+  /** Returns a function from offsets in the string at `path` to positions in the file. */
   readonly within: (path: Path) => (offset: number) => Position
 }
 
 /**
- * `merge`: the API server's decoder is one of YAML 1.1. `logLevel`: nobody gets warnings of Node.js. `uniqueKeys`: compares each
- * key with each; yaml-walk.ts finds them.
+ * `merge`: the API server's decoder reads YAML 1.1. `logLevel`: no warnings through Node.js. `uniqueKeys`: yaml compares
+ * every key with every other; yaml-walk.ts finds repeated keys faster.
  */
 const OPTIONS = { prettyErrors: false, merge: true, logLevel: 'error', uniqueKeys: false } as const
 
-/** The documents of a file that have something in them. */
+/** The documents of a file that are not empty. */
 export function parseYaml(text: string): YamlDocument[] {
   const positionOf = positionsIn(text)
   try {
@@ -38,7 +38,7 @@ export function parseYaml(text: string): YamlDocument[] {
   }
 }
 
-/** As strictly as possible, for the sake of what is then said, and as leniently as necessary. */
+/** Strict if possible, because that gives better messages, and lenient if necessary. */
 function compose(text: string): Document[] {
   const by = (lenient: boolean) => [...new Composer(OPTIONS).compose(tokensOf(text, lenient))]
   const isBroken = ({ errors }: Document) => errors.length > 0
@@ -72,7 +72,7 @@ function read(document: Document, text: string, positionOf: (offset: number) => 
     at,
     errors,
     repeated: walked.repeated.map(positionOf),
-    within: within(document, walked, child, text, positionOf, at),
+    within: within({ document, walked, child, text, positionOf, at }),
   }
 }
 
@@ -80,7 +80,7 @@ function toValue(document: Document, walked: Walked, errors: YamlProblem[], at: 
   try {
     return plainValue(document, walked)
   } catch (error) {
-    // Such as a merge of what is no object.
+    // For example a merge of something that is not an object.
     if (error instanceof RangeError) throw error
     errors.push({ position: at([]), message: (error as Error).message })
     return undefined
@@ -109,7 +109,7 @@ interface Child {
 
 type ChildOf = (parent: Node | null, step: string | number) => Child
 
-/** Looks into objects and lists, also those that an alias stands for. */
+/** Looks into objects and lists, also through aliases. */
 function childrenIn({ meant }: Walked): ChildOf {
   const members = new Map<Node, ReadonlyMap<string, Child>>()
   return (parent, step) => {
@@ -125,7 +125,7 @@ function childrenIn({ meant }: Walked): ChildOf {
   }
 }
 
-/** Of two the last one counts. */
+/** If a key is repeated, the last one counts. */
 function membersOf({ items }: YAMLMap): ReadonlyMap<string, Child> {
   return new Map(
     items.flatMap(({ key, value }) => {
@@ -143,14 +143,17 @@ const STYLES: Readonly<Record<string, Style>> = {
   [Scalar.BLOCK_FOLDED]: 'block',
 }
 
-function within(
-  document: Document,
-  { meant }: Walked,
-  child: ChildOf,
-  text: string,
-  positionOf: (offset: number) => Position,
-  at: Placed['at'],
-): YamlDocument['within'] {
+/** A document that is being read. */
+interface Reading extends Pick<Placed, 'at'> {
+  readonly document: Document
+  readonly walked: Walked
+  readonly child: ChildOf
+  /** The text of the whole file. */
+  readonly text: string
+  readonly positionOf: (offset: number) => Position
+}
+
+function within({ document, walked: { meant }, child, text, positionOf, at }: Reading): YamlDocument['within'] {
   return (path) => {
     let node = document.contents as Node | null
     for (const step of path) node = child(node, step).value ?? null
@@ -163,7 +166,7 @@ function within(
   }
 }
 
-/** Without the quotes, or the line of `|`. */
+/** The range without the quotes, or without the line of `|`. */
 function bounds(text: string, [start, end]: readonly [number, number, number], style: Style): [number, number] {
   if (style === 'plain') return [start, end]
   return style === 'block' ? [text.indexOf('\n', start) + 1, end] : [start + 1, end - 1]

@@ -39,7 +39,7 @@ describe('install --check', () => {
     await tool(['install', '--to', bin])
     // A node without a shell.
     const { stderr } = await check(bin, 'mount --bind /dev/null "$(realpath /bin/sh)"; exec "$@"')
-    expect(stderr).toMatch(/^x-calico-route install: VERSION: x-calico-route does not answer it on this node: /)
+    expect(stderr).toMatch(/^x-calico-route install: VERSION: x-calico-route does not answer on this node: /)
     expect(await check(bin)).toEqual(ok(file))
   })
 
@@ -58,22 +58,22 @@ describe('install --check', () => {
   })
 
   test.each<[string, (file: string) => unknown, string]>([
-    ['is not there', (file) => rm(file), 'is not installed'],
+    ['is not there', (file) => rm(file), 'not installed; run x-calico-route install'],
     [
       'leads nowhere',
       (file) => rm(path.join(path.dirname(file), EXECUTABLE)),
-      `does not start: its gate leads to ${EXECUTABLE}, which is not there`,
+      `does not start: its gate leads to ${EXECUTABLE}, which is missing`,
     ],
     [
       'is half a file',
       (file) => writeFile(file, 'text'),
-      'does not start: no program for this machine, or only a part of it',
+      'does not start: it is not a program for this machine, or only part of one',
     ],
     ['is another program', (file) => script(file, 'echo v2'), 'is another program, which answers --version with "v2"'],
     [
       'others can change',
       (file) => chmodSync(file, 0o757),
-      `may be written to by others (mode 0757), so it was not run; chmod go-w FILE`,
+      `can be changed by anybody (mode 0757), so it was not run; chmod go-w FILE`,
     ],
   ])('fails where the plugin %s', async (_, make, says) => {
     const { bin, file } = pluginDirectory()

@@ -22,7 +22,7 @@ import { staying, tool } from './tool.ts'
 
 const done = (line: string, stderr = '') => ({ exitCode: 0, stdout: `${line}\n`, stderr })
 const WITHOUT_SHELL = `mount --bind /dev/null "$(realpath /bin/sh)"; exec "$@"`
-const NO_SHELL = 'there is no /bin/sh to run a gate with: installing without one, as --no-gate does\n'
+const NO_SHELL = '/bin/sh: missing, and a gate needs it; installing without a gate, as with --no-gate\n'
 const longAgo = (file: string) => utimes(file, 0, Date.now() / 1000 - 601)
 
 describe('the gate', () => {
@@ -47,7 +47,7 @@ describe('the gate', () => {
     expect(await tool(['install', '--to', bin, '--no-gate'])).toEqual(done(`${file}: ${VERSION} is already installed`))
     await tool(['install', '--to', bin])
     expect((await gateIn(bin)).digest).toBe(DIGEST)
-    // A shell that has begun to read it must not find an executable there: it stands open.
+    // A shell that has begun to read it must not find an executable there: it is open.
     const opened = await tool(['install', '--to', bin, '--no-gate'])
     expect(opened).toEqual(done(`${file}: ${VERSION} installed, replaces ${VERSION}`))
     expect(await gateIn(bin)).toMatchObject({ digest: DIGEST, atOnce: 0 })
@@ -86,22 +86,22 @@ describe('the gate', () => {
     {
       what: 'its executable is gone',
       spoil: (bin: string) => rm(path.join(bin, EXECUTABLE)),
-      says: `its gate leads to ${EXECUTABLE}, which is not there`,
+      says: `its gate leads to ${EXECUTABLE}, which is missing`,
     },
     {
       what: 'its executable is cut off',
       spoil: (bin: string) => truncate(path.join(bin, EXECUTABLE), 4096),
-      says: 'no program for this machine, or only a part of it',
+      says: 'it is not a program for this machine, or only part of one',
     },
     {
       what: 'somebody wrote to it',
       spoil: (bin: string) => appendFile(path.join(bin, NAME), 'exec true\n'),
-      says: 'its gate is not as it was written',
+      says: 'its gate has been changed',
     },
     {
       what: 'it is cut off',
       spoil: (bin: string) => truncate(path.join(bin, NAME), 1000),
-      says: 'its gate is not as it was written',
+      says: 'its gate has been changed',
     },
   ])('is made whole again where $what', async ({ spoil, says }) => {
     const { bin, file } = pluginDirectory()
@@ -195,7 +195,7 @@ describe('uninstall', () => {
     await appendFile(file, '# mine\n')
     expect(await tool(['uninstall', '--from', bin])).toMatchObject({
       exitCode: 2,
-      stderr: expect.stringContaining('its gate is not as it was written'),
+      stderr: expect.stringContaining('its gate has been changed'),
     })
     expect(readdirSync(bin)).toEqual(INSTALLED)
   })
@@ -227,11 +227,11 @@ describe('install --stay', () => {
     await until(`${file}: ${VERSION} installed\n`)
     await whole()
     await rm(path.join(bin, EXECUTABLE))
-    await until('which is not there\n')
+    await until('which is missing\n')
     await whole()
     await writeFile(path.join(bin, 'half'), text.slice(0, 900), { mode: 0o755 })
     await rename(path.join(bin, 'half'), file)
-    await until('its gate is not as it was written\n')
+    await until('its gate has been changed\n')
     await whole()
     await copyFile(PLUGIN, path.join(bin, 'half'))
     await truncate(path.join(bin, 'half'), 1_000_000)

@@ -60,7 +60,7 @@ describe('the old version stays', () => {
     expect(await tool(['install', '--to', bin], { shell })).toEqual({
       exitCode: 2,
       stdout: `${NAME}\n#!/bin/sh\n${OLD}\n`,
-      stderr: `x-calico-route install: ${file}: no space left on the file system; make some (df shows how much there is); nothing was changed\n`,
+      stderr: `x-calico-route install: ${file}: no space left on the file system; free some (see df); nothing was changed\n`,
     })
   })
 
@@ -69,7 +69,7 @@ describe('the old version stays', () => {
     const shell = `mount --bind ${bin} ${bin}; mount -o remount,bind,ro ${bin}; ${START}`
     expect(await tool(['install', '--to', bin], { shell })).toEqual(
       refused(
-        `x-calico-route install: ${file}: the file system is read-only; mount it read-write, or give a directory that can be written; nothing was changed`,
+        `x-calico-route install: ${file}: the file system is read-only; mount it read-write, or give a writable directory; nothing was changed`,
       ),
     )
     expectOld()
@@ -81,7 +81,7 @@ describe('the old version stays', () => {
     // Nor can the old one.
     expect(await tool(['install', '--to', bin], { shell })).toEqual(
       refused(
-        /^x-calico-route install: VERSION: x-calico-route does not answer it on this node: spawn \S+ EACCES; .*noexec.*\n$/,
+        /^x-calico-route install: VERSION: x-calico-route does not answer on this node: spawn \S+ EACCES; .*noexec.*\n$/,
       ),
     )
     expectOld()
@@ -92,7 +92,7 @@ describe('the old version stays', () => {
     const shell = `mount --bind ${file} ${file}; ${START}`
     expect(await tool(['install', '--to', bin], { shell })).toEqual(
       refused(
-        `x-calico-route install: ${file}: it is a mount point; unmount it, or mount the directory it is in instead; nothing was changed`,
+        `x-calico-route install: ${file}: it is a mount point; unmount it, or mount its directory instead; nothing was changed`,
       ),
     )
     expectOld()
@@ -113,14 +113,14 @@ describe('the old version stays', () => {
     const shell = `${withoutIp('', await emptyFile())}; ${START}`
     expect(await tool(['install', '--to', bin], { shell })).toEqual(
       refused(
-        /^x-calico-route install: STATUS: ADD could not work on this node: .*\bip\b.* \(code 50\); mend that, or install all the same with --no-status; nothing was changed\n$/,
+        /^x-calico-route install: STATUS: ADD could not work on this node: .*\bip\b.* \(code 50\); correct that, or give --no-status to install anyway; nothing was changed\n$/,
       ),
     )
     expectOld()
     expect(await tool(['install', '--to', bin, '--no-status'], { shell })).toEqual({
       exitCode: 0,
       stdout: `${file}: ${VERSION} installed, replaces x-calico-route 0.0.9+abc\n`,
-      stderr: 'STATUS is not asked: whether ADD can work on this node is not known\n',
+      stderr: 'STATUS: not called, so ADD may fail on this node\n',
     })
   })
 
@@ -166,7 +166,7 @@ describe('--host-root', () => {
     symlinkSync(bin, path.join(host, 'plugins'))
     expect(await tool(['install', '--host-root', host, '--to', '/plugins'])).toEqual(
       refused(
-        `x-calico-route install: --to: ${host}/plugins leads out of ${host}, to ${bin}; give the directory that the node means by it`,
+        `x-calico-route install: --to: ${host}/plugins leads out of ${host}, to ${bin}; give the directory that it leads to on the node`,
       ),
     )
     expect(await tool(['install', '--host-root', host, '--to', `../..${bin}`])).toMatchObject({ exitCode: 2 })
@@ -178,7 +178,7 @@ describe('--host-root', () => {
     const host = temporaryDirectory()
     const shell = `${asHost(host)}; exec setpriv --bounding-set=-sys_chroot --inh-caps=-sys_chroot "$@"`
     expect(await tool(['install', '--host-root', host, '--to', bin], { shell })).toEqual(
-      refused(/^x-calico-route install: --host-root \S+: cannot be entered, CAP_SYS_CHROOT is needed; nsenter: .*\n$/),
+      refused(/^x-calico-route install: --host-root \S+: cannot be entered: nsenter: .*; add CAP_SYS_CHROOT\n$/),
     )
     expect(readdirSync(bin)).toEqual([])
   })

@@ -66,7 +66,7 @@ describe('install --stay', () => {
     await until('installed\n')
     const away = path.join(temporaryDirectory(), 'away')
     await rename(bin, away)
-    await until(`--to: there is no directory ${bin}`)
+    await until(`--to: ${bin} does not exist`)
     await sleep(500)
     expect(saidSince()).not.toContain('trying again')
     await rm(path.join(away, NAME))

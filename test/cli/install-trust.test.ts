@@ -33,7 +33,7 @@ async function planted() {
 
 type Planted = Awaited<ReturnType<typeof planted>>
 
-const CHOOSES = 'who could choose what root runs from here'
+const CHOOSES = 'who could then choose what root runs'
 
 /** Each makes what is named hold for a directory, and says which is complained of, by what words. */
 const WEAK: readonly { what: string; make: (at: Planted) => [to: string, complaint: string] }[] = [
@@ -41,7 +41,7 @@ const WEAK: readonly { what: string; make: (at: Planted) => [to: string, complai
     what: 'that others may write to',
     make: ({ bin }) => {
       chmodSync(bin, 0o757)
-      return [bin, `${bin} may be written to by others (mode 0757), ${CHOOSES}; chmod go-w ${bin}`]
+      return [bin, `${bin} can be changed by anybody (mode 0757), ${CHOOSES}; chmod go-w ${bin}`]
     },
   },
   {
@@ -49,7 +49,7 @@ const WEAK: readonly { what: string; make: (at: Planted) => [to: string, complai
     make: ({ bin }) => {
       chownSync(bin, 0, SOMEBODY)
       chmodSync(bin, 0o775)
-      return [bin, `${bin} may be written to by group 1001 (mode 0775), ${CHOOSES}; chmod go-w ${bin}`]
+      return [bin, `${bin} can be changed by group 1001 (mode 0775), ${CHOOSES}; chmod go-w ${bin}`]
     },
   },
   {
@@ -63,7 +63,7 @@ const WEAK: readonly { what: string; make: (at: Planted) => [to: string, complai
     what: 'that everybody may make files in, though not remove any',
     make: ({ bin }) => {
       chmodSync(bin, 0o1777)
-      return [bin, `${bin} may be written to by others (mode 1777), ${CHOOSES}; give another directory`]
+      return [bin, `${bin} can be changed by anybody (mode 1777), ${CHOOSES}; give another directory`]
     },
   },
   {
@@ -77,7 +77,7 @@ const WEAK: readonly { what: string; make: (at: Planted) => [to: string, complai
     what: 'in one that others may rename it in',
     make: ({ parent, bin }) => {
       chmodSync(parent, 0o777)
-      return [bin, `${parent} may be written to by others (mode 0777), ${CHOOSES}; chmod go-w ${parent}`]
+      return [bin, `${parent} can be changed by anybody (mode 0777), ${CHOOSES}; chmod go-w ${parent}`]
     },
   },
   {
@@ -224,7 +224,7 @@ describe('install takes a directory', () => {
     symlinkSync('circle', `${parent}/circle`)
     expect(await tool(['install', '--to', `${parent}/circle`])).toMatchObject({
       exitCode: 2,
-      stderr: `x-calico-route install: --to: symbolic links in ${parent}/circle lead in a circle\n`,
+      stderr: `x-calico-route install: --to: the symbolic links in ${parent}/circle form a loop\n`,
     })
   })
 
@@ -244,7 +244,7 @@ describe('install takes a directory', () => {
 describe('a file in the place of the plugin that others can change', () => {
   const FAULTS = [
     ['belongs to uid 1001', 'chown root', (file: string) => chownSync(file, SOMEBODY, 0)],
-    ['may be written to by others (mode 0777)', 'chmod go-w', (file: string) => chmodSync(file, 0o777)],
+    ['can be changed by anybody (mode 0777)', 'chmod go-w', (file: string) => chmodSync(file, 0o777)],
   ] as const
 
   test.each(FAULTS)('is not run, and replaced if forced: one that %s', async (fault, remedy, make) => {
@@ -256,7 +256,7 @@ describe('a file in the place of the plugin that others can change', () => {
       stderr: `x-calico-route ${command}: ${file}: ${fault}, so it was not run; ${remedy} ${file}, or ${advice}; nothing was changed\n`,
     })
     expect(await tool(['uninstall', '--from', bin])).toEqual(
-      refused('uninstall', 'remove it by hand if nobody needs it'),
+      refused('uninstall', 'if nobody needs it, remove it by hand'),
     )
     expect(await tool(['install', '--to', bin])).toEqual(refused('install', 'give --force to replace it'))
     expect(readdirSync(bin)).toEqual([NAME])

@@ -59,9 +59,9 @@ describe('install', () => {
   })
 
   test.each([
-    { what: 'empty', size: 0, says: 'no program for this machine, or only a part of it' },
-    { what: 'the first page of it', size: 4096, says: 'no program for this machine, or only a part of it' },
-    { what: 'half of it', size: 50_000_000, says: 'ended by SIGSEGV' },
+    { what: 'empty', size: 0, says: 'it is not a program for this machine, or only part of one' },
+    { what: 'the first page of it', size: 4096, says: 'it is not a program for this machine, or only part of one' },
+    { what: 'half of it', size: 50_000_000, says: 'killed by SIGSEGV' },
   ])('replaces a broken copy: $what', async ({ size, says }) => {
     const { bin, file } = pluginDirectory()
     await copyFile(PLUGIN, file)
@@ -81,7 +81,7 @@ describe('install', () => {
     await handle.close()
     expect(await tool(['install', '--to', bin])).toEqual(
       done(
-        `${file}: ${VERSION} installed, replaces a file that does not start: no program for this machine, or only a part of it`,
+        `${file}: ${VERSION} installed, replaces a file that does not start: it is not a program for this machine, or only part of one`,
       ),
     )
     await expectInstalled(bin)
@@ -138,17 +138,17 @@ describe('install', () => {
   test('names --to when there is no such directory', async () => {
     expect(await tool(['install', '--to', '/run/there/is/none'])).toEqual(
       refused(
-        'x-calico-route install: --to: there is no directory /run/there/is/none; give the one the runtime takes plugins from',
+        'x-calico-route install: --to: /run/there/is/none does not exist; give the directory where the runtime looks for plugins',
       ),
     )
     expect(await tool(['install', '--host-root', '/run/there/is/none'])).toEqual(
       refused(
-        "x-calico-route install: --host-root: there is no directory /run/there/is/none; mount the node's root there",
+        "x-calico-route install: --host-root: /run/there/is/none does not exist; mount the node's root directory there",
       ),
     )
     expect(await tool(['install', '--to', PLUGIN])).toEqual(
       refused(
-        `x-calico-route install: --to: ${PLUGIN} is not a directory; give the one the runtime takes plugins from`,
+        `x-calico-route install: --to: ${PLUGIN} is not a directory; give the directory where the runtime looks for plugins`,
       ),
     )
   })
@@ -163,14 +163,14 @@ describe('install', () => {
   })
 
   test.each([
-    { words: ['--every', '0'], says: /^x-calico-route install: --every: "0" is no number of seconds/ },
-    { words: ['--every', 'x'], says: /^x-calico-route install: --every: "x" is no number of seconds/ },
-    { words: ['--at-once', '0'], says: /^x-calico-route install: --at-once: "0" is no number from 1 to 64\n/ },
-    { words: ['--at-once', '65'], says: /^x-calico-route install: --at-once: "65" is no number/ },
-    { words: ['--at-once', '1.5'], says: /^x-calico-route install: --at-once: "1.5" is no number/ },
+    { words: ['--every', '0'], says: /^x-calico-route install: --every: "0" is not a number of seconds/ },
+    { words: ['--every', 'x'], says: /^x-calico-route install: --every: "x" is not a number of seconds/ },
+    { words: ['--at-once', '0'], says: /^x-calico-route install: --at-once: "0" is not a number from 1 to 64\n/ },
+    { words: ['--at-once', '65'], says: /^x-calico-route install: --at-once: "65" is not a number/ },
+    { words: ['--at-once', '1.5'], says: /^x-calico-route install: --at-once: "1.5" is not a number/ },
     {
       words: ['--at-once', '2', '--no-gate'],
-      says: /^x-calico-route install: --at-once: there is none with --no-gate\n/,
+      says: /^x-calico-route install: --at-once: has no effect with --no-gate; leave out one of them\n/,
     },
     {
       words: ['--too', 'x'],

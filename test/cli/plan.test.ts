@@ -92,7 +92,7 @@ describe('x-calico-route plan', () => {
       'other-vm.yaml': `${network}---\n${machine}`,
       'kubevirt.yaml': network.replace('"type": "x-calico-route",', '"type": "x-calico-route", "kubevirt": true,'),
     })
-    const warning = 'warning: for a KubeVirt VM: clients that apply the routes in this order refuse 10.50.0.0/16'
+    const warning = 'warning: for a KubeVirt VM: DHCP clients that apply routes in order refuse 10.50.0.0/16'
     const said = async (file: string) => (await tool(['plan', ...at(pod), file])).stdout
     for (const name of ['with-vm.yaml', 'kubevirt.yaml']) expect(await said(files.file(name)), name).toContain(warning)
     for (const file of [UNDERLAY, files.file('other-vm.yaml')]) {
@@ -193,24 +193,24 @@ describe('x-calico-route plan', () => {
     [
       'a pod that is gone',
       ['--netns', '/run/netns/gone', '--ifname', 'eth0', UNDERLAY],
-      /^x-calico-route plan: --netns: cannot open the network namespace \/run\/netns\/gone; there is none: the pod is gone, or the path is of another node or container\n$/,
+      /^x-calico-route plan: --netns: cannot open the network namespace \/run\/netns\/gone; it does not exist: the pod is gone, or the path belongs to another node or container\n$/,
     ],
     [
       'a file that is no namespace',
       ['--netns', UNDERLAY, '--ifname', 'eth0', UNDERLAY],
       /--netns: not a network namespace: /,
     ],
-    ['no interface', ['--netns', '/proc/self/ns/net', UNDERLAY], /--ifname is missing/],
+    ['no interface', ['--netns', '/proc/self/ns/net', UNDERLAY], /--ifname: missing/],
     [
       'an interface that is not there',
       ['--netns', '/proc/self/ns/net', '--ifname', 'nope', UNDERLAY],
       /--ifname: the pod has no interface nope; it has lo/,
     ],
-    ['no pod', ['--ifname', 'eth0', UNDERLAY], /either --netns or --routes is needed/],
+    ['no pod', ['--ifname', 'eth0', UNDERLAY], /--netns: missing; give it or --routes/],
     [
       'interfaces beside a namespace',
       ['--netns', '/proc/self/ns/net', '--links', UNDERLAY, '--ifname', 'eth0', UNDERLAY],
-      /--links goes with --routes/,
+      /--links: needs --routes/,
     ],
     ['no file', ['--netns', '/proc/self/ns/net', '--ifname', 'eth0'], /exactly one FILE is needed/],
     [
@@ -221,12 +221,12 @@ describe('x-calico-route plan', () => {
     [
       'a file of another kind',
       ['--netns', '/proc/self/ns/net', '--ifname', 'eth0', `${directory}/vpc.yaml`],
-      /vpc\.yaml: no network configuration, only Vpc/,
+      /vpc\.yaml: no network configuration found, only Vpc/,
     ],
     [
       'a network the file has not',
       ['--netns', '/proc/self/ns/net', '--ifname', 'eth0', '--name', 'x', UNDERLAY],
-      /no network x with x-calico-route in it; there is kube-system\/calico-underlay/,
+      /network x not found; write one of these, which have x-calico-route: kube-system\/calico-underlay/,
     ],
     [
       'routes that are none',
@@ -265,7 +265,7 @@ describe('x-calico-route plan', () => {
       files.file('two.json'),
     ])
     expect({ stderr, exitCode }).toEqual({
-      stderr: expect.stringContaining('2 places with x-calico-route; choose one by --name: net'),
+      stderr: expect.stringContaining('found 2 entries of x-calico-route; choose one with --name: net'),
       exitCode: 2,
     })
   })

@@ -38,7 +38,7 @@ describe('uninstall', () => {
     {
       what: 'what does not start',
       make: (file: string) => writeFile(file, 'text'),
-      says: "does not start (no program for this machine, or only a part of it), and may be anybody's",
+      says: 'does not start (it is not a program for this machine, or only part of one), so it may be another program',
     },
     {
       what: 'a symbolic link',
@@ -55,7 +55,7 @@ describe('uninstall', () => {
     await make(file)
     const { ino } = lstatSync(file)
     expect(await tool(['uninstall', '--from', bin])).toEqual(
-      refused(`x-calico-route uninstall: ${file}: ${says}; remove it by hand if nobody needs it; nothing was changed`),
+      refused(`x-calico-route uninstall: ${file}: ${says}; if nobody needs it, remove it by hand; nothing was changed`),
     )
     expect(lstatSync(file).ino).toBe(ino)
     expect(temporaries(bin)).toEqual([])
@@ -84,7 +84,7 @@ describe('uninstall, where the plugin is in use,', () => {
 
   const stillThere = (file: string, users: string) =>
     refused(
-      `x-calico-route uninstall: ${file}: is still in use: ${users}; take it out of the configurations and delete those pods first, or give --force; nothing was changed`,
+      `x-calico-route uninstall: ${file}: still in use: ${users}; first remove it from the configurations and delete those pods, or give --force; nothing was changed`,
     )
   const removed = (file: string) => done(`${file}: x-calico-route 0.0.9+abc removed`)
 
@@ -127,7 +127,7 @@ describe('uninstall, where the plugin is in use,', () => {
       Object.fromEntries(Object.entries(entries).map(([name, text]) => [`/var/lib/cni/results/${name}`, text])),
     )
     expect(await tool(['uninstall', '--from', bin], { shell: shell() })).toEqual(
-      stillThere(file, 'eth0 of tenant/abc, eth0 of def012345678 have it'),
+      stillThere(file, 'eth0 of tenant/abc, eth0 of def012345678 use it'),
     )
   })
 
@@ -135,14 +135,14 @@ describe('uninstall, where the plugin is in use,', () => {
     const entry = '/var/lib/cni/multus/results/cut-off'
     const { bin, file, shell } = await installed({ [entry]: cacheEntry('abc', '', {}).slice(0, 50) })
     const { stderr } = await tool(['uninstall', '--from', bin], { shell: shell() })
-    expect(stderr).toContain(`${file}: is still in use: ${entry} may name it, and is unreadable: not JSON: `)
+    expect(stderr).toContain(`${file}: still in use: ${entry} may name it, but cannot be read: not JSON: `)
   })
 
   test('names no more than five of many pods', async () => {
     const entries = Array.from({ length: 7 }, (_, i) => [`/var/lib/cni/results/${i}`, cacheEntry(`${i}00`, '', {})])
     const { bin, shell } = await installed(Object.fromEntries(entries))
     const { stderr } = await tool(['uninstall', '--from', bin], { shell: shell() })
-    expect(stderr).toContain('eth0 of tenant/400 and 2 more have it')
+    expect(stderr).toContain('eth0 of tenant/400 and 2 more use it')
   })
 
   test('looks for all of that below --host-root', async () => {
@@ -164,7 +164,7 @@ describe('uninstall, where the plugin is in use,', () => {
     await until('trying again every 0.1 s\n')
     expect(readdirSync(bin)).toEqual([NAME])
     await rm(path.join(node, 'etc/cni/net.d/10-calico.conflist'))
-    expect(await until('is not installed\n')).not.toContain('is still in use')
+    expect(await until('is not installed\n')).not.toContain('still in use')
     expect(readdirSync(bin)).toEqual([])
 
     // Somebody installs it again.

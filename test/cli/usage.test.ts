@@ -185,7 +185,7 @@ describe('the manual page', () => {
     // biome-ignore lint/suspicious/noControlCharactersInRegex: bold by overstriking
     const text = stdout.replaceAll(/.\x08/g, '')
     expect(text).toMatch(/^NAME\n +x-calico-route - \w/m)
-    expect(text).toContain('.x-calico-route-*: until')
+    expect(text).toContain('.x-calico-route-*')
     expect(text).toMatch(/^ +-o, --output text\|json\n/m)
   })
 })

@@ -14,11 +14,11 @@ describe('x-calico-route validate', () => {
   test('reads a directory, and passes over what is no network configuration', async () => {
     const { stdout, stderr, exitCode } = await tool(['validate', directory])
     expect({ stderr, exitCode }).toEqual({ stderr: '', exitCode: 0 })
-    expect(stdout.match(/: ok /g)).toHaveLength(EXAMPLES.length - stdout.split('passed over, no network').length + 1)
+    expect(stdout.match(/: ok /g)).toHaveLength(EXAMPLES.length - stdout.split('skipped: no network').length + 1)
     expect(stdout).toContain(
-      'virtual-machine.yaml: passed over, no network configuration in it but pods that ask for networks\n',
+      'virtual-machine.yaml: skipped: no network configuration found, only pods that ask for networks\n',
     )
-    expect(stdout).toContain('vpc.yaml: passed over, no network configuration in it\n')
+    expect(stdout).toContain('vpc.yaml: skipped: no network configuration found\n')
   })
 
   test('takes all files for those of one cluster, and pods among them for no mistake', async () => {
@@ -34,17 +34,20 @@ describe('x-calico-route validate', () => {
     const good = await tool(['validate', files.file('good.yaml'), ...networks])
     expect(good).toMatchObject({ exitCode: 0, stderr: '' })
     expect(good.stdout).toContain(
-      `${files.file('good.yaml')}: passed over, no network configuration in it but pods that ask for networks\n`,
+      `${files.file('good.yaml')}: skipped: no network configuration found, only pods that ask for networks\n`,
     )
     const bad = await tool(['validate', files.directory, ...networks])
     expect(bad).toMatchObject({
       exitCode: 1,
       stdout: expect.stringContaining(
-        `${files.file('bad.yaml')}:6:34: error: metadata.annotations.k8s.v1.cni.cncf.io/networks: a pod has one Calico NIC: `,
+        `${files.file('bad.yaml')}:6:34: error: metadata.annotations.k8s.v1.cni.cncf.io/networks: a pod can have only one Calico NIC: `,
       ),
     })
     const alone = await tool(['validate', files.file('good.yaml')])
-    expect(alone).toMatchObject({ exitCode: 1, stdout: expect.stringContaining('no network configuration, only Pod') })
+    expect(alone).toMatchObject({
+      exitCode: 1,
+      stdout: expect.stringContaining('no network configuration found, only Pod'),
+    })
   })
 
   test('tells of a virtual machine in one file what it makes of the network in another', async () => {
@@ -70,7 +73,7 @@ describe('x-calico-route validate', () => {
     })
     const file = files.file('a.yaml')
     const said =
-      'a Helm or Go template, which nobody can check before it is rendered; write: helm template CHART | x-calico-route validate -'
+      'a Helm or Go template, which can only be checked after rendering; run: helm template CHART | x-calico-route validate -'
     expect(await tool(['validate', file])).toEqual({
       exitCode: 1,
       stdout: `${file}:3:9: error: ${said}\n${file}: 1 error\n`,
@@ -120,14 +123,14 @@ describe('x-calico-route validate', () => {
     using files = scratch({ 'a.conf': randomBytes(200) })
     const { stdout, exitCode } = await tool(['validate', files.file('a.conf')])
     expect({ stdout, exitCode }).toEqual({
-      stdout: expect.stringContaining('a.conf: error: not a text in UTF-8'),
+      stdout: expect.stringContaining('a.conf: error: not UTF-8 text'),
       exitCode: 1,
     })
   })
 
   test.each([
-    ['of a user who may not', 'not readable by this user; run this as root, or change its mode'],
-    ['that is a link to itself', 'symbolic links in it lead in a circle'],
+    ['of a user who may not', 'permission denied; run this as root, or change its mode'],
+    ['that is a link to itself', 'its symbolic links form a loop'],
   ])('a file %s is trouble of one line', async (what, said) => {
     using files = scratch({ 'secret.yaml': 'kind: Pod' })
     symlinkSync('loop.yaml', files.file('loop.yaml'))

@@ -48,7 +48,7 @@ describe('x-calico-route verify of a node', () => {
     const quiet = await tool(['verify', '--quiet', '--cache', cache.directory])
     expect(quiet).toMatchObject({ exitCode: 1, stderr: '' })
     expect(quiet.stdout).toMatch(
-      /^CONTAINER .*\nbbb .* differs +routes\[0\]: missing: 10\.50\.0\.0\/16 via 169\.254\.1\.1 .*\(and 1 more: -o json\)\n$/,
+      /^CONTAINER .*\nbbb .* differs +routes\[0\]: missing: 10\.50\.0\.0\/16 via 169\.254\.1\.1 .*\(and 1 more, see -o json\)\n$/,
     )
     const { stdout, exitCode } = await tool(['verify', '-o', 'json', '--cache', cache.directory])
     expect(exitCode).toBe(1)
@@ -83,20 +83,20 @@ describe('x-calico-route verify of a node', () => {
   test.each([
     ['an entry that is cut off', cacheEntry('abc', '/run/netns/x', {}).slice(0, 100), 'not JSON: '],
     ['an empty entry', '', 'not JSON: '],
-    ['an entry of another kind', '{"kind": "cniCacheV9"}', 'not of the kind cniCacheV1'],
+    ['an entry of another kind', '{"kind": "cniCacheV9"}', 'not a cache entry of kind cniCacheV1'],
     ['an entry without container', cacheEntry('', '/run/netns/x', {}), 'containerId: missing'],
     [
       'an entry whose configuration is none',
       cacheEntry('abc', '/run/netns/x', {}, { config: 'e30x' }),
-      'config: no network configuration',
+      'config: not a network configuration',
     ],
   ])('tells of %s in one line', async (_, text, expected) => {
     using cache = scratch({ broken: text })
     const { stdout, stderr, exitCode } = await tool(['verify', '--cache', cache.directory])
     expect({ stderr, exitCode }).toEqual({ stderr: '', exitCode: 1 })
     expect(stdout).toMatch(/^[^\n]+\n$/)
-    expect(stdout).toContain(`${cache.file('broken')}: unreadable: ${expected}`)
-    expect(stdout).toMatch(/; remove it if its pod is gone\n$/)
+    expect(stdout).toContain(`${cache.file('broken')}: cannot be read: ${expected}`)
+    expect(stdout).toMatch(/; if its pod is gone, remove it\n$/)
   })
 
   test('tells of a directory in the place of an entry in one line', async () => {
@@ -104,7 +104,7 @@ describe('x-calico-route verify of a node', () => {
     mkdirSync(cache.file('broken'))
     expect(await tool(['verify', '--cache', cache.directory])).toEqual({
       exitCode: 1,
-      stdout: `${cache.file('broken')}: unreadable: is a directory; remove it if its pod is gone\n`,
+      stdout: `${cache.file('broken')}: cannot be read: is a directory; if its pod is gone, remove it\n`,
       stderr: '',
     })
   })
@@ -138,7 +138,7 @@ describe('x-calico-route verify of a node', () => {
     const without = await tool(words)
     expect(without).toMatchObject({
       exitCode: 2,
-      stdout: expect.stringContaining(`no directory ${host.directory}/run/netns here`),
+      stdout: expect.stringContaining(`${host.directory}/run/netns: does not exist here`),
     })
     mkdirSync(path.join(host.directory, 'run/netns'), { recursive: true })
     expect((await tool(words)).exitCode).toBe(0) // gone
@@ -155,17 +155,17 @@ describe('x-calico-route verify of a node', () => {
 
   test('says where it looked when nothing is attached, by a path as it was typed', async () => {
     using cache = scratch()
-    const stdout = `nothing attached with x-calico-route, by ${cache.directory}\n`
+    const stdout = `no attachment with x-calico-route in ${cache.directory}\n`
     expect(await tool(['verify', '--cache', cache.directory])).toEqual({ exitCode: 0, stdout, stderr: '' })
     const { stdout: relative } = await tool(['verify', '--cache', '.'], {
       shell: `cd ${cache.directory}; exec "$@"`,
     })
-    expect(relative).toBe('nothing attached with x-calico-route, by .\n')
+    expect(relative).toBe('no attachment with x-calico-route in .\n')
   })
 
   test.each([
     ['--cache', '/nope', '/nope: no such file or directory'],
-    ['--cache', '/etc/passwd', '/etc/passwd: is no directory; give one with --root or --cache'],
+    ['--cache', '/etc/passwd', '/etc/passwd: not a directory; give one with --root or --cache'],
     ['--root', '/nope', '/nope: no such file or directory'],
   ])('does not take %s %s for a node where all is well', async (option, directory, said) => {
     expect(await tool(['verify', option, directory])).toEqual({
@@ -212,7 +212,7 @@ describe('x-calico-route verify of one pod', () => {
       exitCode: 2,
       stdout: '',
       stderr: expect.stringContaining(
-        `x-calico-route verify: --netns: cannot open the network namespace ${pod.path}; there is none: the pod is gone`,
+        `x-calico-route verify: --netns: cannot open the network namespace ${pod.path}; it does not exist: the pod is gone`,
       ),
     })
   })
@@ -226,14 +226,14 @@ describe('x-calico-route verify of one pod', () => {
     expect(await inside()).toEqual({
       exitCode: 2,
       stdout: '',
-      stderr: `x-calico-route verify: --netns: ${pod.path} is the network namespace of this process itself, not a pod's; CNI_NETNS_OVERRIDE=1 allows it\n`,
+      stderr: `x-calico-route verify: --netns: ${pod.path} is the network namespace of this process itself, not a pod's; set CNI_NETNS_OVERRIDE=1 to allow it\n`,
     })
     expect(await inside('CNI_NETNS_OVERRIDE=1')).toEqual({ exitCode: 0, stdout: 'eth0: ok\n', stderr: '' })
   })
 
   test.each([
-    [['--netns', '/run/netns/x'], /--netns, --ifname and --name go with a FILE/],
-    [['a.json'], /a FILE needs --netns and --ifname/],
+    [['--netns', '/run/netns/x'], /FILE is missing: --netns, --ifname and --name need/],
+    [['a.json'], /FILE: needs --netns and --ifname/],
     [['a.json', 'b.json'], /at most one FILE can be given/],
   ])('refuses %s', async (words, expected) => {
     const { stderr, exitCode } = await tool(['verify', ...words])

@@ -10,7 +10,7 @@ describe('words that nobody can have meant', () => {
     [['valdate'], 'x-calico-route: unknown command "valdate"; did you mean "validate"?'],
     [['remove'], 'x-calico-route: unknown command "remove"'],
     [['--', 'plan'], 'x-calico-route: unknown command "--"'],
-    [['--color=never'], 'x-calico-route: a command is missing'],
+    [['--color=never'], 'x-calico-route: COMMAND is missing'],
     [['--versoin'], 'x-calico-route: --versoin: is not an option of this command; did you mean "--version"?'],
     [[''], 'x-calico-route: unknown command ""'],
   ])('%j is no command', async (words, line) => {
@@ -72,13 +72,13 @@ describe('words that nobody can have meant', () => {
     [['plan', '--routes', '-', '--ifname', 'eth0', '-'], 'FILE and --routes are both "-"'],
     [['plan', '--routes', '-', '--links', '-', '--ifname', 'eth0', 'a'], '--routes and --links are both "-"'],
   ])('%j asks for more than one stdin', async (words, said) => {
-    const line = `x-calico-route ${words[0]}: ${said}: stdin can be read once; give a file for one of them`
+    const line = `x-calico-route ${words[0]}: ${said}, but stdin can be read only once; give a file for one of them`
     expect(await tool(words)).toEqual(trouble(line))
   })
 
   test('two ways to tell the pod are one too many', async () => {
     expect(await tool(['plan', '--netns', '/a', '--routes', '/b', '--ifname', 'eth0', 'c'])).toEqual(
-      trouble('x-calico-route plan: --netns and --routes both tell the pod as it is; give one of them'),
+      trouble('x-calico-route plan: --routes: cannot be combined with --netns; give one of them'),
     )
   })
 })

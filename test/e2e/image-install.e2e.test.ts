@@ -165,7 +165,7 @@ describe('the image', () => {
     )
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' })
     await until(async () =>
-      expect(containerd.node.read('/run/un.log')).toMatch(/is still in use: .*0\.conflist names it; .*eth0 of /),
+      expect(containerd.node.read('/run/un.log')).toMatch(/still in use: .*0\.conflist names it; .*eth0 of /),
     )
     expect(await capabilitiesOf('uninstall')).toBe(CAP_SYS_CHROOT)
     expect(await probe(containerd, 'uninstall')).toMatchObject({

@@ -16,7 +16,7 @@ describe.skipIf(!cnitoolBuilt)('x-calico-route verify, by what a real libcni rem
 
   it('says nothing is attached, that all is well, what differs, and that the pod is gone', async () => {
     const { node } = cnitool
-    expect(await verify()).toMatchObject({ exitCode: 0, stdout: expect.stringMatching(/^nothing attached/) })
+    expect(await verify()).toMatchObject({ exitCode: 0, stdout: expect.stringMatching(/^no attachment/) })
 
     const network = cnitool.configure(conflist('k8s-pod-network', '1.0.0', nic.ptp, xCalicoRoute(), tuning))
     const netns = await node.pod('testvm')
@@ -39,13 +39,13 @@ describe.skipIf(!cnitoolBuilt)('x-calico-route verify, by what a real libcni rem
     await node.run(['ip', 'netns', 'del', 'testvm'])
     expect(await verify()).toMatchObject({ exitCode: 0, stdout: expect.stringMatching(/ gone$/) })
     await cnitool.run('del', network, netns)
-    expect(await verify()).toMatchObject({ exitCode: 0, stdout: expect.stringMatching(/^nothing attached/) })
+    expect(await verify()).toMatchObject({ exitCode: 0, stdout: expect.stringMatching(/^no attachment/) })
   })
 
   it.each<[string, PluginConf]>([
     ['ptp', nic.ptp],
     ['calico', { ...nic.calico, type: 'calico' }],
-  ])('looks for the node’s way back to a NIC of %s, in both families', async (type, made) => {
+  ])('looks for the node’s return path to a NIC of %s, in both families', async (type, made) => {
     const { node } = cnitool
     // the tests' own by the name of the real one, which decides whose pods the node routes to
     if (type === 'calico') await node.run(['ln', '-s', 'test-calico', '/opt/cni/bin/calico'])
@@ -62,7 +62,7 @@ describe.skipIf(!cnitoolBuilt)('x-calico-route verify, by what a real libcni rem
     expect(exitCode).toBe(1)
     expect(JSON.parse(told).attachments[0]).toMatchObject({
       state: 'differs',
-      differences: addresses.map((address) => expect.stringContaining(`no way back: ${address}: the node`)),
+      differences: addresses.map((address) => expect.stringContaining(`no return path to ${address}: the node`)),
     })
     await cnitool.run('del', network, netns)
     await node.run(['ip', 'netns', 'del', 'testvm'])

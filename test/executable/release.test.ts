@@ -246,9 +246,9 @@ describe('refused, with what to do and the release before left alone, is', () =>
     [
       'a changed file',
       changed('README.md', 'other'),
-      'the working tree is not what is committed (M README.md): commit or remove it',
+      'the working tree has uncommitted changes (M README.md): commit or remove it',
     ],
-    ['a new file', changed('new.md', ''), 'the working tree is not what is committed (?? new.md): commit or remove it'],
+    ['a new file', changed('new.md', ''), 'the working tree has uncommitted changes (?? new.md): commit or remove it'],
     [
       'a commit without a tag',
       () => repository({}, ''),
@@ -282,7 +282,7 @@ describe('refused, with what to do and the release before left alone, is', () =>
     [
       'an executable that is not the one built',
       changed('dist/x-calico-route', 'exchanged'),
-      'dist/x-calico-route is not the one of dist/x-calico-route.sha256: remove dist/ and run make build',
+      'dist/x-calico-route does not match dist/x-calico-route.sha256: remove dist/ and run make build',
     ],
     [
       'a repository without its licence',
@@ -318,7 +318,7 @@ describe('a dry run', () => {
     expect({ ...rest, stderr: '' }).toEqual(done)
     const said = 'release: dry run, so not refused: '
     expect(stderr.split('\n')).toEqual([
-      `${said}the working tree is not what is committed (M README.md and 1 more): commit or remove it`,
+      `${said}the working tree has uncommitted changes (M README.md and 1 more): commit or remove it`,
       `${said}package.json has version 0.1.0, but HEAD has no tag: git tag -a v0.1.0, or correct package.json`,
       `${said}CHANGELOG.md has no section "## 0.1.0", only "## Unreleased": rename that one and commit`,
     ])

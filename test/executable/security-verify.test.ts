@@ -54,13 +54,13 @@ async function verify(directory: string, host?: Pick<Host, 'via'>, ...words: str
 describe('verify of a node, whose cache has', () => {
   test.each<[string, (file: string) => unknown, string]>([
     ['a FIFO', (file) => execa('mkfifo', [file]), 'is a FIFO'],
-    ['a link to a device', (file) => symlinkSync('/dev/zero', file), 'is a symbolic link, and not followed'],
+    ['a link to a device', (file) => symlinkSync('/dev/zero', file), 'is a symbolic link, which is not followed'],
     ['a device', (file) => execa('mknod', [file, 'c', '1', '5']), 'is a device'],
     ['a file of 4 MiB and a byte', (file) => writeFileSync(file, ' '.repeat(4 * 1024 * 1024 + 1)), 'longer than 4 MiB'],
     [
       'a file full of brackets',
       (file) => writeFileSync(file, '['.repeat(4e6)),
-      expect.stringMatching(/^(?:not JSON: |looking at it takes more than 80 MiB of memory$)/),
+      expect.stringMatching(/^(?:not JSON: |the process that looked at it ran out of memory \(the limit is 80 MiB\)$)/),
     ],
     [
       'a file with the name of a container that no container has',
@@ -95,7 +95,7 @@ describe('verify of a node, whose cache has', () => {
     const lines = stdout.split('\n')
     expect(lines).toHaveLength(24)
     expect(lines[1]).toMatch(/^good .* ok$/)
-    expect(lines[22]).toBe('and 19980 more unreadable: -o json')
+    expect(lines[22]).toBe('19980 more files cannot be read, see -o json')
   })
 
   test('namespaces of the node: no pod’s, and not compared with one', async () => {
@@ -107,7 +107,7 @@ describe('verify of a node, whose cache has', () => {
       init: cacheEntry('init', '/proc/1/ns/net', {}),
     })
     const whose = (who: string, file: string) =>
-      `${file} is the network namespace of ${who}, not a pod's; look who wrote that path`
+      `${file} is the network namespace of ${who}, not a pod's; find out who wrote that path`
     // A process number 1 in one namespace, as on a node, and verify in another.
     const asFirst = ['unshare', '--pid', '--fork', '--mount-proc', 'sh', '-c', '"$@"; exit $?', 'sh']
     const via = ['nsenter', `--net=${node.pod.path}`, ...asFirst, 'nsenter', `--net=${container.pod.path}`]
@@ -173,7 +173,7 @@ async function besideBadPod() {
 }
 
 describe('verify of a node, of whose pods one', () => {
-  const yourself = (pod: { path: string }) => `; look yourself: nsenter --net=${pod.path} ip route`
+  const yourself = (pod: { path: string }) => `; to look yourself, run: nsenter --net=${pod.path} ip route`
 
   test('never lets the look at it end: it gets an error in time, and nothing of the look is left', async () => {
     const { pod, cache: made } = await besideBadPod()
@@ -182,7 +182,7 @@ describe('verify of a node, of whose pods one', () => {
     const started = performance.now()
     expect(await verify(cache.directory, host)).toEqual({
       exitCode: 2,
-      of: { good: 'ok', bad: `looking at it takes longer than 15 s${yourself(pod)}` },
+      of: { good: 'ok', bad: `the process that looked at it timed out after 15 s${yourself(pod)}` },
       unreadable: [],
     })
     expect(performance.now() - started).toBeLessThan(30_000)
@@ -205,7 +205,7 @@ describe('verify of a node, of whose pods one', () => {
     const { pod, cache: made } = await besideBadPod()
     using cache = made
     using host = hostWhereIpIs(inBadPod('kill -9 $PPID'))
-    const killed = 'the process that looked at it was killed, perhaps for lack of memory: see dmesg'
+    const killed = 'the process that looked at it was killed, perhaps because memory was short; see dmesg'
     expect(await verify(cache.directory, host)).toEqual({
       exitCode: 2,
       of: { good: 'ok', bad: killed + yourself(pod) },
@@ -230,10 +230,10 @@ describe('verify of a node, of whose pods one', () => {
     expect(of.bad).toHaveLength(101)
     expect(of.bad?.at(-1)).toBe('and 2900 more')
     const { stdout } = await tool(['verify', '--quiet', '--cache', cache.directory])
-    expect(stdout).toMatch(/^CONTAINER .*\nbad .* routes\[0\]: missing: .* \(and 2999 more: -o json\)\n$/)
+    expect(stdout).toMatch(/^CONTAINER .*\nbad .* routes\[0\]: missing: .* \(and 2999 more, see -o json\)\n$/)
   })
 
-  test('has thousands of addresses: the ways back to the other pods are found all the same', async () => {
+  test('has thousands of addresses: the return paths to the other pods are found all the same', async () => {
     const { pod } = await addedPod()
     const many = Array.from({ length: 1500 }, (_, i) => `addr add 10.77.${i >> 8}.${i & 255}/32 dev eth0`)
     await configure(pod.netns, many.join('\n'))
@@ -242,7 +242,7 @@ describe('verify of a node, of whose pods one', () => {
     expect(exitCode).toBe(1)
     // The pod's own address is the first, and the node has a way to that.
     expect(of.bad).toHaveLength(15)
-    expect(of.bad?.[0]).toMatch(/^no way back: 10\.77\.0\.0: the node's route is /)
+    expect(of.bad?.[0]).toMatch(/^no return path to 10\.77\.0\.0: the node's route is /)
   })
 })
 

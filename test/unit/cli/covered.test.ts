@@ -20,7 +20,7 @@ async function said(keys: object): Promise<string[]> {
 const routes = async (...list: object[]) =>
   (await said({ routes: list })).map((line) => line.replace(/^stdin:\d+:\d+: warning: plugins\[1\]\./, ''))
 
-const END = 'all else equal; remove this one, unless it must win over a route of another NIC'
+const END = 'is otherwise the same; remove this route, unless it must win over a route of another NIC'
 
 describe('validate warns of a route', () => {
   it.each([
@@ -41,13 +41,13 @@ describe('validate warns of a route', () => {
       'routes[1]: routes[0] covers 10.255.255.255/32 with 10.0.0.0/8',
     ],
   ])('%s', async (_, list, line) => {
-    expect(await routes(...list.map((dst) => ({ dst })))).toEqual([`${line}, ${END}`])
+    expect(await routes(...list.map((dst) => ({ dst })))).toEqual([`${line} and ${END}`])
   })
 
   it('and names the narrowest one that covers it', async () => {
     expect(await routes({ dst: '10.0.0.0/8' }, { dst: '10.50.0.0/16' }, { dst: '10.50.31.0/24' })).toEqual([
-      `routes[1]: routes[0] covers 10.50.0.0/16 with 10.0.0.0/8, ${END}`,
-      `routes[2]: routes[1] covers 10.50.31.0/24 with 10.50.0.0/16, ${END}`,
+      `routes[1]: routes[0] covers 10.50.0.0/16 with 10.0.0.0/8 and ${END}`,
+      `routes[2]: routes[1] covers 10.50.31.0/24 with 10.50.0.0/16 and ${END}`,
     ])
   })
 
@@ -112,9 +112,9 @@ describe('validate warns of a prefix of overrides.within', () => {
 
   it('that another covers, or that stands there twice', async () => {
     expect(await within('10.50.31.0/24', '10.0.0.0/8', 'fd00::/8', '10.50.0.0/16', 'FD00::/8')).toEqual([
-      '1:111: warning: plugins[1].overrides.within[0]: within[3] covers 10.50.31.0/24 with 10.50.0.0/16; remove this one',
-      '1:151: warning: plugins[1].overrides.within[3]: within[1] covers 10.50.0.0/16 with 10.0.0.0/8; remove this one',
-      '1:166: warning: plugins[1].overrides.within[4]: fd00::/8 stands in within[2] already; remove this one',
+      '1:111: warning: plugins[1].overrides.within[0]: within[3] covers 10.50.31.0/24 with 10.50.0.0/16; remove this prefix',
+      '1:151: warning: plugins[1].overrides.within[3]: within[1] covers 10.50.0.0/16 with 10.0.0.0/8; remove this prefix',
+      '1:166: warning: plugins[1].overrides.within[4]: fd00::/8 is already within[2]; remove this prefix',
     ])
   })
 

@@ -25,10 +25,10 @@ const accepts = (read: () => unknown): boolean => {
 
 describe('JSON with places', () => {
   it.each([
-    ['{"a": 1,}', '1:8 a comma before "}"; JSON has none there, remove it'],
+    ['{"a": 1,}', '1:8 a comma before "}"; JSON allows none there, remove it'],
     ['[1,\n  2\n  3]', '3:3 a comma is missing before this'],
-    ['{"a": 1 // one\n}', '1:9 "," or "}" is expected, found a comment; JSON has none, remove it'],
-    ["{'a': 1}", '1:2 a key in double quotes is expected, found a single quote; JSON has double quotes only'],
+    ['{"a": 1 // one\n}', '1:9 "," or "}" is expected, found a comment; JSON allows none, remove it'],
+    ["{'a': 1}", '1:2 a key in double quotes is expected, found a single quote; write double quotes'],
     ['{a: 1}', '1:2 a key in double quotes is expected, found "a"'],
     ['{"a" 1}', '1:6 ":" is expected after the key "a", found "1"'],
     ['{"a": yes}', '1:7 a value is expected, found "yes"'],
@@ -38,7 +38,10 @@ describe('JSON with places', () => {
     ['[1, , 2]', '1:5 a value is expected, found ","'],
     ['{"a": 1, ', '1:10 a key in double quotes is expected, found the end'],
     ['{"a": [1, 2', '1:7 this "[" is never closed; add "]"'],
-    ['{"a": "b', '1:7 a string with a line break, a control character or an unknown escape in it, or without an end'],
+    [
+      '{"a": "b',
+      '1:7 this string is never closed, or has a line break, a control character or an unknown escape in it',
+    ],
     ['{', '1:1 this "{" is never closed; add "}"'],
     ['{} {}', '1:4 the document has ended, found "{"'],
     ['', '1:1 a value is expected, found the end'],

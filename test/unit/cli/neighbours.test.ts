@@ -32,11 +32,11 @@ const pod = (annotations: object, namespace: string | undefined = 'tenant') => (
 })
 
 const NO_ANSWER =
-  "with Calico's Kubernetes datastore no answer comes back: Felix gives the node routes to the addresses of the pod's first network only"
+  "with Calico's Kubernetes datastore no answer comes back, because Felix gives the node routes only to the addresses of the pod's first network"
 
 describe('a network that demotes, for Calico to attach after it', () => {
   const warning = (name = 'kube-system/calico') =>
-    `warning: plugins[1].defaultRoute: demote lets Calico (${name}) attach after this, but ${NO_ANSWER}; make Calico's network the first`
+    `warning: plugins[1].defaultRoute: demote lets Calico (${name}) attach after this, but ${NO_ANSWER}; make Calico's network the pod's first`
 
   it.each<[string, object[], string[]]>([
     ['is warned of beside Calico on Kubernetes', [demoting, calico()], [warning()]],
@@ -84,7 +84,7 @@ describe('a network that demotes, for Calico to attach after it', () => {
 describe('one pod with two Calico NICs', () => {
   const second = calico('tenant/more')
   const error = (path: string, first = 'kube-system/calico', other = 'tenant/more') =>
-    `error: ${path}: a pod has one Calico NIC: that of ${first} is deleted when Calico adds that of ${other}; leave one of them out`
+    `error: ${path}: a pod can have only one Calico NIC: when Calico adds that of ${other}, it deletes that of ${first}; remove one of them`
   const both = { [FIRST]: 'kube-system/calico', [NETWORKS]: 'tenant/vpc-net, tenant/more@eth5' }
   const networks = [
     { name: 'a', multus: { default: true, networkName: 'kube-system/calico' } },
@@ -188,12 +188,11 @@ describe('one pod with two Calico NICs', () => {
     expect(await findingsOf(JSON.stringify(list))).toEqual([])
   })
 
-  const advice =
-    'and its NIC is deleted when Calico adds that of tenant/more; make this the first (v1.multus-cni.io/default-network; of a VM "default: true")'
+  const advice = `Calico deletes its NIC when it adds that of tenant/more; make this the pod's first network (v1.multus-cni.io/default-network; for a VM "default: true")`
 
   it('may come of the cluster’s default network: noted where that is not known', async () => {
     expect(await findingsOf(second, pod({ [NETWORKS]: 'more' }))).toEqual([
-      `note: metadata.annotations.${NETWORKS}: the pod's first network is the cluster's: if that is Calico, too, ${advice}`,
+      `note: metadata.annotations.${NETWORKS}: if the pod's first network, the cluster's, is Calico's too, ${advice}`,
     ])
   })
 
@@ -201,7 +200,7 @@ describe('one pod with two Calico NICs', () => {
     const config = JSON.stringify({ cniVersion: '1.0.0', name: 'k8s-pod-network', plugins: [KUBERNETES] })
     const list = { kind: 'List', items: [JSON.parse(config), second, pod({ [NETWORKS]: 'more' })] }
     expect(await findingsOf(JSON.stringify(list))).toEqual([
-      `warning: metadata.annotations.${NETWORKS}: the pod's first network is the cluster's, k8s-pod-network, ${advice}`,
+      `warning: metadata.annotations.${NETWORKS}: the pod's first network, k8s-pod-network, is Calico's too, and ${advice}`,
     ])
   })
 
@@ -209,14 +208,14 @@ describe('one pod with two Calico NICs', () => {
     'is not found in %s, which Multus refuses',
     async (text) => {
       expect(await findingsOf(calico(), pod({ [NETWORKS]: text }))).toEqual([
-        `error: metadata.annotations.${NETWORKS}: neither a list in JSON nor names with commas between them; Multus refuses the pod`,
+        `error: metadata.annotations.${NETWORKS}: neither a JSON list nor names with commas between them, so Multus refuses the pod; write one of these`,
       ])
     },
   )
 
   it('is refused of a chain with calico twice', async () => {
     expect(await findingsOf(definition('a/b', KUBERNETES, ours(), KUBERNETES))).toEqual([
-      'error: plugins[2]: calico stands in plugins[0] already, and a pod has one Calico NIC; remove one',
+      'error: plugins[2]: calico is already plugins[0], and a pod can have only one Calico NIC; remove one of them',
     ])
   })
 
@@ -224,7 +223,7 @@ describe('one pod with two Calico NICs', () => {
     const delegates = [{ plugins: [KUBERNETES] }, { type: 'kube-ovn' }, KUBERNETES]
     const lines = await findingsOf(JSON.stringify({ cniVersion: '1.0.0', name: 'multus', type: 'multus', delegates }))
     expect(lines).toContain(
-      'error: delegates[2]: a second Calico network for the same pod, which has one Calico NIC; remove one',
+      'error: delegates[2]: is the second Calico network of the same pod, which can have only one Calico NIC; remove one of them',
     )
   })
 })
@@ -241,7 +240,7 @@ describe('Calico’s NIC that is not the first', () => {
 
   it('is warned of in a pod, with Calico on Kubernetes', async () => {
     expect(await findingsOf(first, calico(), asking)).toEqual([
-      `warning: metadata.annotations.${NETWORKS}: ${NO_ANSWER}; make kube-system/calico the first`,
+      `warning: metadata.annotations.${NETWORKS}: ${NO_ANSWER}; make kube-system/calico the pod's first network`,
     ])
     expect(await findingsOf(first, etcd, asking)).toEqual([])
   })
@@ -251,7 +250,7 @@ describe('a gateway that Kube-OVN reports only to who asks for it', () => {
   const OF_OUTSIDE = 'outside.tenant.kubernetes.io/default_route'
   const OF_VPC = 'vpc-net.tenant.ovn.kubernetes.io/default_route'
   const note = (path: string, annotation: string, more = '') =>
-    `note: ${path}: Kube-OVN reports a gateway, and a default route comes of it, only for pods with the annotation ${annotation}: "true"${more}`
+    `note: ${path}: Kube-OVN reports a gateway, which the default route needs, only for pods with the annotation ${annotation}: "true"${more}`
   const outside = definition('tenant/outside', MACVLAN)
   const auto = definition('tenant/vpc-net', OVN, ours({ ovnGateway: 'auto' }))
 
@@ -272,7 +271,7 @@ describe('a gateway that Kube-OVN reports only to who asks for it', () => {
     [
       'also behind Kube-OVN’s own NIC',
       [auto],
-      [note('plugins[1].ovnGateway', OF_VPC, ', or whose first network this is')],
+      [note('plugins[1].ovnGateway', OF_VPC, ' or with this as their first network')],
     ],
     ['not where it is Kube-OVN’s own first NIC whose default goes', [definition('a/b', OVN, ours()), outside], []],
     ['not where it is written down', [definition('tenant/vpc-net', OVN, ours({ ovnGateway: '10.0.1.1' }))], []],
@@ -287,7 +286,7 @@ describe('a gateway that Kube-OVN reports only to who asks for it', () => {
   })
 
   const missing = (path: string, annotation: string) =>
-    `warning: ${path}: Kube-OVN reports no gateway for this NIC, and no default route comes of it; add the annotation ${annotation}: "true"`
+    `warning: ${path}: Kube-OVN reports no gateway for this NIC, so it gets no default route; add the annotation ${annotation}: "true"`
 
   it.each<[string, object[], string[]]>([
     [

@@ -21,32 +21,30 @@ describe('validate says of a chain', () => {
       'only plugins before it that make no NIC',
       list([TUNING, OURS]),
       [
-        'error: plugins[1]: x-calico-route comes after tuning, which make no NIC; put it after the plugin that makes the NIC (calico, kube-ovn, ...)',
+        'error: plugins[1]: x-calico-route comes after tuning, before any NIC is made; put it after the plugin that makes the NIC (calico, kube-ovn, ...)',
       ],
     ],
     [
       'x-calico-route twice',
       list([CALICO, OURS, { type: 'x-calico-route' }]),
-      [
-        'warning: plugins[2]: x-calico-route stands in plugins[1] already and works on the same NIC; write all keys there',
-      ],
+      ['warning: plugins[2]: x-calico-route is already plugins[1] and works on the same NIC; write all keys there'],
     ],
     [
       'a plugin after it that moves its routes',
       list([CALICO, OURS, { type: 'sbr' }]),
       [
-        'warning: plugins[2]: sbr moves the routes of the NIC to another table after x-calico-route has made them; put x-calico-route behind it',
+        'warning: plugins[2]: sbr moves the routes of the NIC to another table after x-calico-route has made them; put x-calico-route after it',
       ],
     ],
     [
       'its name misspelt',
       list([CALICO, { ...OURS, type: 'x-calico-routes' }]),
-      ['error: plugins[1].type: no plugin is known by the name of x-calico-routes; did you mean "x-calico-route"?'],
+      ['error: plugins[1].type: unknown plugin "x-calico-routes"; did you mean "x-calico-route"?'],
     ],
     [
       'a plugin without type',
       list([CALICO, {}]),
-      ['error: plugins[1]: type: missing; it names the executable of the plugin'],
+      ['error: plugins[1]: type: missing; write the name of the executable of the plugin'],
     ],
     ['no plugins', list([]), ['error: plugins: must be a list of plugins']],
     [
@@ -65,7 +63,7 @@ describe('validate says of a chain', () => {
     [
       'our keys beside "plugins"',
       list([CALICO, OURS], { routes: [] }),
-      ['warning: routes: ignored here; it belongs into the entry of "plugins" that is x-calico-route'],
+      ['warning: routes: ignored here; move it into the x-calico-route entry of "plugins"'],
     ],
     [
       'checks switched off',
@@ -115,7 +113,7 @@ describe('validate says of a chain', () => {
     [
       'our keys beside "plugins", in other letters',
       list([CALICO, OURS], { default_route: 'keep' }),
-      ['warning: default_route: ignored here; it belongs into the entry of "plugins" that is x-calico-route'],
+      ['warning: default_route: ignored here; move it into the x-calico-route entry of "plugins"'],
     ],
     ...['routes', 'ovnGateway', 'defaultRoute', 'overrides', 'kubevirt', 'logFile', 'args'].map(
       (key): [string, string, string[]] => [`${key} null`, list([CALICO, { ...OURS, [key]: null }]), []],
@@ -162,7 +160,7 @@ describe('validate says of a chain', () => {
       ]),
       ['2', '3'].map(
         (index) =>
-          `warning: plugins[1].routes[${index}].scope: IPv6 routes have no scope, so that this is ignored; leave it out, or write "link" for a route without next hop`,
+          `warning: plugins[1].routes[${index}].scope: ignored, because IPv6 routes have no scope; remove it, or write "link" for a route without a next hop`,
       ),
     ],
     [
@@ -173,7 +171,7 @@ describe('validate says of a chain', () => {
     [
       'a capability in the wrong entry',
       list([CALICO, { ...OURS, capabilities: { mac: true } }]),
-      ['warning: plugins[1].capabilities: ignored; x-calico-route has no capability mac; it belongs to tuning'],
+      ['warning: plugins[1].capabilities: ignored: x-calico-route does not support mac; move it to tuning'],
     ],
     [
       'keys that are not ours',
@@ -181,13 +179,15 @@ describe('validate says of a chain', () => {
       [
         'error: plugins[1].ovnGateWay: unknown key; did you mean "ovnGateway"?',
         'error: plugins[1].route: unknown key; did you mean "routes"?',
-        'note: plugins[1].colour: unknown key, ignored',
+        'note: plugins[1].colour: unknown key, which is ignored',
       ],
     ],
     [
       'overrides that allow nothing',
       list([CALICO, { ...OURS, overrides: { allow: ['routes'] } }]),
-      ['warning: plugins[1].overrides: within: missing; without prefixes there, routes of a pod are always refused'],
+      [
+        'warning: plugins[1].overrides: within: missing, so routes of a pod are always refused; write the prefixes that pods may use',
+      ],
     ],
     [
       'what KubeVirt makes nothing of',
@@ -202,16 +202,16 @@ describe('validate says of a chain', () => {
         },
       ]),
       [
-        'note: plugins[1].defaultRoute: a demoted IPv4 default is still a default to KubeVirt, which hands it to the VM',
-        'note: plugins[1].routes[0]: DHCP clients that apply routes in order refuse this one, whose gateway comes last; write "scope": "link"',
-        'note: plugins[1].routes[2]: KubeVirt hands no IPv6 route to a VM; cloud-init may',
-        'note: plugins[1].overrides: KubeVirt hands no cni-args on: for a VM this changes nothing',
+        'note: plugins[1].defaultRoute: KubeVirt hands a demoted IPv4 default route to the VM as its default route',
+        'note: plugins[1].routes[0]: DHCP clients that apply routes in order refuse this one: the route to its gateway comes last; write "scope": "link"',
+        'note: plugins[1].routes[2]: KubeVirt hands no IPv6 routes to a VM; write them in its cloud-init network configuration',
+        'note: plugins[1].overrides: ignored for a VM: KubeVirt does not pass cni-args on',
       ],
     ],
     [
       'a key twice',
       '{"cniVersion": "1.0.0", "name": "a", "name": "net", "plugins": [{"type": "calico"}]}',
-      ['warning: name: stands in this object twice; the last one counts'],
+      ['warning: name: appears twice in this object; the last one counts'],
     ],
     [
       'every mistake in our keys at once',

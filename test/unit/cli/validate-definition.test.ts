@@ -30,7 +30,7 @@ describe('validate says of a definition', () => {
     [
       'with a configuration null',
       nad({}).replace(/"config":"{}"/, '"config":null'),
-      ['note: spec: config: missing; Multus then looks for a file of the network "vpc-net" on the node'],
+      ['note: spec: config: missing; Multus then looks for a configuration file of the network "vpc-net" on the node'],
     ],
     [
       'with another name than text',
@@ -98,7 +98,7 @@ describe('validate takes a quoted configuration as the API server does', () => {
   it('and tells of a key that stands twice, of which the last one counts', async () => {
     const text = quoted("'", '', '').replace('  name: a', '  name: b\n  name: a')
     expect((await validate(text)).lines).toEqual([
-      'stdin:5:3: warning: a key stands in this object twice; the last one counts',
+      'stdin:5:3: warning: a key appears twice in this object; the last one counts',
       'stdin: 1 warning (1 chain: calico, x-calico-route)',
     ])
   })

@@ -24,7 +24,7 @@ describe('validate says of the delegates of Multus', () => {
       'us alone',
       conf(multus({ cniVersion: '0.3.1', name: 'a', type: 'x-calico-route', routes: 5 })),
       [
-        'error: delegates[0]: x-calico-route stands alone and has no NIC to work on; write a list, "plugins", and put it there after the plugin that makes the NIC (calico, kube-ovn, ...)',
+        'error: delegates[0]: x-calico-route is alone and has no NIC to work on; write a list, "plugins", with it after the plugin that makes the NIC (calico, kube-ovn, ...)',
         'error: delegates[0].routes: must be an array, is 5',
       ],
     ],
@@ -42,7 +42,7 @@ describe('validate says of the delegates of Multus', () => {
     [
       'what is no plugin',
       conf(multus({ name: 'a' })),
-      ['error: delegates[0]: type: missing; it names the executable of the plugin'],
+      ['error: delegates[0]: type: missing; write the name of the executable of the plugin'],
     ],
     ['delegates of somebody else', conf({ ...multus(LIST), type: 'genie' }), []],
     ['none: a cluster network', conf({ type: 'multus', clusterNetwork: '/etc/cni/net.d/10-calico.conflist' }), []],

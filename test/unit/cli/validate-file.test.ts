@@ -44,17 +44,17 @@ describe('validate, of whatever it is given,', () => {
 describe('validate says of a file', () => {
   const NAD = 'apiVersion: k8s.cni.cncf.io/v1\nkind: NetworkAttachmentDefinition\nmetadata: {name: a}\n'
   it.each<[string, string, string]>([
-    ['that is empty', ' \n', 'stdin: error: empty; a network configuration is expected'],
-    ['that only comments on something', '# nothing\n---\n', 'stdin: error: empty; a network configuration is expected'],
+    ['that is empty', ' \n', 'stdin: error: empty; write a network configuration'],
+    ['that only comments on something', '# nothing\n---\n', 'stdin: error: empty; write a network configuration'],
     [
       'that is no text',
       '\x7fELF\0',
-      'stdin: error: not a text in UTF-8; give a configuration in JSON, or a NetworkAttachmentDefinition in YAML',
+      'stdin: error: not UTF-8 text; give a configuration in JSON, or a NetworkAttachmentDefinition in YAML',
     ],
     [
       'of another kind',
       'kind: VirtualMachine\n',
-      'stdin: error: no network configuration, only VirtualMachine; give a configuration, a plugin list or a NetworkAttachmentDefinition',
+      'stdin: error: no network configuration found, only VirtualMachine; give a plugin list or a NetworkAttachmentDefinition',
     ],
     [
       'that is no YAML',
@@ -62,31 +62,27 @@ describe('validate says of a file', () => {
       'stdin:2:1: error: not YAML: Flow sequence in block collection must be sufficiently indented and end with a ]',
     ],
     ['with a tab', 'a:\n\t- b', 'stdin:2:1: error: not YAML: Tabs are not allowed as indentation'],
-    [
-      'with an alias of nothing',
-      'a: *b',
-      'stdin:1:4: error: not YAML: *b stands for nothing, there is no &b before it',
-    ],
+    ['with an alias of nothing', 'a: *b', 'stdin:1:4: error: not YAML: *b is not defined; write &b before it'],
     [
       'with an alias inside of what it stands for',
       'a: &a\n  b: [*a]',
-      'stdin:2:7: error: not YAML: *a stands in the place of a part of itself',
+      'stdin:2:7: error: not YAML: *a is inside the node that it stands for',
     ],
     [
       'with an alias of a list in the place of a key',
       'a: &a [1]\nb:\n  *a : 1',
-      'stdin:3:3: error: not YAML: a list or an object stands in the place of a key',
+      'stdin:3:3: error: not YAML: a list or an object cannot be a key; write a string',
     ],
     [
       'with aliases of aliases',
       `a: &a [${'x, '.repeat(50)}]\n${'bcd'.replaceAll(/./g, (c) => `${c}: &${c} [${`*${String.fromCharCode(c.charCodeAt(0) - 1)}, `.repeat(50)}]\n`)}`,
-      'stdin:1:1: error: not YAML: aliases make it more than 100 times as long, which the API server refuses',
+      'stdin:1:1: error: not YAML: aliases make it more than 100 times as long, which the API server refuses; use fewer',
     ],
     ['that is no JSON', '{"a": }', 'stdin:1:7: error: not JSON: a value is expected, found "}"'],
     [
       'with a mark before its JSON',
       '\uFEFF{}',
-      'stdin:1:1: error: starts with a byte order mark, which runtimes do not take; remove it',
+      'stdin:1:1: error: starts with a byte order mark, which runtimes refuse; remove it',
     ],
     [
       'with a plugin list in YAML',
@@ -96,22 +92,22 @@ describe('validate says of a file', () => {
     [
       'whose definition holds an object',
       `${NAD}spec:\n  config:\n    name: a\n`,
-      'stdin:6:5: error: spec.config: must be a string that holds JSON; write "config: |" and the JSON below it',
+      'stdin:6:5: error: spec.config: must be a string that holds JSON; write "config: |" with the JSON below it',
     ],
     [
       'whose definition leaves it to Multus',
       `${NAD}spec: {}\n`,
-      'stdin:4:7: note: spec: config: missing; Multus then looks for a file of the network "a" on the node',
+      'stdin:4:7: note: spec: config: missing; Multus then looks for a configuration file of the network "a" on the node',
     ],
     [
       'whose definition holds us alone',
       `${NAD}spec:\n  config: '{"cniVersion": "1.0.0", "name": "a", "type": "x-calico-route"}'\n`,
-      'stdin:5:12: error: x-calico-route stands alone and has no NIC to work on; write a list, "plugins", and put it there after the plugin that makes the NIC (calico, kube-ovn, ...)',
+      'stdin:5:12: error: x-calico-route is alone and has no NIC to work on; write a list, "plugins", with it after the plugin that makes the NIC (calico, kube-ovn, ...)',
     ],
     [
       'whose words would act on a terminal',
       list([CALICO, { ...OURS, '\x1b[2J': 1 }]),
-      'stdin:1:124: note: plugins[1].?[2J: unknown key, ignored',
+      'stdin:1:124: note: plugins[1].?[2J: unknown key, which is ignored',
     ],
   ])('%s', async (_, text, expected) => {
     expect((await validate(text)).lines[0]).toBe(expected)
@@ -137,7 +133,7 @@ describe('validate says of a file', () => {
       list([CALICO, { ...OURS, ['k'.repeat(2_000)]: 1, logFile: '\\n'.repeat(8_000_000) }]),
     )
     expect(lines).toHaveLength(3)
-    expect(lines[0]).toMatch(/: note: plugins\[1\]\.k{77}\.\.\.: unknown key, ignored$/)
+    expect(lines[0]).toMatch(/: note: plugins\[1\]\.k{77}\.\.\.: unknown key, which is ignored$/)
     expect(lines[1]).toMatch(
       /: error: plugins\[1\]\.logFile: must be the absolute path of a file, is "[\\n]{76}\.\.\.$/,
     )
@@ -147,7 +143,7 @@ describe('validate says of a file', () => {
     const { status, lines } = await validate(`kind: Pod\n---\n${NAD}spec:\n  config: |\n    ${list([CALICO])}\n`)
     expect({ status, lines }).toEqual({
       status: 0,
-      lines: ['stdin: ok (1 chain: calico without x-calico-route; 1 other document passed over)'],
+      lines: ['stdin: ok (1 chain: calico without x-calico-route; 1 other document skipped)'],
     })
   })
 

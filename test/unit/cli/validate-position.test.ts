@@ -79,7 +79,7 @@ ${config}
 
   it('the JSON in a definition breaks', async () => {
     expect(await at(nad(`  config: |\n    {\n      "name": "a",\n    }`))).toBe(
-      'stdin:11:18: error: spec.config: not JSON: a comma before "}"; JSON has none there, remove it',
+      'stdin:11:18: error: spec.config: not JSON: a comma before "}"; JSON allows none there, remove it',
     )
   })
 })

@@ -3,7 +3,7 @@ import { CALICO, findings, list, OURS, validate } from '../../support/validate.t
 
 describe('validate says of a template, in one line', () => {
   const TEMPLATE =
-    'error: a Helm or Go template, which nobody can check before it is rendered; write: helm template CHART | x-calico-route validate -'
+    'error: a Helm or Go template, which can only be checked after rendering; run: helm template CHART | x-calico-route validate -'
   const nad = (name: string, config: string, more = '') =>
     `apiVersion: k8s.cni.cncf.io/v1\nkind: NetworkAttachmentDefinition\nmetadata:\n  name: ${name}\n${more}spec:\n  config: ${config}\n`
   const CONFIG = `|\n    ${list([CALICO, OURS])}`

@@ -26,7 +26,8 @@ describe('validate says what KubeVirt makes of a network', () => {
       kind === 'VirtualMachinePool' ? { virtualMachineTemplate: { spec: { template: pod } } } : { template: pod }
     return JSON.stringify({ kind, metadata, spec })
   }
-  const NOTE = 'note: plugins[1].routes[0]: KubeVirt hands no IPv6 route to a VM; cloud-init may'
+  const NOTE =
+    'note: plugins[1].routes[0]: KubeVirt hands no IPv6 routes to a VM; write them in its cloud-init network configuration'
 
   it.each<[string, string, string, boolean]>([
     ['that a machine has', definition('net', 'tenant'), vm('tenant/net'), true],

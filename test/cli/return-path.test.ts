@@ -15,10 +15,10 @@ import { scratch, tool } from './tool.ts'
 afterEach(removeNamespaces)
 
 /** What is said of a pod whose address leads elsewhere on its node, by a route of these words. */
-const noWayBack = (address: string, route: string) =>
-  `no way back: ${address}: the node's route is ${route}, not dev ${HOST_VETH}`
+const missingReturnPath = (address: string, route: string) =>
+  `no return path to ${address}: the node's route is ${route}, not dev ${HOST_VETH}`
 const noRoute = (address: string) =>
-  `no way back: ${address}: the node has no route to it, and needs one dev ${HOST_VETH}`
+  `no return path to ${address}: the node has no route to it; it must have one with dev ${HOST_VETH}`
 
 async function addedPod(release: CalicoRelease = '3.32'): Promise<{ pod: CalicoPod; result: unknown }> {
   const pod = await calicoPod()
@@ -43,9 +43,9 @@ async function verdict({ pod, result }: { pod: CalicoPod; result: unknown }, mor
 }
 
 /** Only that, of a chain that is not as it was set up. */
-async function wayBackOf(...of: Parameters<typeof verdict>): Promise<string[]> {
+async function returnPathOf(...of: Parameters<typeof verdict>): Promise<string[]> {
   const said: unknown = await verdict(...of)
-  return Array.isArray(said) ? said.filter((one) => one.startsWith('no way back')) : []
+  return Array.isArray(said) ? said.filter((one) => one.startsWith('no return path')) : []
 }
 
 /** What Felix makes of an endpoint's addresses that are not the pod's first ones: it takes their routes away. */
@@ -60,7 +60,7 @@ const likeFelix = (node: string) =>
   )
 
 describe('x-calico-route verify on the node', () => {
-  test.each<CalicoRelease>(['3.30', '3.31', '3.32'])('finds the way back to a pod of Calico %s', async (release) => {
+  test.each<CalicoRelease>(['3.30', '3.31', '3.32'])('finds the return path to a pod of Calico %s', async (release) => {
     expect(await verdict(await addedPod(release))).toBe('ok')
   })
 
@@ -75,8 +75,8 @@ describe('x-calico-route verify on the node', () => {
     await likeFelix(pod.node)
     expect(Object.values(await call(pod.netns, UNDERLAY[4], UNDERLAY[6]))).not.toContainEqual(/sees/)
     expect(await verdict(added)).toEqual([
-      noWayBack(POD[4], `via ${UNDERLAY[4]} dev eth0`),
-      noWayBack(POD[6], `via ${UNDERLAY[6]} dev eth0`),
+      missingReturnPath(POD[4], `via ${UNDERLAY[4]} dev eth0`),
+      missingReturnPath(POD[6], `via ${UNDERLAY[6]} dev eth0`),
     ])
   })
 
@@ -87,7 +87,7 @@ describe('x-calico-route verify on the node', () => {
     const { stdout, stderr, exitCode } = await onNode(pod.node, 'verify', '--quiet', '--cache', cache.directory)
     expect({ stderr, exitCode }).toEqual({ stderr: '', exitCode: 1 })
     expect(stdout.split('\n')[1]).toMatch(
-      /^abc +tenant\/abc +k8s-pod-network +eth0 +differs +no way back: 10\.199\.3\.153: /,
+      /^abc +tenant\/abc +k8s-pod-network +eth0 +differs +no return path to 10\.199\.3\.153: /,
     )
   })
 
@@ -97,32 +97,32 @@ describe('x-calico-route verify on the node', () => {
     await configure(added.pod.node, `route del ${POD[4]}/32`)
     expect(await verdict(added)).toEqual([
       expect.stringMatching(/^routes\[0\]: missing: /),
-      expect.stringMatching(/^no way back: /),
+      expect.stringMatching(/^no return path to /),
     ])
   })
 
   test.each<[string, string, string[]]>([
-    ['only IPv6 has none', `route del ${POD[6]}/128`, [noWayBack(POD[6], `via ${UNDERLAY[6]} dev eth0`)]],
+    ['only IPv6 has none', `route del ${POD[6]}/128`, [missingReturnPath(POD[6], `via ${UNDERLAY[6]} dev eth0`)]],
     [
       'Calico’s own blackhole of the block is left',
       `route del ${POD[4]}/32\nroute add blackhole 10.199.3.128/26 proto 80`,
-      [noWayBack(POD[4], 'blackhole 10.199.3.128/26')],
+      [missingReturnPath(POD[4], 'blackhole 10.199.3.128/26')],
     ],
     [
       'an unreachable prefix is left, beside a default route',
       `route del ${POD[6]}/128\nroute add unreachable fd00:10:199::/64`,
-      [noWayBack(POD[6], 'unreachable fd00:10:199::/64 dev lo')],
+      [missingReturnPath(POD[6], 'unreachable fd00:10:199::/64 dev lo')],
     ],
     [
       'there is nothing at all',
       `route del ${POD[4]}/32\nroute del ${POD[6]}/128\nroute del default\nroute del ::/0`,
       [noRoute(POD[4]), noRoute(POD[6])],
     ],
-    ['the address is the node’s own', `addr add ${POD[4]}/32 dev lo`, [noWayBack(POD[4], 'local dev lo')]],
+    ['the address is the node’s own', `addr add ${POD[4]}/32 dev lo`, [missingReturnPath(POD[4], 'local dev lo')]],
     [
       'another interface has the address, by another table that goes first',
       `route add ${POD[4]}/32 dev eth0 table 99\nrule add to 10.199.0.0/16 lookup 99`,
-      [noWayBack(POD[4], 'dev eth0')],
+      [missingReturnPath(POD[4], 'dev eth0')],
     ],
   ])('finds none where %s', async (_, change, expected) => {
     const added = await addedPod()
@@ -152,21 +152,23 @@ describe('x-calico-route verify on the node', () => {
     const { attachments } = JSON.parse(stdout)
     expect(attachments[0]).toMatchObject({ container: 'aaa', state: 'ok' })
     expect(attachments[1].differences).toContain(
-      `no way back: 10.199.3.9: the node's route is via ${UNDERLAY[4]} dev eth0, not dev cali2`,
+      `no return path to 10.199.3.9: the node's route is via ${UNDERLAY[4]} dev eth0, not dev cali2`,
     )
     const { stdout: lines } = await execa('wc', ['-l', calls.file('ip')])
     expect(Number.parseInt(lines, 10)).toBe(3) // one for each pod, one for the node
   })
 
-  test('knows the way back of ptp, whose addresses have the prefix of their network', async () => {
+  test('knows the return path of ptp, whose addresses have the prefix of their network', async () => {
     const added = await addedPod()
     const veth = { name: HOST_VETH, mac: 'ee:ee:ee:ee:ee:ee' }
     const eth0 = { name: 'eth0', sandbox: added.pod.path }
     const ips = [{ interface: 1, address: `${POD[4]}/24` }]
     const ofPtp = { pod: added.pod, result: { cniVersion: '1.0.0', interfaces: [veth, eth0], ips } }
-    expect(await wayBackOf(ofPtp, chainAfter('ptp'))).toEqual([])
+    expect(await returnPathOf(ofPtp, chainAfter('ptp'))).toEqual([])
     await likeFelix(added.pod.node)
-    expect(await wayBackOf(ofPtp, chainAfter('ptp'))).toEqual([noWayBack(POD[4], `via ${UNDERLAY[4]} dev eth0`)])
+    expect(await returnPathOf(ofPtp, chainAfter('ptp'))).toEqual([
+      missingReturnPath(POD[4], `via ${UNDERLAY[4]} dev eth0`),
+    ])
   })
 
   test('by the namespace of the node’s first process below --root, where its own is not the node’s', async () => {
@@ -182,7 +184,10 @@ describe('x-calico-route verify on the node', () => {
     expect(await tool(words, { shell })).toMatchObject({ exitCode: 0, stderr: '' })
     await likeFelix(pod.node)
     const { stdout, exitCode } = await tool(words, { shell })
-    expect({ stdout, exitCode }).toEqual({ stdout: expect.stringContaining('no way back: 10.199.3.153'), exitCode: 1 })
+    expect({ stdout, exitCode }).toEqual({
+      stdout: expect.stringContaining('no return path to 10.199.3.153'),
+      exitCode: 1,
+    })
     expect((await tool(words)).exitCode).toBe(0) // not there, and nothing is said
   })
 
@@ -193,7 +198,9 @@ describe('x-calico-route verify on the node', () => {
     )
     const run = (node: string, ...words: string[]) =>
       tool([`--net=${netnsPath(node)}`, PLUGIN, ...words], { executable: 'nsenter', shell: failing.via[4] ?? '' })
-    expect(await verdict(added, {}, run)).toBe("the node's routes: ip: gave no answer (exit status 3); boom")
+    expect(await verdict(added, {}, run)).toBe(
+      "the node's routes cannot be read: ip: gave no answer (exit status 3); boom",
+    )
   })
 
   test('takes a pod that ends meanwhile for gone', async () => {
@@ -210,7 +217,7 @@ describe('x-calico-route verify on the node', () => {
   })
 })
 
-describe('x-calico-route verify says nothing of a way back', () => {
+describe('x-calico-route verify says nothing of a return path', () => {
   test('where it does not see the node: in a container with a network of its own', async () => {
     const added = await addedPod()
     await likeFelix(added.pod.node)
@@ -251,7 +258,7 @@ describe('x-calico-route verify says nothing of a way back', () => {
       link set other up
       link set eth0 up`,
     )
-    expect(await wayBackOf(added)).toEqual([])
+    expect(await returnPathOf(added)).toEqual([])
   })
 
   test('of a veth whose other end is in the pod, too', async () => {
@@ -259,7 +266,7 @@ describe('x-calico-route verify says nothing of a way back', () => {
     const { pod } = added
     await likeFelix(pod.node)
     await configure(pod.netns, `link del eth0\nlink add eth0 type veth peer name other\nlink set eth0 up`)
-    expect(await wayBackOf(added)).toEqual([])
+    expect(await returnPathOf(added)).toEqual([])
   })
 
   test('to an address that no plugin reported', async () => {
@@ -282,8 +289,8 @@ describe('x-calico-route verify of a VM with KubeVirt’s bridge binding', () =>
   const IFB_FOR_DUMMY = throughSed('s/"info_kind":"ifb"/"info_kind":"dummy"/g')
 
   test.each([
-    ['finds the way back to its address, which is in the guest', '', 'ok'],
-    ['and finds it missing', `route del ${POD[4]}/32`, [noWayBack(POD[4], `via ${UNDERLAY[4]} dev eth0`)]],
+    ['finds the return path to its address, which is in the guest', '', 'ok'],
+    ['and finds it missing', `route del ${POD[4]}/32`, [missingReturnPath(POD[4], `via ${UNDERLAY[4]} dev eth0`)]],
   ])('%s', async (_, change, expected) => {
     const added = await addedPod()
     await configure(added.pod.netns, AS_KUBEVIRT)
@@ -298,7 +305,7 @@ describe('x-calico-route verify of a VM with KubeVirt’s bridge binding', () =>
 describe('of one pod', () => {
   const words = (pod: CalicoPod, file: string) => ['--netns', pod.path, '--ifname', 'eth0', file]
 
-  test('verify tells of the way back as of any other difference', async () => {
+  test('verify tells of the return path as of any other difference', async () => {
     const { pod } = await addedPod()
     using files = scratch({ 'net.conflist': JSON.stringify(LIST) })
     const verify = (...more: string[]) => onNode(pod.node, 'verify', ...more, ...words(pod, files.file('net.conflist')))
@@ -307,14 +314,14 @@ describe('of one pod', () => {
     expect(await verify()).toEqual({
       exitCode: 1,
       stdout: [
-        `eth0: ${noWayBack(POD[4], `via ${UNDERLAY[4]} dev eth0`)}\n`,
-        `eth0: ${noWayBack(POD[6], `via ${UNDERLAY[6]} dev eth0`)}\n`,
+        `eth0: ${missingReturnPath(POD[4], `via ${UNDERLAY[4]} dev eth0`)}\n`,
+        `eth0: ${missingReturnPath(POD[6], `via ${UNDERLAY[6]} dev eth0`)}\n`,
       ].join(''),
       stderr: '',
     })
     expect(JSON.parse((await verify('-o', 'json')).stdout)).toMatchObject({
       state: 'differs',
-      differences: [expect.stringContaining('no way back'), expect.stringContaining('no way back')],
+      differences: [expect.stringContaining('no return path'), expect.stringContaining('no return path')],
     })
   })
 
@@ -322,13 +329,13 @@ describe('of one pod', () => {
     const pod = await calicoPod()
     const file = `${directory}/calico-underlay.yaml`
     const plan = async () => (await onNode(pod.node, 'plan', ...words(pod, file))).stdout
-    expect(await plan()).not.toContain('warning: no way back')
+    expect(await plan()).not.toContain('warning: no return path')
     await likeFelix(pod.node)
-    expect((await plan()).split('\n').filter((line) => line.includes('no way back'))).toEqual([
-      `warning: ${noWayBack(POD[4], `via ${UNDERLAY[4]} dev eth0`)}`,
-      `warning: ${noWayBack(POD[6], `via ${UNDERLAY[6]} dev eth0`)}`,
+    expect((await plan()).split('\n').filter((line) => line.includes('no return path'))).toEqual([
+      `warning: ${missingReturnPath(POD[4], `via ${UNDERLAY[4]} dev eth0`)}`,
+      `warning: ${missingReturnPath(POD[6], `via ${UNDERLAY[6]} dev eth0`)}`,
     ])
-    expect((await tool(['plan', ...words(pod, file)])).stdout).not.toContain('no way back')
+    expect((await tool(['plan', ...words(pod, file)])).stdout).not.toContain('no return path')
   })
 
   test('CAP_SYS_ADMIN is enough, as for all else', async () => {
@@ -340,6 +347,9 @@ describe('of one pod', () => {
     const { stdout, exitCode } = await tool([`--net=${netnsPath(pod.node)}`, ...setpriv, ...verify], {
       executable: 'nsenter',
     })
-    expect({ stdout, exitCode }).toEqual({ stdout: expect.stringContaining('no way back: 10.199.3.153'), exitCode: 1 })
+    expect({ stdout, exitCode }).toEqual({
+      stdout: expect.stringContaining('no return path to 10.199.3.153'),
+      exitCode: 1,
+    })
   })
 })

@@ -5,36 +5,36 @@ import { MAIN_TABLE, type Route, UNICAST } from '../net/route.ts'
 import { bridgedName } from '../plan/kubevirt.ts'
 
 /**
- * The way back: what a pod sends from its NIC is answered to the NIC's address, and the answer comes to the node. The node
- * must then have a route to the address by the pod's own host end, or the pod sends and never hears.
+ * The return path: answers to what a pod sends from its NIC go to the address of the NIC, and arrive at the node. The node
+ * must then have a route to that address through the pod's own host veth, or the pod never hears an answer.
  *
- * That is so only where the node itself routes to the NIC. Of these plugins it is known, see their sources; behind any other
- * one, nothing is said. Kube-OVN and OVN put the host end into a switch of their own, with addresses of a VPC that the node has
- * another route to, or none, and overlapping ones; with OVS' userspace datapath nothing about the host end tells. Cilium leads
- * all pods by an interface of its own. bridge, macvlan and ipvlan have no host end of their own.
+ * That holds only if the node itself routes to the NIC, as with these plugins (see their sources). For any other plugin
+ * nothing is said. Kube-OVN and OVN put the host veth into a switch of their own: the node has another route to the
+ * addresses of a VPC, or none, and VPCs may overlap. With OVS' userspace datapath the host veth does not even show this.
+ * Cilium reaches all pods through an interface of its own. bridge, macvlan and ipvlan have no routed host veth.
  * @see https://github.com/projectcalico/calico/blob/master/cni-plugin/pkg/dataplane/linux/dataplane_linux.go SetupRoutes
  * @see https://github.com/containernetworking/plugins/blob/main/plugins/main/ptp/ptp.go setupHostVeth
  */
 const ROUTED_BY_NODE: readonly string[] = ['calico', 'ptp']
 
-/** An interface, as far as the two ends of a veth are told by it. */
+/** An interface, with what is needed to match the two ends of a veth pair. */
 export interface End {
   readonly ifname: string
   readonly index: number
   readonly kind?: string
-  /** Of a veth whose other end is in another namespace: its index there. */
+  /** For a veth whose other end is in another namespace, the index of that end. */
   readonly peer?: number
-  /** Has one: it is a port of a bridge or OVS, or in a VRF. */
+  /** Present for a port of a bridge or OVS, and in a VRF. */
   readonly master?: string
-  /** Bare, as the kernel prints them, less those that the NIC gave itself after a router advertisement. */
+  /** Without prefix length, and without those that the kernel made from router advertisements. */
   readonly addresses: readonly string[]
 }
 
-/** A NIC that the node must have a way back to. */
+/** A NIC that the node must have a return path to. */
 export interface Nic {
   readonly index: number
   readonly peer: number
-  /** What its host end may be called: nothing known if empty. */
+  /** The possible names of its host veth; empty if unknown. */
   readonly hostNames: readonly string[]
   readonly addresses: readonly string[]
 }
@@ -48,7 +48,7 @@ interface LinkJson {
   addr_info?: { local?: unknown; dynamic?: unknown }[]
 }
 
-/** The interfaces of one `address show` or `link show` answer. @throws SyntaxError if it is no JSON */
+/** The interfaces of one `address show` or `link show` answer. @throws SyntaxError if it is not JSON */
 export function parseEnds(answer: string): End[] {
   return parseAnswer<LinkJson>(answer).flatMap(({ ifname, ifindex, link_index, master, linkinfo, addr_info }) => {
     if (typeof ifname !== 'string' || typeof ifindex !== 'number') return []
@@ -66,7 +66,7 @@ export function parseEnds(answer: string): End[] {
   })
 }
 
-/** Where a NIC was asked about: the plugin that made it, and the Result that tells of it. */
+/** How a NIC was made: by which plugin, and what the Result says about it. */
 export interface Made {
   readonly ifname: string
   /** The type of the first plugin of the chain. */
@@ -75,8 +75,8 @@ export interface Made {
 }
 
 /**
- * The NIC of a pod, if the node routes to it; undefined where no way back can be asked for: the NIC is no veth, or its
- * maker lets somebody else carry its packets.
+ * The NIC of a pod, if the node routes to it; undefined if the NIC is not a veth, or if its plugin leaves its packets to
+ * something other than the node's routes.
  * @param ends all interfaces of the pod
  */
 export function nicOf(ends: readonly End[], { ifname, maker, result }: Made): Nic | undefined {
@@ -85,18 +85,18 @@ export function nicOf(ends: readonly End[], { ifname, maker, result }: Made): Ni
   const veth = named?.kind === 'dummy' ? ends.find((end) => end.ifname === bridgedName(ifname)) : named
   if (!named || veth?.peer === undefined) return undefined
   const { addresses: told, hostNames } = toldBy(result, ifname)
-  // What somebody added to the NIC by hand is not the node's to know; what a plugin reported is.
+  // The node must know the addresses that a plugin reported, not those that somebody added by hand.
   const asked = told.length > 0 ? told : named.addresses
-  const addresses = asked.filter((one) => !isLinkLocal(one)).slice(0, MOST_ADDRESSES)
+  const addresses = asked.filter((one) => !isLinkLocal(one)).slice(0, MAX_ADDRESSES)
   return { index: veth.index, peer: veth.peer, hostNames, addresses }
 }
 
-/** Whoever is root in the pod may give its NIC thousands. */
-const MOST_ADDRESSES = 16
+/** Root in the pod may give its NIC thousands. */
+const MAX_ADDRESSES = 16
 
 const isLinkLocal = (address: string) => isWithin(address, familyOf(address) === 6 ? 'fe80::/10' : '169.254.0.0/16')
 
-/** Of a Result the addresses of a NIC, and the names of interfaces outside of the pod. Calico up to 3.30 names no interface of an address. */
+/** The addresses of a NIC in a Result, and the names of interfaces outside the pod. Up to 3.30, Calico gives addresses no interface. */
 function toldBy(result: unknown, ifname: string): { addresses: string[]; hostNames: string[] } {
   const { ips, interfaces } = isObject(result) ? result : {}
   const all = Array.isArray(interfaces) ? interfaces.map((one) => (isObject(one) ? one : {})) : []
@@ -111,8 +111,8 @@ function toldBy(result: unknown, ifname: string): { addresses: string[]; hostNam
 }
 
 /**
- * The host end of a NIC among the veths of a namespace. Indices of two namespaces are often the same numbers: so both ends
- * must know each other, and the name must be one that the Result tells. Not found: that namespace is not the node's.
+ * The host veth of a NIC among the veths of a network namespace; undefined if that is not the node's. Two namespaces often
+ * use the same indices, so both ends must refer to each other, and the Result must have the name, if it has any.
  */
 export function hostEndOf({ index, peer, hostNames }: Nic, veths: readonly End[]): End | undefined {
   return veths.find(
@@ -120,24 +120,24 @@ export function hostEndOf({ index, peer, hostNames }: Nic, veths: readonly End[]
   )
 }
 
-/** What the node tells of one address. */
+/** What the node says of one address. */
 export interface Told {
-  /** `ip route get`; absent if it found no way. */
+  /** The route that `ip route get` found; absent if there is none. */
   readonly way?: Route
-  /** `ip route show table all match`, asked where it found none. */
+  /** What `ip route show table all match` printed, if it found none. */
   readonly around?: readonly Route[]
 }
 
-/** What is wrong with the node's way to an address, whose pod is behind `host`; undefined if nothing is. */
-export function noWayBack(address: string, host: string, { way, around = [] }: Told): string | undefined {
+/** What is wrong with the node's route to an address whose host veth is `host`; undefined if nothing is. */
+export function missingReturnPath(address: string, host: string, { way, around = [] }: Told): string | undefined {
   if (way?.type === UNICAST && way.dev === host) return undefined
   const found = way ? wayText(way) : nearestText(around)
   return found === undefined
-    ? `no way back: ${address}: the node has no route to it, and needs one dev ${host}`
-    : `no way back: ${address}: the node's route is ${found}, not dev ${host}`
+    ? `no return path to ${address}: the node has no route to it; it must have one with dev ${host}`
+    : `no return path to ${address}: the node's route is ${found}, not dev ${host}`
 }
 
-/** `ip route get` prints the address in the place of the destination, and no protocol that means something. */
+/** Leaves out what `ip route get` does not have: it prints the address as destination, and no real protocol. */
 function wayText({ type, gw, dev }: Route, ...dst: string[]): string {
   return [typeText(type), ...dst, gw && `via ${gw}`, dev && `dev ${dev}`].filter(Boolean).join(' ')
 }

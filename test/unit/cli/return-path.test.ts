@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { type End, hostEndOf, type Nic, nicOf, noWayBack, parseEnds } from '../../../src/cli/way-back.ts'
+import { type End, hostEndOf, missingReturnPath, type Nic, nicOf, parseEnds } from '../../../src/cli/return-path.ts'
 import { route } from '../../support/snapshots.ts'
 
 const NIC: Nic = { index: 2, peer: 7, hostNames: [], addresses: ['10.199.3.153'] }
@@ -41,7 +41,7 @@ describe('the ends of a veth', () => {
   })
 })
 
-describe('the NIC that needs a way back', () => {
+describe('the NIC that needs a return path', () => {
   const eth0: End = { ifname: 'eth0', index: 2, kind: 'veth', peer: 7, addresses: ['10.199.3.153', 'fe80::1'] }
   const of = (result: unknown, maker: string | undefined = 'calico', ends = [eth0]) =>
     nicOf(ends, { ifname: 'eth0', maker, result })
@@ -96,13 +96,13 @@ describe('the NIC that needs a way back', () => {
   })
 })
 
-describe('the way back', () => {
+describe('the return path', () => {
   const A = '10.199.3.153'
   const way = (more: object) => route(4, `${A}/32`, more)
 
   it('is there by the host end, however the route came about', () => {
-    expect(noWayBack(A, 'cali1', { way: way({ dev: 'cali1' }) })).toBeUndefined()
-    expect(noWayBack(A, 'cali1', { way: way({ dev: 'cali1', gw: A }) })).toBeUndefined()
+    expect(missingReturnPath(A, 'cali1', { way: way({ dev: 'cali1' }) })).toBeUndefined()
+    expect(missingReturnPath(A, 'cali1', { way: way({ dev: 'cali1', gw: A }) })).toBeUndefined()
   })
 
   it.each([
@@ -112,7 +112,7 @@ describe('the way back', () => {
       "the node's route is via 10.50.0.1 dev eth0, not dev cali1",
     ],
     ['the node itself', { way: way({ dev: 'lo', type: 2 }) }, "the node's route is local dev lo, not dev cali1"],
-    ['nowhere', {}, 'the node has no route to it, and needs one dev cali1'],
+    ['nowhere', {}, 'the node has no route to it; it must have one with dev cali1'],
     [
       'nowhere: the longest prefix of the main table says so',
       {
@@ -125,6 +125,6 @@ describe('the way back', () => {
       "the node's route is blackhole 10.199.3.128/26, not dev cali1",
     ],
   ])('leads to %s', (_, told, said) => {
-    expect(noWayBack(A, 'cali1', told)).toBe(`no way back: ${A}: ${said}`)
+    expect(missingReturnPath(A, 'cali1', told)).toBe(`no return path to ${A}: ${said}`)
   })
 })
