@@ -22,8 +22,8 @@ const files = Object.entries(output.inputs).filter(([, { bytesInOutput }]) => by
 const bytesOf = (prefix: string) =>
   files.filter(([file]) => file.startsWith(prefix)).reduce((sum, [, { bytesInOutput }]) => sum + bytesInOutput, 0)
 
-test('the bundle has at most 148 kB', () => {
-  expect(output.bytes).toBeLessThanOrEqual(148_000)
+test('the bundle has at most 149 kB', () => {
+  expect(output.bytes).toBeLessThanOrEqual(149_000)
 })
 
 /** The tool for people. It rides along in the blob, and no call reads it: 500 kB more cost an ADD no instruction and no memory. */
