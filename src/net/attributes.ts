@@ -78,11 +78,11 @@ export const IN_RESULT = ATTRIBUTE_NAMES.filter((name) => 'inResult' in DECLARED
 
 const BY_PRINTED = new Map(ATTRIBUTE_NAMES.map((name) => [ATTRIBUTES[name].printed ?? name, name]))
 
-/** An attribute as `ip -json` prints it. Undefined: it is none, or ip(8) would not take it as it is. */
+/** An attribute as `ip -json` prints it. Undefined: it is none, or ip(8) would not read it in this form. */
 export function readAttribute(key: string, printed: unknown): Attributes | undefined {
   const name = BY_PRINTED.get(key)
-  const value = name === undefined ? undefined : valueFrom(ATTRIBUTES[name], printed)
-  return name === undefined || value === undefined ? undefined : { [name]: value }
+  const value = name && valueFrom(ATTRIBUTES[name], printed)
+  return name && value !== undefined ? { [name]: value } : undefined
 }
 
 function valueFrom(attribute: Attribute, printed: unknown): number | boolean | string | undefined {
@@ -98,52 +98,52 @@ function valueFrom(attribute: Attribute, printed: unknown): number | boolean | s
   }
 }
 
-/** As they are written in a batch line. */
+/** The words of a batch line. */
 export function attributeWords(attributes: Attributes): string[] {
-  return ATTRIBUTE_NAMES.flatMap((name) => {
+  const words: string[] = []
+  for (const name of ATTRIBUTE_NAMES) {
     const value = attributes[name]
-    return value === undefined ? [] : [name, value === true ? '1' : String(value)]
-  })
+    if (value !== undefined) words.push(name, value === true ? '1' : String(value))
+  }
+  return words
 }
 
-/** True if they make no difference to a route. */
+/** True if two routes have the same. */
 export function sameAttributes(a: Attributes | undefined, b: Attributes | undefined): boolean {
-  return a === b || ATTRIBUTE_NAMES.every((name) => a?.[name] === b?.[name])
+  if (a !== b) for (const name of ATTRIBUTE_NAMES) if (a?.[name] !== b?.[name]) return false
+  return true
 }
 
-/** What of a record is attributes, of those `names`; undefined if nothing is. */
-export function attributesIn(
-  record: KnownAttributes,
-  names: readonly AttributeName[] = ATTRIBUTE_NAMES,
-): Attributes | undefined {
-  const present = names.filter((name) => record[name] !== undefined)
-  return present.length === 0 ? undefined : Object.fromEntries(present.map((name) => [name, record[name]]))
+/** Those of `names` that a record has; undefined if it has none. */
+export function attributesIn(record: KnownAttributes, names = ATTRIBUTE_NAMES): Attributes | undefined {
+  let found: Attributes | undefined
+  for (const name of names) if (record[name] !== undefined) found = { ...found, [name]: record[name] }
+  return found
 }
 
 /**
- * The attributes of a route: those `asked` for, and of the others those `learnt`; undefined if there are none. What is asked
- * to be off is not there, as in the kernel.
+ * The attributes of a route: those `wanted`, and of the others those `learnt`; undefined if there are none. A switch that is
+ * off is absent, as it is in the kernel.
  */
 export function combined(
-  asked: KnownAttributes | undefined,
+  wanted: KnownAttributes | undefined,
   learnt: KnownAttributes | undefined,
 ): Attributes | undefined {
-  if (asked === undefined && learnt === undefined) return undefined
-  const both = { ...learnt, ...asked }
-  return attributesIn(
-    both,
-    ATTRIBUTE_NAMES.filter((name) => both[name] !== false),
-  )
+  if (wanted === undefined && learnt === undefined) return undefined
+  const both: Mutable = { ...learnt, ...wanted }
+  for (const name of ATTRIBUTE_NAMES) if (both[name] === false) delete both[name]
+  return attributesIn(both)
 }
 
-/** `attributes` without those that `others` name as well. */
+/** `attributes` without those that `others` have too. */
 export function withoutThose(
   attributes: Attributes | undefined,
   others: Attributes | undefined,
 ): Attributes | undefined {
   if (attributes === undefined || others === undefined) return attributes
-  return attributesIn(
-    attributes,
-    ATTRIBUTE_NAMES.filter((name) => others[name] === undefined),
-  )
+  const rest: Mutable = { ...attributes }
+  for (const name of ATTRIBUTE_NAMES) if (others[name] !== undefined) delete rest[name]
+  return attributesIn(rest)
 }
+
+type Mutable = { -readonly [K in keyof KnownAttributes]: KnownAttributes[K] }

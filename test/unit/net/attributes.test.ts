@@ -298,6 +298,10 @@ describe.each(EXAMPLES)('$name in the documentation', ({ name, attribute }) => {
     expect(properties[name]).toMatchObject({ description: meaning.replaceAll('`', '') })
   })
 
+  it('stands in the changelog', () => {
+    expect(readFileSync('CHANGELOG.md', 'utf8')).toContain(`\`${name}\``)
+  })
+
   it('has an example', () => {
     const { routes } = JSON.parse(readFileSync('conf-examples/all-keys.json', 'utf8')) as { routes: object[] }
     expect(routes.some((one) => name in one)).toBe(true)
