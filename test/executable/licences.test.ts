@@ -41,7 +41,7 @@ test.each([
   mkdirSync(folder, { recursive: true })
   writeFileSync(path.join(folder, 'package.json'), JSON.stringify({ name: '@some/one', version: '1.0.0', ...fields }))
   if (licence !== undefined) writeFileSync(path.join(folder, 'LICENSE'), licence)
-  expect(() => readPackage(folder)).toThrow('@some/one: has no licence, or no text of it')
+  expect(() => readPackage(folder)).toThrow('@some/one: has no licence or no licence text')
 
   const metafile = (bytesInOutput: number) => ({
     inputs: {},

@@ -262,7 +262,7 @@ describe('refused, with what to do and the release before left alone, is', () =>
     [
       'a changelog that calls the version unreleased',
       changelog(UNRELEASED),
-      'CHANGELOG.md has no section "## 0.1.0", only "## Unreleased": rename that one and commit',
+      'CHANGELOG.md has no section "## 0.1.0", only "## Unreleased": rename that section and commit',
     ],
     [
       'a changelog without the version',
@@ -320,7 +320,7 @@ describe('a dry run', () => {
     expect(stderr.split('\n')).toEqual([
       `${said}the working tree has uncommitted changes (M README.md and 1 more): commit or remove it`,
       `${said}package.json has version 0.1.0, but HEAD has no tag: git tag -a v0.1.0, or correct package.json`,
-      `${said}CHANGELOG.md has no section "## 0.1.0", only "## Unreleased": rename that one and commit`,
+      `${said}CHANGELOG.md has no section "## 0.1.0", only "## Unreleased": rename that section and commit`,
     ])
     expect(read(made, 'NOTES.md')).toBe('- Not yet out.\n')
   })

@@ -117,7 +117,7 @@ describe('the bill of materials', () => {
     const nodePackage = path.join(ROOT, 'node_modules', `node-linux-${process.arch}`)
     const product = { root: ROOT, node: process.execPath, nodePackage, executable: PLUGIN, bundles: [] }
     await expect(sbom({ ...product, packages: [other] })).rejects.toThrow(
-      'zod 0.0.0 is not the one of package-lock.json',
+      'zod 0.0.0 is not the version in package-lock.json',
     )
   })
 })
