@@ -40,7 +40,7 @@ export function readStdin(): Uint8Array {
  */
 export async function readStdinInTime(stdin = 0): Promise<Uint8Array> {
   try {
-    const { bytes, ended } = await readWithin(stdin, READ_LIMIT_MS, () => readToEnd(stdin))
+    const { bytes, ended } = await readWithin(stdin, READ_LIMIT_MS, (until) => readToEnd(stdin, until))
     if (ended) return bytes
   } catch (error) {
     throw unreadable(error)
@@ -79,14 +79,14 @@ function tooLong(): CniError {
   return new CniError(Code.ioFailure, `stdin: longer than ${limit}, the limit for a network configuration`)
 }
 
-/** What comes of stdin in `limit` milliseconds. @param otherwise where it cannot be read without blocking */
-async function readWithin(stdin: number, limit: number, otherwise: () => Read): Promise<Read> {
+/** What comes of stdin in `limit` milliseconds. @param otherwise where it cannot be opened again */
+async function readWithin(stdin: number, limit: number, otherwise: (until: number) => Read): Promise<Read> {
   const stat = fstatSync(stdin)
   if (stat.isFile()) return readToEnd(stdin)
   const until = Date.now() + limit
   if (stat.isSocket()) return readSocket(stdin, until)
   const fd = openAgain(stdin)
-  if (fd === undefined) return otherwise()
+  if (fd === undefined) return otherwise(until)
   try {
     return readToEnd(fd, until)
   } finally {

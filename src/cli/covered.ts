@@ -6,7 +6,7 @@ import { familyOf, parsePrefix } from '../net/address.ts'
 import { sameAttributes } from '../net/attributes.ts'
 import type { Say } from './finding.ts'
 
-/** Warns of routes that change nothing, because a wider one of the list sends their packets the same way. */
+/** Notes routes that change nothing, because a wider one of the list sends their packets the same way. */
 export function coveredRoutes(routes: readonly ConfiguredRoute[], say: Say): void {
   const tables = Map.groupBy(
     routes.map((route, index) => ({ ...route, index })),
@@ -20,9 +20,9 @@ export function coveredRoutes(routes: readonly ConfiguredRoute[], say: Say): voi
       const [route, wider] = [all[i], all[cover ?? -1]]
       if (!route || !wider || !isOnly(route) || !isOnly(wider) || !sameButForDst(route, wider)) continue
       say(
-        'warning',
+        'note',
         ['routes', route.index],
-        `${wider.key} covers ${route.dst} with ${wider.dst} and is otherwise the same; remove this route, unless it must win over a route of another NIC`,
+        `${wider.key} covers ${route.dst} with ${wider.dst} and is otherwise the same; remove this route, unless it must win over another route`,
       )
     }
   }

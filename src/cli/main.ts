@@ -20,15 +20,16 @@ export async function run(words: readonly string[], terminal: Terminal = ownTerm
   if (words[0] === LOOKER) return answerQuestions(obeyingNobody(terminal))
   const { before, name, rest } = splitAtCommand(TOOL.root, words)
   const command = COMMANDS.find(({ definition }) => definition.name === name)
+  let definition = TOOL.root
   try {
     const asked = aboutTheTool(before, command, terminal)
     if (asked !== undefined) return asked
+    if (command) definition = command.definition
     return await (command ?? noCommand(name)).run([...before, ...rest], terminal)
   } catch (error) {
     // The reader has left, as in `x-calico-route schema | head`.
     if ((error as NodeJS.ErrnoException).code === 'EPIPE') return Exit.trouble
-    const called = calledAs(command?.definition ?? TOOL.root)
-    obeyingNobody(terminal).err(`${called}: ${complaint(error)}\n`)
+    obeyingNobody(terminal).err(`${calledAs(definition)}: ${complaint(error)}\n`)
     return Exit.trouble
   }
 }

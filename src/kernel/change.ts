@@ -252,6 +252,6 @@ function adviceOn({ origin, route: { gw, dev, src, attributes } }: RouteOp, said
   const { congctl } = attributes ?? {}
   // "Invalid argument" is all that ip(8) says if it was built without libmnl.
   if (congctl !== undefined && /Unknown tcp congestion|Invalid argument/.test(said))
-    return `; this node's kernel does not have "${congctl}"; load the module tcp_${congctl}, or write a "congctl" that sysctl net.ipv4.tcp_available_congestion_control lists`
+    return `; this node's kernel ${/Unknown/.test(said) ? 'does' : 'may'} not have "${congctl}"; load the module tcp_${congctl}, or write a "congctl" that sysctl net.ipv4.tcp_available_congestion_control lists`
   return ''
 }

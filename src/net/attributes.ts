@@ -1,7 +1,6 @@
 /**
  * The attributes of a route that ip-route(8) can set besides where it leads, and that an entry of `routes` may ask for. This
- * is the one place that declares them; tests go over it and say what else is missing. All are learnt from the default
- * route of either family, unless the entry says otherwise.
+ * is the one place that declares them; tests go over it and say what else is missing.
  */
 export type Attribute = {
   /** Its name in the answers of `ip -json`, where that is not its name in a batch line and in the configuration. */
@@ -16,7 +15,7 @@ export type Attribute = {
       readonly max: number
       /** For IPv6, where it is not `min`. */
       readonly min6?: number
-      /** A Result of CNI 1.1.0 has it, by this name. */
+      /** A Result of CNI 1.1.0 reports it, by this name. Only such an attribute is learnt, since CHECK must know its value. */
       readonly inResult?: true
     }
   /** 1 in a batch line and in an answer. The kernel takes 0 for "not set". */

@@ -190,6 +190,8 @@ function readMetrics(route: Writable<Route>, metrics: Record<string, unknown>): 
   const extra: string[] = []
   const attributes: Attributes = {}
   for (const [key, printed] of Object.entries(metrics)) {
+    // 0 is "not set" to the kernel, and printed only if it is locked.
+    if (printed === 0) continue
     const attribute = readAttribute(key, printed)
     if (attribute) Object.assign(attributes, attribute)
     else if (METRICS.includes(key)) extra.push(key, String(printed))

@@ -1,6 +1,6 @@
 import type { Config, ConfiguredRoute } from '../config/config.ts'
 import { type Family, isLinkLocal } from '../net/address.ts'
-import { type KnownAttributes, withoutThose } from '../net/attributes.ts'
+import { attributesIn, IN_RESULT, type KnownAttributes, withoutThose } from '../net/attributes.ts'
 import {
   DEFAULT_DST,
   devicesOf,
@@ -136,7 +136,7 @@ function bestDefaults(unicast: readonly Route[]): (family: Family, table: number
 /** The next hop of a route on the NIC `dev`. */
 function viaOf({ gw, onlink, src, attributes, nexthops }: Route, dev: string): Via {
   const part = nexthops?.find((hop) => hop.dev === dev) ?? { gw, onlink }
-  return { gw: part.gw, onlink: part.onlink, src, attributes }
+  return { gw: part.gw, onlink: part.onlink, src, attributes: attributes && attributesIn(attributes, IN_RESULT) }
 }
 
 /** The next hop that one of our routes was made with: without what came from its entry. */
@@ -145,7 +145,7 @@ function learntVia({ gw, onlink, src, attributes }: Route, entry: ConfiguredRout
     gw,
     onlink,
     ...(entry?.src === undefined ? { src } : {}),
-    attributes: withoutThose(attributes, entry?.attributes),
+    attributes: withoutThose(attributes && attributesIn(attributes, IN_RESULT), entry?.attributes),
   }
 }
 

@@ -241,7 +241,7 @@ function foreignVerdict(configured: ConfiguredRoute, route: Route): Verdict {
   const maker = route.protocol === KERNEL_PROTOCOL ? 'the kernel' : 'another plugin'
   return refused(
     key,
-    `${names} cannot be set on the route of ${maker}, ${routeText(route)}; remove ${names}, or add a "priority" to have a second route`,
+    `${names} cannot be set on the route of ${maker}, ${routeText(route)}; remove ${quoted.length > MAX_DIFFERENT ? quoted.join(', ') : names}, or add a "priority" to have a second route`,
   )
 }
 

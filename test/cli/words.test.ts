@@ -11,7 +11,7 @@ describe('words that nobody can have meant', () => {
     [['remove'], 'x-calico-route: unknown command "remove"'],
     [['--', 'plan'], 'x-calico-route: unknown command "--"'],
     [['--color=never'], 'x-calico-route: COMMAND is missing'],
-    [['--versoin'], 'x-calico-route: --versoin: is not an option of this command; did you mean "--version"?'],
+    [['--versoin'], 'x-calico-route: --versoin: is not an option before the command; did you mean "--version"?'],
     [[''], 'x-calico-route: unknown command ""'],
   ])('%j is no command', async (words, line) => {
     expect(await tool(words)).toEqual(trouble(line, 'See x-calico-route --help.'))

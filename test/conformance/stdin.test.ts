@@ -332,6 +332,14 @@ const channels: Vector[] = [
     },
   ]),
   {
+    it: 'ADD waits no longer than 10 s for the end of a non-blocking pipe that it may not open again',
+    source: PROMISE,
+    verb: 'ADD',
+    shell: `sleep 30 | exec perl -MFcntl -e 'fcntl STDIN, F_SETFL, O_RDONLY | O_NONBLOCK; exec @ARGV' setpriv --reuid 65534 --clear-groups "$0"`,
+    within: PATIENT,
+    gives: error(5, /^stdin: timed out after 10 s; /),
+  },
+  {
     it: 'stdin from /dev/null holds no configuration',
     source: CNI.skel,
     verb: 'ADD',

@@ -92,18 +92,20 @@ describe.each(CASES)('$name of IPv$family', ({ family, dst, any, gw, keys, words
     expect(await routes(pod.netns)).toEqual(before.filter((line) => !/^default/.test(line)))
   })
 
-  test('learnt: it comes along from the default route, stays on a repeated ADD, and CHECK knows it', async () => {
+  test('of the default route: it comes along if a Result reports it; CHECK and ADD again know it', async () => {
     const pod = await calicoPod()
     await configure(pod.netns, defaultWith(words))
     const config = { cniVersion: '1.1.0' as const, routes: [{ dst }], prevResult: prevResult(pod) }
     const result = await add(pod, config)
-    expect(await wordsOf(pod, family, dst)).toEqual(expected)
+    const learnt = Object.entries(told).map(([key, value]) => `${key} ${value}`)
+    expect(await wordsOf(pod, family, dst)).toEqual(learnt.sort())
     expect((result.routes ?? []).filter((route) => route.dst === dst)).toEqual([{ dst, gw, ...told }])
     const again = await changes(pod.netns, async () => expect(await add(pod, config)).toEqual(result))
     expect(again.after).toBe(again.before)
     await check(pod, { ...config, prevResult: result })
-    if (Object.keys(told).length === 0) return
-    await configure(pod.netns, `route replace ${dst} via ${gw} dev eth0 proto 142`)
+    // A tenant changes it, or sets it.
+    const changed = learnt.length > 0 ? others : words
+    await configure(pod.netns, `route replace ${dst} via ${gw} dev eth0 proto 142 ${changed}`)
     expect(await fails('CHECK', pod, { ...config, prevResult: result })).toMatchObject({ code: 110 })
   })
 
@@ -203,22 +205,29 @@ describe('a congestion control algorithm', () => {
     },
   )
 
-  test('that is locked is read for what it is', async () => {
+  test('that is locked goes with the default route', async () => {
     const pod = await calicoPod()
     await configure(pod.netns, 'route replace default via 169.254.1.1 dev eth0 congctl lock reno')
-    await add(pod, { routes: [{ dst: '10.60.0.0/16' }], prevResult: calicoResult(pod) })
-    expect(await routes(pod.netns)).toContain('10.60.0.0/16 via 169.254.1.1 dev eth0 proto 142 congctl reno')
+    const { after } = await changes(pod.netns, () => add(pod, { prevResult: calicoResult(pod) }))
+    expect(after).not.toContain('congctl')
   })
 })
 
-test('a switch that is off is not learnt', async () => {
+test.each(['hoplimit lock 0', 'mtu lock 0'])('%s of a default route is no attribute', async (words) => {
   const pod = await calicoPod()
-  await configure(pod.netns, 'route replace default via 169.254.1.1 dev eth0 quickack 1 initcwnd 20')
-  const config = { routes: [{ dst: '10.60.0.0/16', quickack: false }], prevResult: calicoResult(pod) }
+  await configure(pod.netns, `route replace default via 169.254.1.1 dev eth0 ${words}`)
+  await add(pod, { defaultRoute: 'keep', routes: [{ dst: '10.60.0.0/16' }], prevResult: calicoResult(pod) })
+  expect(await routes(pod.netns)).toContain('10.60.0.0/16 via 169.254.1.1 dev eth0 proto 142')
+})
+
+test('a switch that is off is absent', async () => {
+  const pod = await calicoPod()
+  const config = { routes: [{ dst: '10.60.0.0/16', quickack: false, initcwnd: 20 }], prevResult: calicoResult(pod) }
   const result = await add(pod, config)
   expect(await routes(pod.netns)).toContain('10.60.0.0/16 via 169.254.1.1 dev eth0 proto 142 initcwnd 20')
-  expect(await add(pod, config)).toEqual(result)
   await check(pod, { ...config, prevResult: result })
   await configure(pod.netns, 'route replace 10.60.0.0/16 via 169.254.1.1 dev eth0 proto 142 initcwnd 20 quickack 1')
   expect(await fails('CHECK', pod, { ...config, prevResult: result })).toMatchObject({ code: 110 })
+  await add(pod, config)
+  await check(pod, { ...config, prevResult: result })
 })

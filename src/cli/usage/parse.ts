@@ -36,7 +36,7 @@ export function parse(definition: Definition, words: readonly string[]): Given {
   const values: Record<string, string[]> = {}
   for (const token of tokens) {
     if (token.kind !== 'option') continue
-    const problem = optionProblem(options, token)
+    const problem = optionProblem(definition, options, token)
     if (problem !== undefined) fail(problem)
     values[token.name] = [...(values[token.name] ?? []), token.value ?? '']
   }
@@ -74,9 +74,13 @@ interface OptionToken {
   readonly inlineValue: boolean | undefined
 }
 
-function optionProblem(options: Options, { name, rawName, value, inlineValue }: OptionToken): string | undefined {
+function optionProblem(
+  definition: Definition,
+  options: Options,
+  { name, rawName, value, inlineValue }: OptionToken,
+): string | undefined {
   const option = Object.hasOwn(options, name) ? options[name] : undefined
-  if (!option) return unknownOption(rawName, options)
+  if (!option) return unknownOption(rawName, definition, options)
   if (!takesValue(option)) return value === undefined ? undefined : `${rawName}: takes no value`
   const needs = `${rawName}: needs a value: ${rawName} ${option.words?.join('|') ?? option.value}`
   if (value === undefined) return needs
@@ -88,12 +92,12 @@ function optionProblem(options: Options, { name, rawName, value, inlineValue }: 
 /** Longer words are not misspelt options. */
 const MOST = 40
 
-function unknownOption(word: string, options: Options): string {
+function unknownOption(word: string, definition: Definition, options: Options): string {
   const names = Object.keys(options).map((name) => `--${name}`)
   const [nearest = ''] = names.toSorted((a, b) => leven(word, a) - leven(word, b))
   const near =
     word.length > 2 && word.length <= MOST && leven(word, nearest) <= Math.max(1, Math.floor(nearest.length / 4))
-  return `${word}: is not an option of this command; ${near ? `did you mean "${nearest}"?` : `it has ${names.join(', ')}`}`
+  return `${word}: is not an option ${definition.name === '' ? 'before the command' : 'of this command'}; ${near ? `did you mean "${nearest}"?` : `it has ${names.join(', ')}`}`
 }
 
 function argumentProblem(argument: Argument | undefined, [first, ...others]: readonly string[]): string | undefined {

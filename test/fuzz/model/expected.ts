@@ -103,7 +103,7 @@ function routeOf(
   const calico = nic === 'eth0' && family === 4 ? '169.254.1.1' : undefined
   const hop = gw ?? lowest?.gw ?? (wanted?.dev === nic ? wanted.gw : undefined) ?? calico
   if (scope === undefined && hop === undefined) return undefined
-  const learnt = gw === undefined && scope === undefined && lowest ? lowest.attributes : {}
+  const learnt = gw === undefined && scope === undefined && lowest ? reported(lowest.attributes) : {}
   return {
     family,
     dst,
@@ -116,7 +116,12 @@ function routeOf(
   }
 }
 
-/** What an entry says goes before what is learnt; a switch that is off takes away what is learnt. */
+/** Only what a Result can report is learnt. */
+function reported({ mtu, advmss }: Told['attributes']): Told['attributes'] {
+  return { ...(mtu === undefined ? {} : { mtu }), ...(advmss === undefined ? {} : { advmss }) }
+}
+
+/** What an entry says goes before what is learnt. */
 function withOwn(learnt: Told['attributes'], own: Attributes): Told['attributes'] {
   const named = EXAMPLES.filter(({ name }) => own[name] !== undefined)
   const all: Record<string, unknown> = { ...learnt }

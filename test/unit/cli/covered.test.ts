@@ -18,11 +18,11 @@ async function said(keys: object): Promise<string[]> {
 }
 
 const routes = async (...list: object[]) =>
-  (await said({ routes: list })).map((line) => line.replace(/^stdin:\d+:\d+: warning: plugins\[1\]\./, ''))
+  (await said({ routes: list })).map((line) => line.replace(/^stdin:\d+:\d+: note: plugins\[1\]\./, ''))
 
-const END = 'is otherwise the same; remove this route, unless it must win over a route of another NIC'
+const END = 'is otherwise the same; remove this route, unless it must win over another route'
 
-describe('validate warns of a route', () => {
+describe('validate notes a route', () => {
   it.each([
     [
       'that a wider one covers',
@@ -53,7 +53,7 @@ describe('validate warns of a route', () => {
 
   it('at its place in the file', async () => {
     const [line] = await said({ routes: [{ dst: '10.50.0.0/16' }, { dst: '10.50.31.0/24' }] })
-    expect(line).toMatch(/^stdin:1:102: warning: plugins\[1\]\.routes\[1\]: /)
+    expect(line).toMatch(/^stdin:1:102: note: plugins\[1\]\.routes\[1\]: /)
   })
 
   it.each<[string, object[]]>([
