@@ -193,7 +193,7 @@ function fatesByDemotion(
     if (stale.has(route)) return { is: 'removed', origin: DEFAULT_ROUTE }
     if (!attached) {
       if (isDemoted(route) || route.protocol === RESTORED_PROTOCOL) return STAYS
-      return demotion(route, ifname, inPlace)
+      return demotion(route, ifname, { inPlace, gateways })
     }
     if (!isDemoted(route)) return mark(route, inPlace(route))
     const back = restored(route)
@@ -209,12 +209,23 @@ function isCalicoAttached({ ifname, snapshot: { routes } }: PodDefaults): boolea
 }
 
 /** Replaces a default route with its demoted copy. */
-function demotion(route: Route, ifname: string, inPlace: (route: Route) => readonly Route[]): Verdict {
+function demotion(
+  route: Route,
+  ifname: string,
+  { inPlace, gateways }: { inPlace: (route: Route) => readonly Route[]; gateways: readonly Route[] },
+): Verdict {
   const problem = lossProblem(route, ifname)
   if (problem) return { is: 'refused', problem }
   // Of several IPv4 routes in a place `replace` replaces the first; of IPv6 routes, all.
   const first = inPlace(route).find((other) => devicesOf(other).includes(ifname))
   if (route.family === 4 && first !== route) return { is: 'removed', origin: DEFAULT_ROUTE }
+  // To DEL, the other one would look newer than the copy, as if it had been made in place of this route since.
+  const isWanted = (other: Route) => gateways.some((wanted) => isSameDefault(other, wanted))
+  if (inPlace(route).some((other) => soleDevice(other) === ifname && !isMadeByUs(other) && isWanted(other)))
+    return refused(
+      'defaultRoute',
+      `cannot demote one of two default routes with metric ${route.priority} while ovnGateway wants the other: ${routeText(route)}; write {"ipv${route.family}": "remove"}`,
+    )
   const shared = soleDevice(route) === undefined
   const copy = demoted(shared ? partOf(route, 'only', ifname) : route, inPlace)
   if (!copy)

@@ -299,6 +299,17 @@ describe('two demoted defaults', () => {
 })
 
 describe('several defaults in one place', () => {
+  it('are not demoted beside the one that ovnGateway wants, since DEL could not tell which of them is newer', () => {
+    const onLink = { ...OVN6, gw: undefined } as unknown as Route
+    for (const both of [
+      [onLink, OVN6],
+      [OVN6, onLink],
+    ])
+      expect(add({ defaultRoute: 'demote', ovnGateway: OVN6.gw }, 'net1', pod(...both)).problems?.[0]).toBe(
+        'defaultRoute: cannot demote one of two default routes with metric 1024 while ovnGateway wants the other: ::/0 dev net1 proto 3 metric 1024; write {"ipv6": "remove"}',
+      )
+  })
+
   const address4 = { ovnGateway: { ipv4: '10.0.1.1', dev: 'net1' } }
   const address6 = { ovnGateway: { ipv6: 'fd00:10:0:1::1', dev: 'net1' } }
   const lines = (conf: Record<string, unknown>, ifname: string, ...routes: Route[]) =>
