@@ -1,5 +1,5 @@
 import { dispatch } from './call/dispatch.ts'
-import { nameProcess, writeAll } from './call/stdio.ts'
+import { hasInput, nameProcess, writeAll } from './call/stdio.ts'
 import { SUPPORTED_VERSIONS } from './cni/request.ts'
 import { start } from './snapshot/start.ts'
 
@@ -31,7 +31,7 @@ async function main(): Promise<void> {
 
 async function call(): Promise<Ending> {
   nameProcess('x-calico-route')
-  if (!process.env.CNI_COMMAND) return { fd: 2, text: about(), exitCode: 0 }
+  if (!process.env.CNI_COMMAND) return { fd: 2, text: `${about()}${isLikeACall() ? NO_COMMAND : ''}`, exitCode: 0 }
   const { stdout, exitCode } = await dispatch(process.env)
   return { fd: 1, text: stdout, exitCode }
 }
@@ -43,6 +43,13 @@ CNI protocol versions supported: ${SUPPORTED_VERSIONS.join(', ')}
 See x-calico-route --help.
 `
 }
+
+/** Somebody calls the plugin by hand and has forgotten a variable. Like the reference, we only say so. */
+function isLikeACall(): boolean {
+  return hasInput() || Object.keys(process.env).some((name) => name.startsWith('CNI_'))
+}
+
+const NO_COMMAND = 'CNI_COMMAND: not set, so nothing was done; write ADD, DEL, CHECK, VERSION, GC or STATUS\n'
 
 /**
  * The tool for people is an asset of the executable. It is read only here, so its size costs a runtime's call nothing.

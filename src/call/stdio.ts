@@ -62,6 +62,15 @@ export async function peekStdin(): Promise<unknown> {
   }
 }
 
+/** Whether stdin is a file or a pipe; it is not read. */
+export function hasInput(): boolean {
+  try {
+    return !fstatSync(0).isCharacterDevice()
+  } catch {
+    return false // closed
+  }
+}
+
 const NOTHING: Read = { bytes: new Uint8Array(), ended: false }
 
 function unreadable(error: unknown): CniError {

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { CniError, listed } from '../errors.ts'
 import { entriesOf, networkOf, OURS, typesOf } from './chain.ts'
 import { type Terminal, Trouble } from './command.ts'
@@ -65,9 +66,17 @@ export function chooseEntry(file: string, network: string | undefined, terminal:
 export function inWordsOfOptions(error: unknown): unknown {
   if (!(error instanceof CniError)) return error
   const message = error.message.replace(/^CNI_NETNS: /, '--netns: ').replace(/^CNI_IFNAME: /, '--ifname: ')
-  const gone = (error.cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT'
-  const details = gone
-    ? 'it does not exist: the pod is gone, or the path belongs to another node or container'
-    : error.details
+  const { code, path = '' } = (error.cause ?? {}) as NodeJS.ErrnoException
+  const details = code === 'ENOENT' ? whyGone(path) : error.details
   return new CniError(error.code, message, details, error)
+}
+
+/** Where `ip netns` keeps namespaces by their names. */
+const NAMED = '/run/netns'
+
+function whyGone(netns: string): string {
+  const named = `${NAMED}/${netns}`
+  return netns !== '' && !netns.includes('/') && existsSync(named)
+    ? `it is not a path; write ${named}`
+    : 'it does not exist: the pod is gone, or the path belongs to another node or container'
 }

@@ -1,4 +1,6 @@
+import leven from 'leven'
 import { isObject, type NetConf } from '../cni/request.ts'
+import { quote } from '../errors.ts'
 import { delegatesIn } from './delegates.ts'
 import { type Finding, type Say, sayer } from './finding.ts'
 import { type JsonDocument, JsonProblem, type Path, parseJson, stringAt } from './json.ts'
@@ -7,6 +9,7 @@ import { placesIn } from './scalar.ts'
 import { templateIn, withoutTemplate } from './template.ts'
 import { type BridgedNetwork, bridgedNetworks } from './virtual-machines.ts'
 import { parseYaml } from './yaml.ts'
+import { inConfig } from './yaml-config.ts'
 
 /** A network configuration in a file: a plugin list, or that of a single plugin. */
 export interface Configuration {
@@ -130,12 +133,15 @@ function readJson(text: string, contents: Collected): void {
 }
 
 function readYaml(text: string, contents: Collected): void {
+  const lines = text.split(/\r?\n/)
   for (const { errors, repeated, within, ...document } of parseYaml(text)) {
     for (const position of repeated) {
       contents.findings.push({ severity: 'warning', position, path: '', message: `a key ${TWICE}` })
     }
-    for (const { position, message } of errors) {
-      contents.findings.push({ severity: 'error', position, path: '', message: `not YAML: ${message}`, syntax: true })
+    const inside = inConfig(lines, errors)
+    for (const { position, message } of inside ? [inside] : errors) {
+      const said = `${inside ? 'spec.config: ' : ''}not YAML: ${message}`
+      contents.findings.push({ severity: 'error', position, path: '', message: said, syntax: true })
     }
     if (errors.length === 0) readDocument(document, within, contents, 'yaml')
   }
@@ -154,7 +160,8 @@ function readDocument(placed: Placed, within: Within, contents: Collected, langu
     for (const index of items.keys()) {
       readDocument(below(placed, ['items', index]), (path) => within(['items', index, ...path]), contents, language)
     }
-  } else if (kind === NAD) {
+  } else if (kind === NAD || isNearlyNad(kind)) {
+    if (kind !== NAD) say('error', ['kind'], `must be ${NAD}, is ${quote(kind)}`)
     readAttachmentDefinition(placed, within, say, contents)
   } else if (kind === undefined && ('plugins' in value || 'type' in value)) {
     if (language === 'yaml') say('error', [], 'a network configuration must be JSON; no runtime reads it as YAML')
@@ -164,6 +171,12 @@ function readDocument(placed: Placed, within: Within, contents: Collected, langu
     contents.passedOver.push(typeof kind === 'string' ? kind : 'a document without "kind"')
     contents.others.push(placed)
   }
+}
+
+/** Misspelt, in the plural, or by its short name. */
+function isNearlyNad(kind: unknown): boolean {
+  if (typeof kind !== 'string' || kind.length > 2 * NAD.length) return false
+  return leven(kind.toLowerCase(), NAD.toLowerCase()) <= 3 || /^net-?attach-?def/i.test(kind)
 }
 
 function readAttachmentDefinition(placed: Placed, within: Within, say: Say, contents: Collected): void {

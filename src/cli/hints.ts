@@ -26,6 +26,7 @@ export function hints(types: readonly string[], entries: readonly Entry[], say: 
     const read = readConfig(conf)
     if ('problems' in read) continue
     coveredRoutes(read.config.routes, on)
+    if (types.includes('calico') && entries.length === 1) nothingLeft(conf, read.config, on)
     if (conf.kubevirt === true || bridged) kubevirt(read.config, types.includes('calico'), on)
   }
 }
@@ -53,6 +54,18 @@ function scopes({ routes }: NetConf, say: Say): void {
       'ignored, because IPv6 routes have no scope; remove it, or write "link" for a route without a next hop',
     )
   }
+}
+
+/** The pod keeps no route through Calico's NIC but the one to Calico's gateway. */
+function nothingLeft({ overrides: written }: NetConf, { routes, gateway, defaultRoute }: Config, say: Say): void {
+  if (routes.length > 0 || gateway || !Object.values(defaultRoute).includes('remove')) return
+  const { allow } = isObject(written) ? written : {}
+  if (Array.isArray(allow) && (allow.includes('routes') || allow.includes('ovnGateway'))) return
+  say(
+    'note',
+    [],
+    'removes the default route and adds no route, so the pod reaches nothing through Calico; add "routes", or write "defaultRoute": "keep"',
+  )
 }
 
 const MAX_NAMES = 10

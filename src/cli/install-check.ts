@@ -28,7 +28,8 @@ async function versionIn(place: PluginPlace, signal: AbortSignal): Promise<strin
   if (!found.stat.isFile()) throw new Trouble(`${file}: is ${await kindOf(file, found.stat)}`)
   const identity = await identifyInstalled(place, found, signal)
   if (identity.is === 'ours') return identity.version
-  if (identity.is === 'broken') throw new Trouble(`${file}: does not start: ${identity.says}`)
+  if (identity.is === 'broken')
+    throw new Trouble(`${file}: does not start: ${identity.says}; run x-calico-route install`)
   if (identity.is === 'weak') throw new Trouble(`${file}: ${identity.says}, so it was not run; ${identity.remedy}`)
   throw new Trouble(`${file}: is another program, which answers --version with ${JSON.stringify(identity.says)}`)
 }

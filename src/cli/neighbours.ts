@@ -186,7 +186,7 @@ function oneCalico({ networks: asked }: Workload, found: FoundNetworks, { cluste
   say(
     cluster ? 'warning' : 'note',
     first.asked.path,
-    `${isCalicoToo} Calico deletes its NIC when it adds that of ${first.network.name}; make this the pod's first network ` +
+    `${isCalicoToo} Calico deletes its NIC when it adds that of ${first.network.name}; make ${first.network.name} the pod's first network ` +
       '(v1.multus-cni.io/default-network; for a VM "default: true")',
   )
 }

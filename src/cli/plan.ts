@@ -11,14 +11,14 @@ import { afterwards } from '../plan/effects.ts'
 import { decideAdd } from '../verbs/add.ts'
 import { decideDel } from '../verbs/del.ts'
 import { refuseUnwritable } from '../verbs/refusals.ts'
-import { chooseEntry, inWordsOfOptions, POD } from './choose.ts'
+import { type Chosen, chooseEntry, inWordsOfOptions, POD } from './choose.ts'
 import { Exit, type Terminal, Trouble } from './command.ts'
 import { dhcpPreview } from './dhcp.ts'
 import { nameOf, onceFromStdin, readText } from './files.ts'
 import { missingReturnPaths, type PodLook, podLook } from './node.ts'
 import { jsonText, OUTPUT } from './output.ts'
 import { type Plan, planText, refusalText } from './plan-text.ts'
-import { resultOf } from './result-cache.ts'
+import { prevResultOf, unknownGateway } from './prev-result.ts'
 import { diffRoutes } from './route-diff.ts'
 import { savedSnapshot } from './saved-routes.ts'
 import { define } from './usage/define.ts'
@@ -70,17 +70,17 @@ export const plan = define(DEFINITION, async (given, terminal) => {
   const { file, ifname, netns, routes, links } = askedOf(given)
   const { verb, name, output, 'cni-args': cniArgs } = given.options
   const json = output === 'json'
-  const { conf, maker, bridged } = chooseEntry(file, name, terminal)
-  const asked = cniArgs === undefined ? conf : withCniArgs(conf, cniArgs)
+  const chosen = chooseEntry(file, name, terminal)
+  const conf = cniArgs === undefined ? chosen.conf : withCniArgs(chosen.conf, cniArgs)
   try {
     refuseUnwritable(ifname)
-    const pod = podLook(ifname, maker)
+    const pod = podLook(ifname, chosen.maker)
     const snapshot =
       netns === undefined ? saved(routes ?? '', links, ifname, terminal) : await snapshotOf(netns, pod.overhear)
     const made =
       verb === 'ADD'
-        ? await withWarnings(planAdd(asked, ifname, netns, snapshot, bridged), pod)
-        : planDel(asked, ifname, snapshot)
+        ? await withWarnings(planAdd({ ...chosen, conf }, ifname, netns, snapshot), pod)
+        : planDel(conf, ifname, snapshot)
     terminal.out(json ? jsonText(planJson(made)) : planText(made, terminal.colors))
     return Exit.ok
   } catch (error) {
@@ -116,17 +116,20 @@ const REFUSALS: readonly Code[] = [
   Code.overrideNotAllowed,
 ]
 
-/** @param bridged a virtual machine is known to use the network */
-function planAdd(conf: NetConf, ifname: string, netns: string | undefined, snapshot: Snapshot, bridged: boolean): Plan {
+function planAdd(
+  { conf, maker, bridged }: Chosen,
+  ifname: string,
+  netns: string | undefined,
+  snapshot: Snapshot,
+): Plan {
   const request = parseRequest({ CNI_COMMAND: 'ADD', CNI_IFNAME: ifname }, conf)
   if (request.verb !== 'ADD') throw new Error(`unreachable: ${request.verb}`)
   const { dryRun, ...config } = effectiveConfig(conf)
   const { prevResult, from } = prevResultOf(conf, ifname, netns, snapshot)
-  const { ops, result, warnings } = decideAdd(
-    request,
-    { ...config, dryRun: false },
-    parsePrevResult(prevResult),
-    snapshot,
+  const prev = parsePrevResult(prevResult)
+  const unknown = unknownGateway(config, ifname, maker, from)
+  const { ops, result, warnings } = adding(unknown, () =>
+    decideAdd(request, { ...config, dryRun: false }, prev, snapshot),
   )
   const dhcp = dhcpPreview(afterwards(snapshot, ops), ifname, config.kubevirt || bridged)
   return {
@@ -134,7 +137,21 @@ function planAdd(conf: NetConf, ifname: string, netns: string | undefined, snaps
     result,
     prevResultFrom: from,
     ...(dhcp ? { dhcp } : {}),
-    warnings: [...(dryRun ? ['dryRun is true: ADD would do none of this'] : []), ...warnings],
+    warnings: [
+      ...(dryRun ? ['dryRun is true: ADD would do none of this'] : []),
+      ...(unknown === undefined ? [] : [unknown]),
+      ...warnings,
+    ],
+  }
+}
+
+/** Adds what is unknown to a refusal of `decide`, which may come of that. */
+function adding<T>(unknown: string | undefined, decide: () => T): T {
+  try {
+    return decide()
+  } catch (error) {
+    if (!(error instanceof CniError) || unknown === undefined) throw error
+    throw new CniError(error.code, error.message, [error.details, unknown].filter(Boolean).join('; '), error)
   }
 }
 
@@ -181,15 +198,4 @@ function withCniArgs(conf: NetConf, text: string): NetConf {
   if (!isObject(cni))
     throw new Trouble('--cni-args: must be a JSON object; write what "cni-args" in the annotation of a pod has')
   return { ...conf, args: { ...(isObject(conf.args) ? conf.args : {}), cni } }
-}
-
-function prevResultOf(conf: NetConf, ifname: string, netns: string | undefined, { links }: Snapshot) {
-  if (conf.prevResult !== undefined) return { prevResult: conf.prevResult, from: 'FILE' }
-  const known = netns === undefined ? undefined : resultOf(netns, ifname)
-  if (known !== undefined) return { prevResult: known, from: "libcni's result cache" }
-  const addresses = links.find((link) => link.ifname === ifname)?.addresses ?? []
-  const ips = addresses
-    .filter((address) => !address.startsWith('fe80:'))
-    .map((address) => ({ address: `${address}/${address.includes(':') ? 128 : 32}` }))
-  return { prevResult: { ips }, from: 'the addresses of the NIC' }
 }

@@ -58,6 +58,8 @@ interface Report {
   readonly file: string
   readonly contents: Contents
   readonly findings: readonly Finding[]
+  /** How many pods of a file without networks were checked against the networks of the others. */
+  readonly pods?: number
 }
 
 type Read = Asked & Pick<Report, 'contents'>
@@ -67,33 +69,29 @@ function examine(words: readonly string[], terminal: Terminal): { reports: Repor
   const troubles: string[] = []
   const read = words.map((word) => ({ word, files: readAll(word, terminal, troubles) }))
   const files = read.flatMap((one) => one.files)
-  const some = files.some(hasConfigurations)
+  // The other objects of a cluster may well be beside its networks.
+  const some = files.some(({ contents }) => contents.configurations.length > 0)
   for (const { word, files } of read) {
-    // A single file says so itself. Pods may well be beside the networks that they ask for.
-    const isForeign = ({ contents, inDirectory }: Read) =>
-      contents.foreign && inDirectory && !(some && asksForNetworks(contents))
-    if (files.length > 0 && files.every(isForeign))
+    // A single file says so itself.
+    if (!some && files.length > 0 && files.every(({ contents, inDirectory }) => contents.foreign && inDirectory))
       troubles.push(new Trouble(`${word}: no file in this directory has a network configuration`).message)
   }
   // A virtual machine in one file may use a network in another.
   const isBridged = bridgedAmong(files.flatMap(({ contents }) => contents.bridged))
-  return { reports: withFindingsTogether(files.map((one) => report(one, isBridged))), troubles }
+  const reports = files.map((one) => report(one, isBridged, some))
+  return { reports: some ? withFindingsTogether(reports) : reports, troubles }
 }
 
 /** Adds the findings that need several files. */
 function withFindingsTogether(reports: readonly Report[]): Report[] {
-  if (!reports.some(hasConfigurations)) return [...reports]
-  const files = reports.map((report) => {
-    const { contents, findings } = report
-    return { report, ...contents, findings: asksForNetworks(contents) ? [] : [...findings] }
-  })
+  const files = reports.map((report) => ({ report, ...report.contents, findings: [...report.findings] }))
   checkTogether(files)
-  return files.map(({ report, findings }) => ({ ...report, findings: inFileOrder(findings) }))
+  return files.map(({ report, findings }) => {
+    const { foreign, others } = report.contents
+    const pods = foreign ? others.flatMap(workloadsIn).length : 0
+    return { ...report, pods, findings: inFileOrder(findings) }
+  })
 }
-
-const hasConfigurations = ({ contents }: Pick<Report, 'contents'>) => contents.configurations.length > 0
-
-const asksForNetworks = ({ foreign, others }: Contents) => foreign && others.some((one) => workloadsIn(one).length > 0)
 
 /** The file that a word names, or those in a directory. */
 function readAll(word: string, terminal: Terminal, troubles: string[]): Read[] {
@@ -111,9 +109,13 @@ function readAll(word: string, terminal: Terminal, troubles: string[]): Read[] {
     .flatMap((asked) => trying(() => ({ ...asked, contents: readContents(asked.file, terminal, asked.inDirectory) })))
 }
 
-function report({ file, inDirectory, contents }: Read, isBridged: (definition?: string) => boolean): Report {
-  // A directory of configurations may well have other files.
-  if (inDirectory && contents.foreign) return { file, contents, findings: [] }
+/** @param some one of the files has a network configuration */
+function report(
+  { file, inDirectory, contents }: Read,
+  isBridged: (definition?: string) => boolean,
+  some: boolean,
+): Report {
+  if (contents.foreign && (inDirectory || some)) return { file, contents, findings: [] }
   const findings = [...contents.findings]
   for (const one of contents.configurations) {
     const say = sayer(one.placed, findings, one.base)
@@ -122,7 +124,7 @@ function report({ file, inDirectory, contents }: Read, isBridged: (definition?: 
   return { file, contents, findings: inFileOrder(withoutTemplate(findings, contents.template)) }
 }
 
-function reportText({ file, contents, findings }: Report, paint: Paint): string {
+function reportText({ file, contents, findings, pods = 0 }: Report, paint: Paint): string {
   const name = printable(nameOf(file))
   const { told, left } = shortened(findings)
   const lines = told.map(({ severity, position, path, message }) => {
@@ -131,14 +133,15 @@ function reportText({ file, contents, findings }: Report, paint: Paint): string 
     return `${paint('bold', where)}: ${paint(COLORS[severity], `${severity}:`)} ${said}`
   })
   if (left.length > 0) lines.push(`${name}: and ${numbersOf(left, ['error', 'warning', 'note']).join(', ')} more`)
-  if (contents.foreign) {
-    const looked = asksForNetworks(contents) ? ', only pods that ask for networks' : ''
-    if (findings.length === 0) lines.push(`${name}: skipped: no network configuration found${looked}`)
+  if (contents.foreign && pods === 0) {
+    if (findings.length === 0) lines.push(`${name}: skipped: no network configuration found`)
     return `${lines.join('\n')}\n`
   }
   const numbers = numbersOf(findings, ['error', 'warning'])
   const verdict = numbers.length > 0 ? numbers.join(', ') : paint('green', 'ok')
-  return `${[...lines, `${name}: ${verdict}${summary(contents)}`].join('\n')}\n`
+  const about =
+    pods > 0 ? ` (${count(pods, 'pod')} checked against ${pods > 1 ? 'their' : 'its'} networks)` : summary(contents)
+  return `${[...lines, `${name}: ${verdict}${about}`].join('\n')}\n`
 }
 
 /** `2 errors`, `1 warning` */

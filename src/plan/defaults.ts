@@ -269,7 +269,7 @@ function rivals(gateways: readonly Route[], staying: readonly Route[]): Problem[
   const foreign = inPlace.find((_, i) => standing < 0 || i < standing)
   if (!foreign) return []
   const from = devicesOf(foreign).join(', ')
-  const says = `the pod has another default route with the same metric: ${routeText(foreign)}; remove it with "defaultRoute" in the network of ${from}`
+  const says = `the pod has another default route with the same metric: ${routeText(foreign)}; remove it by x-calico-route in the network of ${from}, which v1.multus-cni.io/default-network must name if it is the pod's first`
   return [{ at: 'ovnGateway', says }]
 }
 

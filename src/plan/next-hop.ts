@@ -1,10 +1,11 @@
 import type { Config, ConfiguredRoute } from '../config/config.ts'
-import { type Family, isLinkLocal } from '../net/address.ts'
+import { type Family, familyOf, isLinkLocal } from '../net/address.ts'
 import { attributesIn, IN_RESULT, type KnownAttributes, withoutThose } from '../net/attributes.ts'
 import {
   DEFAULT_DST,
   devicesOf,
   GATEWAY_PROTOCOL,
+  type Link,
   MAIN_TABLE,
   PROTOCOL,
   placeOf,
@@ -150,13 +151,15 @@ function learntVia({ gw, onlink, src, attributes }: Route, entry: ConfiguredRout
 }
 
 /** Tells why an entry has no next hop, and what to write instead. */
-export function noNextHops({ routes }: Snapshot): (configured: ConfiguredRoute, dev: string) => Problem {
+export function noNextHops({ routes, links }: Snapshot): (configured: ConfiguredRoute, dev: string) => Problem {
   let tables: Map<string, Set<number>> | undefined
   return ({ key, dst, family, table }, dev) => {
     tables ??= defaultTables(routes)
     const others = [...(tables.get(`${family} ${dev}`) ?? [])].filter((one) => one !== table)
     const [first] = others
     const says = `no next hop to ${dst} is known on ${dev}, `
+    if (first === undefined && !hasAddress(links, dev, family))
+      return { at: key, says: `${says}which has no IPv${family} address; assign one by "ipam", or remove the route` }
     if (first === undefined || first === MAIN_TABLE)
       return { at: key, says: `${says}which has no IPv${family} default route; add "gw" or "scope": "link"` }
     return {
@@ -164,6 +167,12 @@ export function noNextHops({ routes }: Snapshot): (configured: ConfiguredRoute, 
       says: `${says}whose IPv${family} default route is in table ${others.slice(0, MAX_TABLES).join(', ')}; add "gw", or "table": ${first} to put this route there`,
     }
   }
+}
+
+/** Link-local addresses do not count: an interface makes them itself. */
+function hasAddress(links: readonly Link[], dev: string, family: Family): boolean {
+  const { addresses = [] } = links.find(({ ifname }) => ifname === dev) ?? {}
+  return addresses.some((address) => familyOf(address) === family && !isLinkLocal(address))
 }
 
 /** The first tables with a default route, by family and NIC. */

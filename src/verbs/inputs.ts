@@ -2,7 +2,7 @@ import type { NetConf } from '../cni/request.ts'
 import { type PrevResult, parsePrevResult } from '../cni/result.ts'
 import type { Config } from '../config/config.ts'
 import { readEffective } from '../config/overrides.ts'
-import { CniError, refusal } from '../errors.ts'
+import { CniError, Code, refusal } from '../errors.ts'
 
 /** What ADD and CHECK decide from. */
 export interface Inputs {
@@ -20,8 +20,17 @@ export function inputsOf(conf: NetConf): Inputs {
     const prev = parsePrevResult(conf.prevResult)
     if ('config' in read) return { config: read.config, prev }
   } catch (error) {
+    if (conf.prevResult === undefined && Array.isArray(conf.plugins)) throw wholeList()
     if (!(error instanceof CniError) || 'config' in read) throw error
     throw refusal(read.code, [...read.problems, error.message])
   }
   throw refusal(read.code, read.problems)
+}
+
+/** Somebody calls the plugin by hand with the file of a network. */
+function wholeList(): CniError {
+  return new CniError(
+    Code.invalidConfig,
+    'stdin: a whole plugin list; write its entry of x-calico-route alone, with "cniVersion", "name" and "prevResult"',
+  )
 }

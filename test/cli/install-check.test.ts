@@ -62,12 +62,12 @@ describe('install --check', () => {
     [
       'leads nowhere',
       (file) => rm(path.join(path.dirname(file), EXECUTABLE)),
-      `does not start: its gate leads to ${EXECUTABLE}, which is missing`,
+      `does not start: its gate leads to ${EXECUTABLE}, which is missing; run x-calico-route install`,
     ],
     [
       'is half a file',
       (file) => writeFile(file, 'text'),
-      'does not start: it is not a program for this machine, or only part of one',
+      'does not start: it is not a program for this machine, or only part of one; run x-calico-route install',
     ],
     ['is another program', (file) => script(file, 'echo v2'), 'is another program, which answers --version with "v2"'],
     [

@@ -15,9 +15,7 @@ describe('x-calico-route validate', () => {
     const { stdout, stderr, exitCode } = await tool(['validate', directory])
     expect({ stderr, exitCode }).toEqual({ stderr: '', exitCode: 0 })
     expect(stdout.match(/: ok /g)).toHaveLength(EXAMPLES.length - stdout.split('skipped: no network').length + 1)
-    expect(stdout).toContain(
-      'virtual-machine.yaml: skipped: no network configuration found, only pods that ask for networks\n',
-    )
+    expect(stdout).toContain('virtual-machine.yaml: ok (1 pod checked against its networks)\n')
     expect(stdout).toContain('vpc.yaml: skipped: no network configuration found\n')
   })
 
@@ -33,9 +31,7 @@ describe('x-calico-route validate', () => {
     )
     const good = await tool(['validate', files.file('good.yaml'), ...networks])
     expect(good).toMatchObject({ exitCode: 0, stderr: '' })
-    expect(good.stdout).toContain(
-      `${files.file('good.yaml')}: skipped: no network configuration found, only pods that ask for networks\n`,
-    )
+    expect(good.stdout).toContain(`${files.file('good.yaml')}: ok (1 pod checked against its networks)\n`)
     const bad = await tool(['validate', files.directory, ...networks])
     expect(bad).toMatchObject({
       exitCode: 1,
@@ -48,6 +44,30 @@ describe('x-calico-route validate', () => {
       exitCode: 1,
       stdout: expect.stringContaining('no network configuration found, only Pod'),
     })
+  })
+
+  test('skips a file without networks if another has some', async () => {
+    const file = (name: string) => `${directory}/${name}`
+    using files = scratch({ 'vpc.yaml': readFileSync(file('vpc.yaml')) })
+    for (const word of [file('vpc.yaml'), files.directory]) {
+      const together = await tool(['validate', file('network-policy.yaml'), word, file('kube-ovn-vpc.yaml')])
+      expect(together).toMatchObject({ exitCode: 0, stderr: '' })
+      expect(together.stdout.match(/: skipped: no network configuration found\n/g)).toHaveLength(2)
+    }
+    const alone = await tool(['validate', file('network-policy.yaml'), file('vpc.yaml')])
+    expect(alone.exitCode).toBe(1)
+    expect(alone.stdout.match(/: error: no network configuration found, only /g)).toHaveLength(2)
+  })
+
+  test('says how many pods it found something in', async () => {
+    using files = scratch({
+      'pods.yaml': ['a', 'b']
+        .map((name) => `kind: Pod\nmetadata:\n  name: ${name}\n  annotations: {k8s.v1.cni.cncf.io/networks: "["}\n`)
+        .join('---\n'),
+    })
+    const { stdout, exitCode } = await tool(['validate', files.file('pods.yaml'), `${directory}/kube-ovn-vpc.yaml`])
+    expect(exitCode).toBe(1)
+    expect(stdout).toContain(`${files.file('pods.yaml')}: 2 errors (2 pods checked against their networks)\n`)
   })
 
   test('tells of a virtual machine in one file what it makes of the network in another', async () => {

@@ -98,7 +98,7 @@ describe('a macvlan NIC with a default of its own', () => {
       const { code, msg } = failure(await run(environment('ADD', eth0), calicoConfig(eth0, AUTO)))
       expect({ code, msg }).toEqual({
         code: 7,
-        msg: 'ovnGateway: the pod has another default route with the same metric: 0.0.0.0/0 via 172.16.3.2 dev net2 proto 3; remove it with "defaultRoute" in the network of net2',
+        msg: "ovnGateway: the pod has another default route with the same metric: 0.0.0.0/0 via 172.16.3.2 dev net2 proto 3; remove it by x-calico-route in the network of net2, which v1.multus-cni.io/default-network must name if it is the pod's first",
       })
     })
     expect(after).toBe(before)

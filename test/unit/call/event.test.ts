@@ -10,6 +10,7 @@ import { parseRoutes } from '../../../src/net/iproute2.ts'
 import type { Route } from '../../../src/net/route.ts'
 import { planAdd } from '../../../src/plan/plan.ts'
 import { problemText } from '../../../src/plan/problem.ts'
+import { inputsOf } from '../../../src/verbs/inputs.ts'
 import { ALL_ATTRIBUTES } from '../../support/attributes.ts'
 import { CALICO } from '../../support/calico.ts'
 import { event } from '../../support/event.ts'
@@ -63,6 +64,7 @@ describe('in the event of a pod that does not start one sees', () => {
       },
     ],
     ['prevResult: missing; put x-calico-route after the plugin that makes the NIC', prev(undefined)],
+    ['stdin: a whole plugin list; write its entry', () => inputsOf({ plugins: [] })],
     ['prevResult: is of CNI 0.2.0 or older', prev({ ip4: {} })],
     ['prevResult.ips[0].address: must be an address with prefix length', prev({ ips: [{ address: GW }] })],
     ['prevResult.interfaces[0].name: missing', prev({ interfaces: [{}] })],
@@ -146,7 +148,7 @@ describe('of the errors that docs/troubleshooting.md shows one sees', () => {
     'is an IPv6 address, but 10.50.0.0/16 is IPv4',
     'ip refused it: Nexthop has invalid gateway',
     'is not an address of the pod',
-    'no next hop to fd00:10:50::/48 is known on eth0',
+    'no next hop to fd00:10:50::/48 is known on eth0, which has no IPv6',
     'the pod already has another route to 10.50.0.0/16',
     'put x-calico-route after the plugin that makes the NIC',
     'is not supported',

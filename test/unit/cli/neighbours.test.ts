@@ -13,7 +13,7 @@ const definition = (name: string, ...plugins: object[]) => ({
   metadata: { name: name.split('/')[1] ?? name, ...(name.includes('/') ? { namespace: name.split('/')[0] } : {}) },
   spec: { config: JSON.stringify({ cniVersion: '0.3.1', name: 'net', plugins }) },
 })
-const ours = (more: object = {}) => ({ type: 'x-calico-route', ...more })
+const ours = (more: object = {}) => ({ type: 'x-calico-route', routes: [{ dst: '10.50.0.0/16' }], ...more })
 const KUBERNETES = { type: 'calico', datastore_type: 'kubernetes' }
 const ETCD = { type: 'calico', datastore_type: 'etcdv3', etcd_endpoints: 'https://10.50.0.5:2379' }
 const OVN = { type: 'kube-ovn', provider: 'vpc-net.tenant.ovn' }
@@ -188,7 +188,7 @@ describe('one pod with two Calico NICs', () => {
     expect(await findingsOf(JSON.stringify(list))).toEqual([])
   })
 
-  const advice = `Calico deletes its NIC when it adds that of tenant/more; make this the pod's first network (v1.multus-cni.io/default-network; for a VM "default: true")`
+  const advice = `Calico deletes its NIC when it adds that of tenant/more; make tenant/more the pod's first network (v1.multus-cni.io/default-network; for a VM "default: true")`
 
   it('may come of the cluster’s default network: noted where that is not known', async () => {
     expect(await findingsOf(second, pod({ [NETWORKS]: 'more' }))).toEqual([

@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { CALICO, findings, list, OURS, TUNING, validate } from '../../support/validate.ts'
 
+const NOTHING_LEFT =
+  'note: plugins[1]: removes the default route and adds no route, so the pod reaches nothing through Calico; add "routes", or write "defaultRoute": "keep"'
+
 describe('validate says of a chain', () => {
   it('that it is ok, and which plugins it has', async () => {
     expect(await validate(list([CALICO, OURS, TUNING]))).toEqual({
@@ -116,8 +119,29 @@ describe('validate says of a chain', () => {
       ['warning: default_route: ignored here; move it into the x-calico-route entry of "plugins"'],
     ],
     ...['routes', 'ovnGateway', 'defaultRoute', 'overrides', 'kubevirt', 'logFile', 'args'].map(
-      (key): [string, string, string[]] => [`${key} null`, list([CALICO, { ...OURS, [key]: null }]), []],
+      (key): [string, string, string[]] => [
+        `${key} null`,
+        list([CALICO, { ...OURS, [key]: null }]),
+        key === 'routes' ? [NOTHING_LEFT] : [],
+      ],
     ),
+    ['no routes behind Calico', list([CALICO, { type: OURS.type }]), [NOTHING_LEFT]],
+    [
+      'no routes behind Calico, and a default route of one family removed',
+      list([CALICO, { type: OURS.type, routes: [], defaultRoute: { ipv4: 'keep' } }]),
+      [NOTHING_LEFT],
+    ],
+    ...[
+      { defaultRoute: 'keep' },
+      { defaultRoute: 'demote' },
+      { ovnGateway: '169.254.1.1' },
+      { overrides: { allow: ['routes'], within: ['10.50.0.0/16'] } },
+    ].map((more): [string, string, string[]] => [
+      `no routes, but ${Object.keys(more)}`,
+      list([CALICO, { type: OURS.type, ...more }]),
+      [],
+    ]),
+    ['no routes behind another plugin', list([{ type: 'kube-ovn' }, { type: OURS.type }]), []],
     ['null in a route', list([CALICO, { ...OURS, routes: [{ dst: '10.50.0.0/16', gw: null, mtu: null }] }]), []],
     ['null in cni-args', list([CALICO, { ...OURS, args: { cni: { routes: null } } }]), []],
     [

@@ -41,6 +41,26 @@ describe('validate says of a definition', () => {
     expect(await findings(text)).toEqual(expected)
   })
 
+  it.each([
+    'NetworkAttachmentDefinitions',
+    'NetworkAttachementDefinition',
+    'networkattachmentdefinition',
+    'net-attach-def',
+  ])('of kind %s what to write, and what else is wrong', async (kind) => {
+    const text = chain({ name: undefined }).replace('NetworkAttachmentDefinition', kind)
+    const said = `error: kind: must be NetworkAttachmentDefinition, is "${kind}"`
+    expect(await findings(text)).toEqual([said])
+    expect(await findings(text.replace('k8s.cni.cncf.io/v1', 'k8s.cni.cncf.io/v1alpha1'))).toEqual([
+      'error: apiVersion: must be k8s.cni.cncf.io/v1',
+      said,
+    ])
+  })
+
+  it.each(['NetworkPolicy', 'MultiNetworkPolicy', 'x'.repeat(100)])('nothing of kind %s', async (kind) => {
+    const { lines } = await validate(chain({}).replace('NetworkAttachmentDefinition', kind))
+    expect(lines).toEqual([expect.stringContaining('no network configuration found, only')])
+  })
+
   it('by which name it goes', async () => {
     const { lines } = await validate(chain({}), '-o', 'json')
     expect(JSON.parse(lines.join('\n')).files[0].chains).toEqual([
@@ -92,7 +112,9 @@ describe('validate takes a quoted configuration as the API server does', () => {
     ['that a document ends in', quoted("'", '', '').replace('"name":', '\n---\n"name":')],
     ['that never ends', quoted("'", '', '').replace(/'\nother.*/s, '')],
   ])('and not one %s', async (_, text) => {
-    expect((await validate(text)).lines[0]).toMatch(/: error: not YAML: /)
+    expect((await validate(text)).lines[0]).toMatch(
+      /: error: spec\.config: not YAML: its quotes end too early, or never; /,
+    )
   })
 
   it('and tells of a key that stands twice, of which the last one counts', async () => {

@@ -143,7 +143,7 @@ describe('ovnGateway: auto on the NIC of Calico', () => {
     const foreign = route(4, '0.0.0.0/0', { gw: '172.16.3.2', dev: 'net2' })
     expect(add(conf, 'eth0', pod(PARKED4, foreign))).toEqual({
       problems: [
-        'ovnGateway: the pod has another default route with the same metric: 0.0.0.0/0 via 172.16.3.2 dev net2 proto 3; remove it with "defaultRoute" in the network of net2',
+        "ovnGateway: the pod has another default route with the same metric: 0.0.0.0/0 via 172.16.3.2 dev net2 proto 3; remove it by x-calico-route in the network of net2, which v1.multus-cni.io/default-network must name if it is the pod's first",
       ],
     })
   })
@@ -336,7 +336,7 @@ describe('several defaults in one place', () => {
     const learnt = { ...DEFAULT6, gw: 'fe80::1', protocol: 9 }
     const third = { ...OVN6, gw: 'fd00:10:0:2::1', dev: 'net2' }
     expect(planAdd(parseConfig(address6), 'eth0', pod(learnt, third)).problems.map(problemText)).toEqual([
-      'ovnGateway: the pod has another default route with the same metric: ::/0 via fd00:10:0:2::1 dev net2 proto 3 metric 1024; remove it with "defaultRoute" in the network of net2',
+      "ovnGateway: the pod has another default route with the same metric: ::/0 via fd00:10:0:2::1 dev net2 proto 3 metric 1024; remove it by x-calico-route in the network of net2, which v1.multus-cni.io/default-network must name if it is the pod's first",
     ])
   })
 
@@ -354,7 +354,7 @@ describe('several defaults in one place', () => {
   it('one that comes before the one that stands takes the packets: refused', () => {
     expect(add({ ...address4, defaultRoute: 'keep' }, 'eth0', pod(DEFAULT4, OVN4))).toEqual({
       problems: [
-        'ovnGateway: the pod has another default route with the same metric: 0.0.0.0/0 via 169.254.1.1 dev eth0 proto 3; remove it with "defaultRoute" in the network of eth0',
+        "ovnGateway: the pod has another default route with the same metric: 0.0.0.0/0 via 169.254.1.1 dev eth0 proto 3; remove it by x-calico-route in the network of eth0, which v1.multus-cni.io/default-network must name if it is the pod's first",
       ],
     })
   })

@@ -5,7 +5,7 @@ import type { Route, Snapshot } from '../../../src/net/route.ts'
 import { planAdd } from '../../../src/plan/plan.ts'
 import { batch } from '../../support/batch.ts'
 import { refusal } from '../../support/refusal.ts'
-import { calicoPod, DEFAULT6, LINK4, route } from '../../support/snapshots.ts'
+import { calicoPod, DEFAULT6, LINK4, link, route } from '../../support/snapshots.ts'
 
 const OURS = { dev: 'eth0', protocol: 142 }
 
@@ -77,6 +77,25 @@ describe('the next hop of a route that names none', () => {
       message:
         'routes[0]: no next hop to 10.50.0.0/16 is known on eth0, which has no IPv4 default route; add "gw" or "scope": "link"',
     })
+  })
+})
+
+describe('of a NIC without an address of the family', () => {
+  const pod = (...addresses: string[]): Snapshot => ({ routes: [], links: [link('eth0', ...addresses)] })
+  const said = (dst: string, snapshot: Snapshot) => refusal(() => batch({ routes: [{ dst }] }, snapshot)).message
+
+  it.each([
+    [6, 'fd00:10:50::/48', ['10.199.3.153', 'fe80::d88f:31ff:fe5c:27e']],
+    [4, '10.50.0.0/16', ['fd00:10:199::153']],
+  ])('that is what is told: IPv%i', (family, dst, addresses) => {
+    expect(said(dst, pod(...addresses))).toBe(
+      `routes[0]: no next hop to ${dst} is known on eth0, which has no IPv${family} address; assign one by "ipam", or remove the route`,
+    )
+  })
+
+  it('it is not told of one that has a default route in another table', () => {
+    const snapshot = { ...pod('10.199.3.153'), routes: [{ ...DEFAULT6, table: 100 }] }
+    expect(said('fd00:10:50::/48', snapshot)).toContain('whose IPv6 default route is in table 100')
   })
 })
 

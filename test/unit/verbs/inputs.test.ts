@@ -1,0 +1,28 @@
+import { expect, it } from 'vitest'
+import { inputsOf } from '../../../src/verbs/inputs.ts'
+import { refusal } from '../../support/refusal.ts'
+
+const LIST = { cniVersion: '1.0.0', name: 'net', plugins: [{ type: 'calico' }, { type: 'x-calico-route' }] }
+
+it.each([
+  ['alone', LIST],
+  ['with a mistake beside it', { ...LIST, default_route: 'keep' }],
+])('a whole plugin list is refused as that: %s', (_, conf) => {
+  expect(refusal(() => inputsOf(conf))).toEqual({
+    code: 7,
+    message:
+      'stdin: a whole plugin list; write its entry of x-calico-route alone, with "cniVersion", "name" and "prevResult"',
+  })
+})
+
+it('an entry without prevResult is not taken for a list', () => {
+  expect(refusal(() => inputsOf({ ...LIST, plugins: null })).message).toMatch(/^prevResult: missing; /)
+})
+
+it('"plugins" in an entry is ignored like any unknown key', () => {
+  expect(inputsOf({ ...LIST, prevResult: { cniVersion: '1.0.0', ips: [] } }).config.routes).toEqual([])
+})
+
+it('nor is what has "plugins" and a wrong prevResult', () => {
+  expect(refusal(() => inputsOf({ ...LIST, prevResult: { interfaces: [{}] } })).message).toMatch(/^prevResult\.interf/)
+})
