@@ -26,7 +26,7 @@ export function header(families: readonly Family[]): void {
   console.log(bold(`A pod with two NICs, on this machine’s kernel, ${both}`))
   console.log(`
   underlay ───── node ───── eth0 [ pod ] net1 ───── VPC router ───── internet
-  ${dim('10.50.31.21       10.199.3.153         10.0.1.11     10.0.1.1  203.0.113.10')}`)
+  ${dim('10.50.31.21             10.199.3.153  10.0.1.11     10.0.1.1   203.0.113.10')}`)
 }
 
 export function section(title: string): void {

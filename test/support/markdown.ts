@@ -90,6 +90,16 @@ export function links(page: Page): { number: number; target: string }[] {
   )
 }
 
+/** The part of a page below a heading of the second level, up to the next one. It is empty if there is no such heading. */
+export function section({ file, lines }: Page, heading: string): Page {
+  const isHeading = ({ text, inCode }: Line) => !inCode && text.startsWith('## ')
+  const start = lines.findIndex((line) => isHeading(line) && line.text === `## ${heading}`)
+  if (start < 0) return { file, lines: [] }
+  const after = lines.slice(start + 1)
+  const end = after.findIndex(isHeading)
+  return { file, lines: end < 0 ? after : after.slice(0, end) }
+}
+
 /** What can be written after # to get to a heading of it. */
 export function anchors({ lines }: Page): string[] {
   const found: string[] = []
