@@ -50,7 +50,7 @@ export class TooMuch extends CniError {
   }
 }
 
-/** Nobody reads further: the first few show what is wrong with a configuration of a thousand mistakes. */
+/** How many problems an error lists: the first few show what is wrong with a configuration of a thousand mistakes. */
 const MAX_PROBLEMS = 20
 
 /** The error for a list of problems: the first one is the message, the others are the details. */
@@ -59,7 +59,7 @@ export function refusal(code: Code, problems: readonly string[]): CniError {
   return new CniError(code, first, others.join('; '))
 }
 
-/** People read messages and records: a hundred routes are enough. */
+/** How many routes and the like a message or record lists, for people to read. */
 const MAX_LISTED = 100
 
 /** The first `max` of `items`, and how many were left out. */

@@ -19,7 +19,7 @@ import { del } from '../verbs/del.ts'
 import type { Outcome } from '../verbs/outcome.ts'
 import { status } from '../verbs/status.ts'
 import { type LogTarget, log } from './log.ts'
-import { peekStdin, readStdinInTime } from './stdio.ts'
+import { readStdinAtOnce, readStdinInTime } from './stdio.ts'
 
 export interface Reply {
   readonly stdout: string
@@ -43,7 +43,7 @@ const THE_SYSTEM: Outside = { readStdin: readStdinInTime, withNetns }
  */
 export async function dispatch(env: Env, { readStdin, withNetns }: Outside = THE_SYSTEM): Promise<Reply> {
   // Answered whatever is on stdin: this is how a runtime finds out which versions it may use.
-  if (env.CNI_COMMAND === 'VERSION') return printed(versionAnswer(await peekStdin()))
+  if (env.CNI_COMMAND === 'VERSION') return printed(versionAnswer(await readStdinAtOnce()))
 
   const started = Date.now()
   let document: unknown

@@ -4,8 +4,8 @@ import { CniError, Code, messageOf } from '../errors.ts'
 import { sleep } from '../sleep.ts'
 
 /**
- * Whole streams, read and written synchronously: process.stdin and process.stdout would take a fifth of the 30 ms that
- * a call lives.
+ * Whole streams, read and written synchronously (except a socket): process.stdin and process.stdout would take a fifth
+ * of the 30 ms that a call lives.
  */
 
 /** No network configuration is longer. A prevResult of 10,000 routes takes 1 MiB. */
@@ -13,14 +13,16 @@ const STDIN_LIMIT = 16 * 1024 * 1024
 /** As long as ip(8) may be silent. A runtime has written everything and closed stdin before we begin to read. */
 const READ_LIMIT_MS = 10_000
 /** How long VERSION, which answers whatever stdin holds, waits for its end. */
-const PEEK_LIMIT_MS = 100
+const AT_ONCE_LIMIT_MS = 100
 
-/** What has come of stdin. */
+/** What was read of stdin. */
 interface Read {
   readonly bytes: Uint8Array
   /** False if the time limit came first. */
   readonly ended: boolean
 }
+
+const NOTHING: Read = { bytes: new Uint8Array(), ended: false }
 
 /**
  * All of stdin, however long it takes to end.
@@ -47,15 +49,15 @@ export async function readStdinInTime(stdin = 0): Promise<Uint8Array> {
   }
   throw new CniError(
     Code.ioFailure,
-    `stdin: timed out after ${READ_LIMIT_MS / 1000} s; the caller must close it after the network configuration`,
+    `stdin: timed out after ${READ_LIMIT_MS / 1000} s; the runtime must close it after the network configuration`,
   )
 }
 
-/** The JSON document on stdin, if there is one at once. A terminal or another device is not read. */
-export async function peekStdin(): Promise<unknown> {
+/** The JSON document on stdin, if there is one within 100 ms. A terminal or another device is not read. */
+export async function readStdinAtOnce(stdin = 0): Promise<unknown> {
   try {
-    if (fstatSync(0).isCharacterDevice()) return undefined
-    const { bytes } = await readWithin(0, PEEK_LIMIT_MS, () => NOTHING)
+    if (fstatSync(stdin).isCharacterDevice()) return undefined
+    const { bytes } = await readWithin(stdin, AT_ONCE_LIMIT_MS, () => NOTHING)
     return JSON.parse(Buffer.from(bytes).toString())
   } catch {
     return undefined // closed, or not JSON
@@ -70,8 +72,6 @@ export function hasInput(): boolean {
     return false // closed
   }
 }
-
-const NOTHING: Read = { bytes: new Uint8Array(), ended: false }
 
 function unreadable(error: unknown): CniError {
   if (error instanceof CniError) return error
@@ -88,7 +88,7 @@ function tooLong(): CniError {
   return new CniError(Code.ioFailure, `stdin: longer than ${limit}, the limit for a network configuration`)
 }
 
-/** What comes of stdin in `limit` milliseconds. @param otherwise where it cannot be opened again */
+/** Reads stdin for at most `limit` milliseconds. @param otherwise what to do if it cannot be opened again */
 async function readWithin(stdin: number, limit: number, otherwise: (until: number) => Read): Promise<Read> {
   const stat = fstatSync(stdin)
   if (stat.isFile()) return readToEnd(stdin)
@@ -102,6 +102,9 @@ async function readWithin(stdin: number, limit: number, otherwise: (until: numbe
     closeSync(fd)
   }
 }
+
+/** How long to wait between two attempts to read more. */
+const PAUSE_MS = { min: 0.1, max: 10 } as const
 
 function readToEnd(fd: number, until = Number.POSITIVE_INFINITY): Read {
   const chunks: Uint8Array[] = []
@@ -123,8 +126,15 @@ function readToEnd(fd: number, until = Number.POSITIVE_INFINITY): Read {
   }
 }
 
-/** Between two looks for more. */
-const PAUSE_MS = { min: 0.1, max: 10 } as const
+function readChunk(fd: number): Buffer | 'later' {
+  const buffer = Buffer.allocUnsafe(65536)
+  try {
+    return buffer.subarray(0, readSync(fd, buffer))
+  } catch (error) {
+    if (isAgain(error)) return 'later'
+    throw error
+  }
+}
 
 /**
  * Opens stdin once more, to read it without blocking. On the descriptor we were given, the flag would be set for
@@ -164,26 +174,16 @@ function readSocket(stdin: number, until: number): Promise<Read> {
   })
 }
 
-/** Names the process, reads and writes as a call does, but on /dev/null: for the rehearsal. */
+/** For the rehearsal: names the process, reads and writes as a call does, but on /dev/null. */
 export async function rehearseStreams(): Promise<void> {
   const fd = openSync('/dev/null', constants.O_RDWR)
   try {
     nameProcess('rehearsal')
     await readStdinInTime(fd)
-    await peekStdin()
+    await readStdinAtOnce(fd)
     writeAll(fd, 'x')
   } finally {
     closeSync(fd)
-  }
-}
-
-function readChunk(fd: number): Buffer | 'later' {
-  const buffer = Buffer.allocUnsafe(65536)
-  try {
-    return buffer.subarray(0, readSync(fd, buffer))
-  } catch (error) {
-    if (isAgain(error)) return 'later'
-    throw error
   }
 }
 

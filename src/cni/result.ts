@@ -30,7 +30,7 @@ type TypeCheck = readonly [ok: (value: unknown) => boolean, must: string]
 const isText = (value: unknown) => typeof value === 'string'
 const TEXT: TypeCheck = [isText, 'a string']
 const TEXTS: TypeCheck = [(value) => Array.isArray(value) && value.every(isText), 'a list of strings']
-const INDEX: TypeCheck = [(value) => Number.isInteger(value), 'an integer']
+const INTEGER: TypeCheck = [(value) => Number.isInteger(value), 'an integer']
 const ADDRESS: TypeCheck = [(value) => typeof value === 'string' && parseAddress(value) !== undefined, 'an IP address']
 const PREFIX: TypeCheck = [
   (value) => typeof value === 'string' && parsePrefix(value) !== undefined,
@@ -41,7 +41,7 @@ const VERSION: TypeCheck = [
   `one of ${SUPPORTED_VERSIONS.join(', ')}`,
 ]
 
-const ATTRIBUTE_CHECKS: Record<string, TypeCheck> = Object.fromEntries(IN_RESULT.map((name) => [name, INDEX]))
+const ATTRIBUTE_CHECKS: Record<string, TypeCheck> = Object.fromEntries(IN_RESULT.map((name) => [name, INTEGER]))
 
 /**
  * The keys of a Result whose types the specification fixes. If one were wrong, a runtime would refuse our Result when
@@ -50,9 +50,9 @@ const ATTRIBUTE_CHECKS: Record<string, TypeCheck> = Object.fromEntries(IN_RESULT
  * @see https://github.com/containernetworking/cni/blob/main/SPEC.md#add-success
  */
 const KEYS = {
-  interfaces: { name: TEXT, mac: TEXT, sandbox: TEXT, mtu: INDEX, socketPath: TEXT, pciID: TEXT },
-  ips: { address: PREFIX, gateway: ADDRESS, interface: INDEX, version: TEXT },
-  routes: { dst: PREFIX, gw: ADDRESS, ...ATTRIBUTE_CHECKS, priority: INDEX, table: INDEX, scope: INDEX },
+  interfaces: { name: TEXT, mac: TEXT, sandbox: TEXT, mtu: INTEGER, socketPath: TEXT, pciID: TEXT },
+  ips: { address: PREFIX, gateway: ADDRESS, interface: INTEGER, version: TEXT },
+  routes: { dst: PREFIX, gw: ADDRESS, ...ATTRIBUTE_CHECKS, priority: INTEGER, table: INTEGER, scope: INTEGER },
 } as const satisfies Record<string, Record<string, TypeCheck>>
 const DNS_KEYS: Record<string, TypeCheck> = { nameservers: TEXTS, domain: TEXT, search: TEXTS, options: TEXTS }
 
@@ -191,7 +191,7 @@ function routeEntry(version: CniVersion, { configured, route }: AppliedRoute): (
   return [{ ...hop, ...reportedAttributes(route), ...configured.given }]
 }
 
-/** Those that the route took over from its next hop are reported as well. */
+/** Those that the route learnt from its next hop are reported as well. */
 function reportedAttributes({ attributes = {} }: Route): Json {
   return { ...attributesIn(attributes, IN_RESULT) }
 }
@@ -235,9 +235,8 @@ function routeFor(
 
 /**
  * Calico 3.32 reports a route to the pod's block of addresses, `10.199.3.153/26`, which it never makes. We know it by
- * its shape: no gateway, no such route in the kernel, and host bits. If the pod has the first address of the block
- * there are no host bits: then it is an entry with `dst` alone, around an address that the Result reports at full
- * length.
+ * its shape: no gateway, no such route in the kernel, and host bits. If the pod has the block's first address there
+ * are no host bits. Then we know it as an entry with only `dst` that contains one of the pod's addresses (/32 or /128).
  */
 function isBlockRoute(entry: Json & { readonly dst: string }, prev: PrevResult, before: readonly Route[]): boolean {
   const prefix = parsePrefix(entry.dst)

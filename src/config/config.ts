@@ -16,7 +16,7 @@ export interface Gateway {
   readonly wanted: Readonly<Partial<Record<Family, 'auto' | { readonly address: string }>>>
   /** One gateway of either family is enough: no family was named. */
   readonly either: boolean
-  /** The keys `ipv4` and `ipv6` were used, and not just "auto" or an address. */
+  /** `ipv4` or `ipv6` was written, and not just "auto" or an address. */
   readonly named: boolean
   /** If absent: CNI_IFNAME, or with "auto" whichever NIC has the gateway. */
   readonly dev?: string
@@ -39,7 +39,7 @@ export interface ConfiguredRoute {
   readonly table: number
   /** If absent: what the next hop implies. */
   readonly scope?: number
-  /** As configured. A switch that is off here is not learnt either. */
+  /** As configured: unlike in a route, a switch may be off. */
   readonly attributes?: Attributes
   readonly onlink: boolean
   /** The optional CNI 1.1 keys of the entry, exactly as written: beside the attributes, the Result repeats these only. */
@@ -79,7 +79,8 @@ export type ReadConfig = Readonly<{ routes: readonly PartialRoute[]; gateway?: G
   ({ readonly config: Config } | { readonly problems: readonly string[] })
 
 /**
- * The same for a configuration that may be invalid. Its valid part is returned as well, so no mistake hides another.
+ * As `parseConfig`, for a configuration that may be invalid. Its valid part is returned as well, so no mistake hides
+ * another.
  */
 export function readConfig(conf: Readonly<Record<string, unknown>>, base: readonly string[] = []): ReadConfig {
   const written = presentKeys(conf)

@@ -22,7 +22,7 @@ export function effectiveConfig(conf: NetConf): Config {
   throw refusal(read.code, read.problems)
 }
 
-/** The same, or its problems one by one: those of the configuration, then those of `args.cni`. */
+/** As `effectiveConfig`, or its problems one by one: those of the configuration, then those of `args.cni`. */
 export function readEffective(
   conf: NetConf,
 ): { readonly config: Config } | { readonly code: Code; readonly problems: readonly string[] } {
@@ -63,7 +63,7 @@ function readAsked(
   return { code, problems: [...forbidden, ...outside, ...wrong, ...otherCase], theirs }
 }
 
-/** There may be a thousand. */
+/** How many prefixes a message lists: there may be a thousand. */
 const MAX_LISTED = 10
 
 /** What a pod asks for beyond `overrides.within`. */

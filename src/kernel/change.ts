@@ -10,7 +10,7 @@ import type { Netns } from './netns.ts'
 /** Others may change the pod's routes at the same time: how often we look and plan again before the call fails. */
 const ATTEMPTS = 5
 const ROLLBACK_ATTEMPTS = 2
-/** With `leave`: how often the whole batch is tried, before only the operations that depend on no other are. */
+/** With `leave`: after this many whole batches have failed, only operations that depend on no other are tried. */
 const WHOLE_ATTEMPTS = 2
 
 /** How the routes of a namespace are changed. */
@@ -63,7 +63,7 @@ export async function changeRoutes(netns: Netns, { decide, bounds, onFailure }: 
       }
       if (!whole) throw refusals[0]
       if (!now) return done
-      // Done means that `decide` finds nothing left to do: so we also see if another copy of the plugin undid our work.
+      // Done means that `decide` finds nothing left to do: so we also see if another copy of the plugin reverted our work.
       const left = leftToDo(decide, now, isLast)
       if (left?.length === 0) return done
       if (left && isLast) throw notApplied(ops, now, left)
@@ -175,7 +175,7 @@ async function rolledBack(
   { before, done, error }: Failed,
 ): Promise<CniError> {
   const cause = error instanceof CniError ? error : new CniError(Code.internal, messageOf(error), undefined, error)
-  const tell = (code: Code, ...more: string[]) =>
+  const errorWith = (code: Code, ...more: string[]) =>
     new CniError(code, cause.message, [cause.details, ...more].filter(Boolean).join('; '), cause)
   const inTime = { ...netns, until: netns.until + ROLLBACK_MS }
   const tried: string[] = []
@@ -184,14 +184,14 @@ async function rolledBack(
     const restore = (now: Snapshot) => planRestore(before, now, done)
     let says: string[]
     try {
-      const { ops: undo, told } = await lookAndChange(inTime, look, restore, bounds, 'go on')
-      tried.push(...undo.map(batchLine))
-      const left = undo.length > 0 && told.heard ? unmet(undo, told.heard.routes) : []
-      const known = told.heard !== undefined || (undo.length === 0 && !told.blurred && !told.failure?.error)
+      const { ops, told } = await lookAndChange(inTime, look, restore, bounds, 'go on')
+      tried.push(...ops.map(batchLine))
+      const left = ops.length > 0 && told.heard ? unmet(ops, told.heard.routes) : []
+      const known = told.heard !== undefined || (ops.length === 0 && !told.blurred && !told.failure?.error)
       if (known && left.length === 0) {
         const restored = tried.length > 0 ? `rolled back by: ${listed(tried).join(', ')}; ` : ''
         const swapped = told.heard ? swappedText(before, told.heard, done) : undefined
-        return tell(cause.code, `${restored}${swapped ?? UNCHANGED}`)
+        return errorWith(cause.code, `${restored}${swapped ?? UNCHANGED}`)
       }
       says = known
         ? [
@@ -200,14 +200,14 @@ async function rolledBack(
           ]
         : [
             `rollback failed too: ${messageOf(told.failure?.error ?? told.failure?.stderr ?? unsteady())}`,
-            undo.length > 0
-              ? `perhaps still to do: ${listed(undo.map(batchLine)).join(', ')}`
+            ops.length > 0
+              ? `perhaps still to do: ${listed(ops.map(batchLine)).join(', ')}`
               : `perhaps done: ${listed(done.map(batchLine)).join(', ')}`,
           ]
     } catch (another) {
       says = [`rollback failed too: ${messageOf(another)}`, `perhaps done: ${listed(done.map(batchLine)).join(', ')}`]
     }
-    if (attempt === ROLLBACK_ATTEMPTS) return tell(Code.rollbackFailed, ...says)
+    if (attempt === ROLLBACK_ATTEMPTS) return errorWith(Code.rollbackFailed, ...says)
   }
 }
 

@@ -18,19 +18,25 @@ const SILENCE_MS = 10_000
 /** How long a killed child may take to die: one that waits inside the kernel, for a lock on a sick node, may never. */
 const KILL_LIMIT_MS = 1000
 
-/** In this time ip(8) prints some fifty routes, a quarter of what a pipe holds. */
+/**
+ * How long to wait for more output before reading on (see #onText). In this time ip(8) prints some fifty routes, a
+ * quarter of what a pipe holds.
+ */
 const PACE_MS = 0.1
 
 /**
- * A long answer becomes garbage as it is read, some of it in V8's old generation. V8 would let that grow by more than
- * an ordinary call needs in all before it collects.
+ * After this many characters of a long answer, garbage is collected. The answer becomes garbage as it is read, some of
+ * it in V8's old generation, which V8 would let grow by more than an ordinary call needs in all.
  */
 const COLLECT_AFTER = 1024 * 1024
 
 /** ip(8) prints this, with success, when the kernel's tables changed while they were listed. */
 const INTERRUPTED = 'Dump was interrupted'
 
-/** A thousand times what ip(8) prints in an ordinary pod. */
+/**
+ * After more output than this, a timeout is the pod's fault and not the node's. It is a thousand times what ip(8) prints
+ * in an ordinary pod.
+ */
 const MUCH_OUTPUT = 4 * 1024 * 1024
 
 /** How much of stderr is kept. */
@@ -109,13 +115,13 @@ class Child {
   #sentBefore = 0
   #heardAt = clock()
   /** How many characters have come in all. */
-  #heard = 0
+  #received = 0
   /** How many of a long answer since garbage was last collected. */
   #handedOn = 0
   #timer: NodeJS.Timeout | undefined
   /** Why we ended it, and when. */
   #broken: { readonly error: unknown; readonly at: number } | undefined
-  /** Undefined while it runs. */
+  /** Undefined while it runs; null if it was never started, or could not be killed. */
   #ending: Ending
   readonly #closed = Promise.withResolvers<void>()
 
@@ -162,7 +168,7 @@ class Child {
     const listener = look?.listen()
     this.#sentBefore = this.#sent.length
     const waiting = listener && this.#expect(questions, listener, lines)
-    // How the child ended tells below.
+    // Reported below, by how the child ended.
     waiting?.end.promise.catch(() => {})
     this.#child.stdin?.end(batch([...lines, ...questions]))
     await this.#closed.promise
@@ -196,12 +202,12 @@ class Child {
   #onText(text: string): void {
     if (this.#broken) return
     this.#heardAt = clock()
-    this.#heard += text.length
+    this.#received += text.length
     try {
       if (this.#heardAt > this.#netns.until) throw this.#late()
       this.#handedOn += this.#answers.add(text)
     } catch (error) {
-      // What was told is carried out to its end, unless the output has none.
+      // Let ip(8) finish the lines it was sent; kill it only if its output would never end.
       if (this.#child.stdin?.writableEnded && !(error instanceof TooMuch)) this.#broken ??= { error, at: clock() }
       else this.#break(error)
       return
@@ -216,7 +222,7 @@ class Child {
   }
 
   #onError(text: string): void {
-    // However much else it prints.
+    // All of stderr is searched, not only the part that is kept.
     this.#blurred ||= (this.#errors.slice(-INTERRUPTED.length) + text).includes(INTERRUPTED)
     if (this.#errors.length < MAX_ERRORS) this.#errors += text
     // With -force, ip(8) goes on to wait for more lines, and we would wait for its answer.
@@ -251,8 +257,7 @@ class Child {
   }
 
   #late(): CniError {
-    // Only much output shows that the pod is at fault, and not the node.
-    if (!this.#answers.waiting || this.#heard < MUCH_OUTPUT) return this.#timeout('and was killed')
+    if (!this.#answers.waiting || this.#received < MUCH_OUTPUT) return this.#timeout('and was killed')
     const says =
       'the pod holds more than can be read in time; somebody with CAP_NET_ADMIN in it made it and must remove it'
     return new TooMuch(`ip: ${says}`, this.#sentText())

@@ -22,7 +22,10 @@ export interface Listener<T> {
   readonly heard: () => T
 }
 
-/** Only somebody who attacks the plugin makes more. */
+/**
+ * How many default routes of a long answer are kept, and how many interfaces with their addresses: only somebody who
+ * attacks the plugin makes more.
+ */
 const MAX_DEFAULTS = 500
 const MAX_LINKS = 2000
 
@@ -40,7 +43,7 @@ export function lookAt(bounds: Bounds, { links }: { readonly links: boolean }): 
   }
 }
 
-/** For a reader who needs everything, as far as it can be kept. */
+/** Keeps every route, up to 100,000: for a reader who needs everything. */
 export const EVERYTHING: Bounds = { filter: () => () => true, max: () => 100_000 }
 
 /** Looks at next to nothing, to see whether ip(8) answers as it should. */

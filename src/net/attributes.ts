@@ -3,17 +3,17 @@
  * is the one place that declares them; tests go over it and say what else is missing.
  */
 export type Attribute = {
-  /** Its name in the answers of `ip -json`, where that is not its name in a batch line and in the configuration. */
+  /** Its name in the answers of `ip -json`, if it differs from the configuration's. */
   readonly printed?: string
   /** A pod cannot choose it by `cni-args`. */
   readonly notForPods?: true
 } & (
   | {
       readonly is: 'integer'
-      /** What the kernel neither cuts down nor takes for "not set", which is 0. */
+      /** The range that the kernel stores unchanged; 0 means "not set" to it. */
       readonly min: number
       readonly max: number
-      /** For IPv6, where it is not `min`. */
+      /** For IPv6, if it differs from `min`. */
       readonly min6?: number
       /** A Result of CNI 1.1.0 reports it, by this name. Only such an attribute is learnt, since CHECK must know its value. */
       readonly inResult?: true
@@ -24,7 +24,7 @@ export type Attribute = {
 )
 
 const DECLARED = {
-  // More of these two the kernel cuts down to it. @see linux net/ipv4/metrics.c ip_metrics_convert
+  // The kernel reduces larger values of these two to `max`. @see linux net/ipv4/metrics.c ip_metrics_convert
   // The min of IPv6: https://www.rfc-editor.org/rfc/rfc8200#section-5
   mtu: { is: 'integer', min: 68, min6: 1280, max: 65520, inResult: true },
   advmss: { is: 'integer', min: 1, max: 65495, inResult: true },
@@ -47,7 +47,7 @@ const DECLARED = {
 type Declared = typeof DECLARED
 export type AttributeName = keyof Declared
 
-/** For the documentation, in Markdown. By itself, so that it is no part of the plugin's bundle. */
+/** For the documentation, in Markdown. A table of its own, so that the bundler leaves it out of the plugin. */
 export const MEANINGS: Readonly<Record<AttributeName, { readonly unit?: string; readonly meaning: string }>> = {
   mtu: { unit: 'bytes', meaning: 'path MTU' },
   advmss: { unit: 'bytes', meaning: 'advertised maximum segment size' },
@@ -66,7 +66,7 @@ type ValueOf<A extends Attribute> = A extends { readonly is: 'integer' }
 
 export type Attributes = { readonly [K in AttributeName]?: ValueOf<Declared[K]> }
 
-/** Undefined: it is known not to have this one. */
+/** If a key is there and undefined, the route is known not to have this attribute. */
 export type KnownAttributes = { readonly [K in AttributeName]?: Attributes[K] | undefined }
 
 export const ATTRIBUTES: Readonly<Record<AttributeName, Attribute>> = DECLARED
@@ -113,7 +113,7 @@ export function sameAttributes(a: Attributes | undefined, b: Attributes | undefi
   return true
 }
 
-/** Those of `names` that a record has; undefined if it has none. */
+/** The attributes in a record, limited to `names`; undefined if there are none. */
 export function attributesIn(record: KnownAttributes, names = ATTRIBUTE_NAMES): Attributes | undefined {
   let found: Attributes | undefined
   for (const name of names) if (record[name] !== undefined) found = { ...found, [name]: record[name] }

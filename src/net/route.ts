@@ -14,7 +14,7 @@ export const GATEWAY_PROTOCOL = 143
 
 /**
  * The protocol number of a demoted default route: a copy with a metric so high that every other default route wins. Its
- * old metric can be told from the new one, so that any later call can restore it.
+ * old metric can be computed from the new one, so that any later call can restore it.
  */
 export const DEMOTED_PROTOCOL = 144
 const DEMOTED_METRICS = 0xf0000000
@@ -26,7 +26,7 @@ const DEMOTED_STEP = 0x1000000
 
 /**
  * The demoted copy of a default route. It gets the first place that, according to `inPlace`, holds no route of another
- * NIC or kind; undefined if there is none.
+ * NIC, or that expires where this one does not; undefined if there is no such place.
  */
 export function demoted(route: Route, inPlace: (route: Route) => readonly Route[]): Route | undefined {
   const own = soleDevice(route)
@@ -172,7 +172,7 @@ export interface Link {
   readonly addresses: readonly string[]
 }
 
-/** Whoever is root in a pod decides how many there are. */
+/** How many interfaces or addresses a message names: whoever is root in a pod decides how many there are. */
 export const MAX_NAMED = 10
 
 /** The names of interfaces, for a message. */

@@ -131,7 +131,7 @@ function isCopyOf(route: Route, wanted: Route): boolean {
   return isDemoted(route) && sameEffect(route, wanted) && samePlace(restored(route), wanted)
 }
 
-/** What `defaultRoute` makes of each default route, and `ovnGateway`, which wants `gateways`. */
+/** Decides each default route's fate: by `ovnGateway` first, which wants `gateways`, then by `defaultRoute`. */
 function fatesOf(
   disposition: DefaultRoute,
   gateways: readonly Route[],
@@ -156,8 +156,7 @@ function fatesByGateway(gateways: readonly Route[], { defaults }: PodDefaults): 
   return (route) => {
     const wanted = gateways.find((one) => isSameDefault(route, one))
     if (wanted) return copied && wanted.protocol !== route.protocol ? replaced(OVN_GATEWAY, wanted) : STAYS
-    // A route that ovnGateway restores takes the place of its demoted copy. One that it makes does not: DEL removes
-    // that one, and restores the copy.
+    // If ovnGateway restores a route, its demoted copy goes. If it makes a new one, the copy stays, for DEL to restore.
     const isSpent = gateways.some((one) => one.protocol === RESTORED_PROTOCOL && isCopyOf(route, one))
     const isOld = isMadeByUs(route) && gateways.some((one) => samePlace(one, route))
     return isSpent || isOld ? { is: 'removed', origin: OVN_GATEWAY } : undefined
@@ -334,6 +333,7 @@ function fatesByDel(gateway: Gateway | undefined, ifname: string, defaults: read
   const stale = staleCopies(defaults)
   const isOurs = (route: Route) => isMadeByUs(route) && isMadeForNic(route, gateway, ifname, defaults)
   const isBack = (route: Route) => route.protocol === RESTORED_PROTOCOL && soleDevice(route) !== ifname
+  // Other NICs with a default route that ADD restored for `ovnGateway`, and that DEL demotes again.
   const demotable = new Set(gateway === undefined ? [] : defaults.filter(isBack).map(soleDevice))
   return (route) => {
     if (isOurs(route)) return { is: 'removed', origin: DEL }

@@ -9,7 +9,6 @@ import {
   isMainDefault,
   isPlainDefault,
   MAIN_TABLE,
-  nicNames,
   partOf,
   RESTORED_PROTOCOL,
   type Route,
@@ -21,7 +20,7 @@ import {
   soleDevice,
   UNICAST,
 } from '../net/route.ts'
-import type { Problem } from './problem.ts'
+import { nicProblem, type Problem } from './problem.ts'
 
 /** The gateways that the previous plugins reported for the NIC: `ips[].gateway` of prevResult. */
 export type Gateways = Readonly<Partial<Record<Family, string>>>
@@ -46,14 +45,11 @@ const NONE: WantedDefaults = { routes: [] }
 
 /** The default routes that `ovnGateway` wants; none if it names the other family only. */
 export function wantedDefaults(gateway: Gateway, inputs: GatewayInputs): WantedDefaults {
-  const { family, ifname, snapshot } = inputs
+  const { family, snapshot } = inputs
   const wanted = gateway.wanted[family]
   if (wanted === undefined) return NONE
-  const { dev } = gateway
-  const link = snapshot.links.find((candidate) => candidate.ifname === (dev ?? ifname))
-  const refuse = (says: string): WantedDefaults => ({ problem: { at: 'ovnGateway.dev', says } })
-  if (dev !== undefined && !link) return refuse(`the pod has no interface ${dev}; it has ${nicNames(snapshot.links)}`)
-  if (dev !== undefined && !link?.up) return refuse(`interface ${dev} is down; the plugin that made it must set it up`)
+  const problem = gateway.dev === undefined ? undefined : nicProblem('ovnGateway.dev', gateway.dev, snapshot)
+  if (problem) return { problem }
   return wanted === 'auto' ? autoGateway(gateway, inputs) : namedGateway(gateway, inputs, wanted.address)
 }
 

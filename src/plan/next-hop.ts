@@ -17,8 +17,8 @@ import {
 import type { Problem } from './problem.ts'
 
 /**
- * How packets leave a NIC: through a gateway or, without `gw`, on-link. The other attributes are those that a route
- * takes over with this next hop, if its entry does not set them.
+ * How packets leave a NIC: through a gateway or, without `gw`, on-link. The other keys are what a route learns with this
+ * next hop, if its entry does not set them.
  */
 export interface Via {
   readonly gw?: string | undefined

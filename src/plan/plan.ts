@@ -29,7 +29,7 @@ import { afterwards } from './effects.ts'
 import type { Gateways } from './gateway.ts'
 import { kubevirtProblems } from './kubevirt.ts'
 import { isExplicit, nextHops, noNextHops, type Via } from './next-hop.ts'
-import type { Problem } from './problem.ts'
+import { nicProblem, type Problem } from './problem.ts'
 
 /** What ADD does to a pod. Without `ops` and `problems`, the pod is as configured. */
 export interface Plan {
@@ -161,7 +161,8 @@ function planRoute(
   { learn, containsNextHop, noNextHop }: NextHopLookup,
 ): Verdict {
   const dev = configured.dev ?? ifname
-  const problem = linkProblem(configured, dev, snapshot) ?? sourceProblem(configured, snapshot)
+  const at = configured.dev === undefined ? configured.key : `${configured.key}.dev`
+  const problem = nicProblem(at, dev, snapshot) ?? sourceProblem(configured, snapshot)
   if (problem) return { is: 'refused', problem }
   const direct = directRoute(configured, dev, containsNextHop, sameDst)
   if (direct) return foreignVerdict(configured, direct)
@@ -169,7 +170,7 @@ function planRoute(
   if (!via) return { is: 'refused', problem: noNextHop(configured, dev) }
   const route = routeVia(via, configured, dev, snapshot)
   const inPlace = sameDst.length === 0 ? sameDst : sameDst.filter((other) => samePlace(other, route))
-  // Another plugin's route with this next hop is as good, even without the attributes that ours would take over.
+  // Another plugin's route with this next hop is as good, even without the attributes that ours would learn.
   const plain = inPlace.length === 0 ? route : routeVia({ gw: via.gw }, configured, dev, snapshot)
   return placement(configured, route, plain, inPlace)
 }
@@ -248,15 +249,18 @@ function foreignVerdict(configured: ConfiguredRoute, route: Route): Verdict {
 /**
  * What it takes to have a route: nothing, an addition, or a replacement of ours. We never remove routes of others. The
  * kernel uses the first of several IPv4 routes in a place, and all of IPv6.
- * @param plain the route with its next hop and nothing else that its entry does not say
+ * @param plain the route as its entry says it, with its next hop: without learnt source and attributes
  */
 function placement(configured: ConfiguredRoute, route: Route, plain: Route, inPlace: readonly Route[]): Verdict {
   const { key, gw } = configured
   const origin: Origin = { key: 'routes', path: key, gwWritten: gw !== undefined }
   if (inPlace.length === 0) return { is: 'planned', route, addition: { op: 'add', route, origin }, deletions: [] }
   const isOurs = (other: Route) => other.protocol === PROTOCOL && soleDevice(other) === route.dev
+  // The route, if it is already there, whoever made it.
   const same = inPlace.find((other) => sameEffect(other, route) || (!isOurs(other) && sameEffect(other, plain)))
+  // Where that is; else where the first of ours is, which `replace` would replace.
   const own = inPlace.findIndex((other) => other === same || (same === undefined && isOurs(other)))
+  // Somebody else's, which packets would take instead of it or, in IPv6, besides it.
   const other = inPlace.find(
     (other, i) => other !== same && !isOurs(other) && (route.family === 6 || own < 0 || i < own),
   )
@@ -304,14 +308,6 @@ function routeVia(via: Via, configured: ConfiguredRoute, dev: string, snapshot: 
     ...(attributes === undefined ? {} : { attributes }),
     ...(onlink ? { onlink } : {}),
   }
-}
-
-function linkProblem({ key, dev: given }: ConfiguredRoute, dev: string, snapshot: Snapshot): Problem | undefined {
-  const at = given === undefined ? key : `${key}.dev`
-  const link = snapshot.links.find((candidate) => candidate.ifname === dev)
-  if (!link) return { at, says: `the pod has no interface ${dev}; it has ${nicNames(snapshot.links)}` }
-  if (!link.up) return { at, says: `interface ${dev} is down; the plugin that made it must set it up` }
-  return undefined
 }
 
 function sourceProblem({ key, src, family }: ConfiguredRoute, snapshot: Snapshot): Problem | undefined {

@@ -47,7 +47,7 @@ export async function add(request: Request & { verb: 'ADD' }, withNetns: WithNet
   })
 }
 
-/** There is one for each other default route: the first few are enough. */
+/** How many warnings a record lists. There is one for each other default route: the first few are enough. */
 const MAX_WARNINGS = 10
 
 /** What ADD does to a pod, and what it reports. */

@@ -121,7 +121,7 @@ function optionalNumber(value: unknown): number | undefined {
   return typeof value === 'number' ? value : undefined
 }
 
-/** The first of several routes in a place is the one that counts. */
+/** How many of the routes in a place a message lists: the first is the one that counts. */
 const MAX_PRESENT = 5
 
 function difference({ op, route, origin: { path } }: RouteOp, inPlace: (route: Route) => readonly Route[]): string {

@@ -320,7 +320,7 @@ const channels: Vector[] = [
       verb,
       shell: openPipe('{"cniVersion":"1.0.0","name":"net"}'),
       within: PATIENT,
-      gives: error(5, /^stdin: timed out after 10 s; /),
+      gives: error(5, /^stdin: timed out after 10 s; the runtime must close it after the network configuration$/),
     },
     {
       it: `${verb} waits no longer than 10 s for the end of stdin, which is a socket`,
@@ -328,7 +328,7 @@ const channels: Vector[] = [
       verb,
       stays: true,
       within: PATIENT,
-      gives: error(5, /^stdin: timed out after 10 s; /),
+      gives: error(5, /^stdin: timed out after 10 s; the runtime must close it after the network configuration$/),
     },
   ]),
   {
@@ -337,7 +337,7 @@ const channels: Vector[] = [
     verb: 'ADD',
     shell: `sleep 30 | exec perl -MFcntl -e 'fcntl STDIN, F_SETFL, O_RDONLY | O_NONBLOCK; exec @ARGV' setpriv --reuid 65534 --clear-groups "$0"`,
     within: PATIENT,
-    gives: error(5, /^stdin: timed out after 10 s; /),
+    gives: error(5, /^stdin: timed out after 10 s; the runtime must close it after the network configuration$/),
   },
   {
     it: 'stdin from /dev/null holds no configuration',
