@@ -5,7 +5,14 @@ const seconds = (n: number) => n * 1000
 
 /** A tier is a project of its own, so that `--project netns` runs it alone. */
 const tier = (name: string, include: string, timeout: number) => ({
-  test: { name, include: [include], testTimeout: timeout, hookTimeout: timeout, passWithNoTests: false },
+  test: {
+    name,
+    include: [include],
+    testTimeout: timeout,
+    hookTimeout: timeout,
+    passWithNoTests: false,
+    setupFiles: process.env.XCR_FUZZ_SEED ? ['test/support/seed.ts'] : [],
+  },
 })
 
 export default defineConfig({

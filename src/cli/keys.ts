@@ -110,7 +110,10 @@ const family = (family: 4 | 6) => ({
 export const GATEWAY: Table<keyof typeof GATEWAY_KEYS> = {
   ipv4: family(4),
   ipv6: family(6),
-  dev: { values: 'interface', meaning: 'the NIC of the gateway. Default: the NIC that the plugin is called for' },
+  dev: {
+    values: 'interface',
+    meaning: 'the NIC of the gateway. Default: the NIC that the plugin is called for; with `"auto"`, any',
+  },
   priority: { values: '0 to 4294967295', meaning: 'metric of the default route; the lowest wins' },
   onlink: ROUTE.onlink,
 }
@@ -152,7 +155,16 @@ export function keysTable(): string {
 
 /** The table of the keys of a route in docs/configuration.md. */
 export function routeTable(): string {
-  const rows = Object.entries(ROUTE).map(([key, { values, meaning }]) => [`\`${key}\``, values, meaning])
+  return innerTable(ROUTE)
+}
+
+/** The table of the keys of `ovnGateway` in docs/configuration.md. */
+export function gatewayTable(): string {
+  return innerTable(GATEWAY)
+}
+
+function innerTable(keys: Readonly<Record<string, Key>>): string {
+  const rows = Object.entries(keys).map(([key, { values, meaning }]) => [`\`${key}\``, values, meaning])
   return markdown([['key', 'values', 'meaning'], ...rows])
 }
 

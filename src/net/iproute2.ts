@@ -87,7 +87,7 @@ interface NextHopJson {
 const OPAQUE = ['encap', 'flow', 'ttl-propogate'] as const
 // Metrics that ip(8) prints in the form it reads and that are not attributes. It prints the others scaled (rtt) or without
 // their value (features).
-const METRICS = ['window', 'cwnd', 'reordering', 'ssthresh', 'rto_min']
+export const METRICS = ['window', 'cwnd', 'reordering', 'ssthresh', 'rto_min']
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] }
 

@@ -5,7 +5,7 @@ import { conflist, nic, type PluginConf, xCalicoRoute } from './conflist.ts'
 import { local } from './node.ts'
 import { inventory } from './pod.ts'
 
-/** docs/troubleshooting.md shows what these tests make; with UPDATE_README=1 they write it there. */
+/** docs/troubleshooting.md shows what these tests make; with UPDATE_DOCS=1 they write it there. */
 const PAGE = local('../../docs/troubleshooting.md')
 const BLOCK = /(?<=<!-- operator-errors:begin -->\n).*(?=<!-- operator-errors:end -->)/s
 
@@ -96,11 +96,12 @@ describe.skipIf(!cnitoolBuilt)('the errors that operators see', () => {
       document += `- ${mistake.title}${written(mistake)}\n\n  \`\`\`text\n  ${message}\n  \`\`\`\n`
     }
     expect(await inventory(cnitool.node)).toEqual(before)
-    if (process.env.UPDATE_README)
+    if (process.env.UPDATE_DOCS)
       writeFileSync(
         PAGE,
         readFileSync(PAGE, 'utf8').replace(BLOCK, () => document),
       )
-    expect(BLOCK.exec(readFileSync(PAGE, 'utf8'))?.[0]).toBe(document)
+    const shown = BLOCK.exec(readFileSync(PAGE, 'utf8'))?.[0]
+    expect(shown, 'to write them, run UPDATE_DOCS=1 npm test -- e2e/operator-errors').toBe(document)
   })
 })

@@ -1,6 +1,6 @@
 /**
  * Tables of faults and moments: each cell is a call of the plugin in a pod of its own, held against the code and the state it
- * must end with. README.md shows them; with UPDATE_README=1 they are written there, one file of tests at a time
+ * must end with. README.md shows them; with UPDATE_DOCS=1 they are written there, one file of tests at a time
  * (--no-file-parallelism).
  */
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -105,13 +105,14 @@ export function tables(block: string, all: readonly Table[]): void {
     const shown = all.filter(({ silent }) => !silent).map((table) => markdown(table, cases.get(table) ?? []))
     const between = new RegExp(`(?<=<!-- ${block}:begin -->\\n).*(?=<!-- ${block}:end -->)`, 's')
     const text = shown.join('\n')
-    if (process.env.UPDATE_README) {
+    if (process.env.UPDATE_DOCS) {
       writeFileSync(
         README,
         readFileSync(README, 'utf8').replace(between, () => text),
       )
     }
-    expect(between.exec(readFileSync(README, 'utf8'))?.[0]).toBe(text)
+    const current = between.exec(readFileSync(README, 'utf8'))?.[0]
+    expect(current, `to write them, run UPDATE_DOCS=1 npm test -- faults/${block}`).toBe(text)
   })
 }
 

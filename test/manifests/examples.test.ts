@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { parseConfig } from '../../src/config/config.ts'
 import { effectiveConfig } from '../../src/config/overrides.ts'
+import { CONF, KEYS_OF } from '../../src/config/schema.ts'
 import { isWithin } from '../../src/net/address.ts'
-import { ATTRIBUTE_NAMES } from '../../src/net/attributes.ts'
 import { all, configurations, documents, EXAMPLES, type Kind, pluginsOf, textOf } from '../support/examples.ts'
 
 const page = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8')
@@ -32,20 +32,11 @@ describe('an example', () => {
 
   it('shows every key there is', () => {
     const [shown] = configurations('all-keys.json')
-    for (const key of [
-      'defaultRoute',
-      'routes',
-      'ovnGateway',
-      'overrides',
-      'kubevirt',
-      'dryRun',
-      'logLevel',
-      'logFile',
-    ])
-      expect(shown).toHaveProperty(key)
-    const routeKeys = new Set(((shown?.routes ?? []) as object[]).flatMap((route) => Object.keys(route)))
-    const keys = ['dev', 'dst', 'gw', ...ATTRIBUTE_NAMES, 'onlink', 'priority', 'scope', 'src', 'table']
-    expect([...routeKeys].sort()).toEqual(keys.sort())
+    expect(Object.keys(shown ?? {})).toEqual(expect.arrayContaining(Object.keys(CONF._zod.def.shape)))
+    for (const [key, inner] of Object.entries(KEYS_OF)) {
+      const written = new Set([shown?.[key]].flat().flatMap((one) => Object.keys(one ?? {})))
+      expect([key, [...written].sort()]).toEqual([key, Object.keys(inner).sort()])
+    }
   })
 })
 
@@ -68,7 +59,7 @@ describe('examples agree with each other', () => {
   const named = (list: { metadata: { name: string } }[]) => list.map(({ metadata }) => metadata.name)
   const vpcNet = subnets.find(({ metadata }) => metadata.name === 'tenant-vpc-net')
   const cidrs = vpcNet?.spec.cidrBlock.split(',') ?? []
-  const gateway4 = vpcNet?.spec.gateway.split(',')[0]
+  const [gateway4, gateway6] = vpcNet?.spec.gateway.split(',') ?? []
   const dsts = (file: string) =>
     configurations(file).flatMap(({ routes }) => (routes as { dst: string }[]).map(({ dst }) => dst))
   const vmAddress = JSON.parse(annotations['cni.projectcalico.org/ipAddrs'] ?? '[]')[0]
@@ -81,9 +72,9 @@ describe('examples agree with each other', () => {
     ["the VPC's gateway: cloud-init v1", v1[1]?.subnets[0]?.routes?.[0]?.gateway, gateway4],
     ["the VPC's gateway: cloud-init v2", v2.vpc?.routes[0], { to: '0.0.0.0/0', via: gateway4 }],
     [
-      "the VPC's gateway: all-keys.json",
+      "the VPC's gateways: all-keys.json",
       configurations('all-keys.json')[0]?.ovnGateway,
-      expect.objectContaining({ ipv4: gateway4 }),
+      expect.objectContaining({ ipv4: gateway4, ipv6: gateway6 }),
     ],
     ["the VM's MACs: cloud-init v1", v1.map((nic) => nic.mac_address), macs],
     ["the VM's MACs: cloud-init v2", Object.values(v2).map((nic) => nic.match.macaddress), macs],

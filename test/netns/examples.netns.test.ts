@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { CALICO, type Pod } from '../support/calico.ts'
+import type { Pod } from '../support/calico.ts'
 import { configurations, EXAMPLES, type NetConf, placesOf } from '../support/examples.ts'
 import { configure, removeNamespaces, routes } from '../support/netns.ts'
 import { attachCalico, attachOvn, defaults, type Site, site } from '../support/ovn-nic.ts'
@@ -96,7 +96,10 @@ const PODS: Record<string, { attach: (pod: Site) => Promise<Attached>; leaves: (
       await kubeOvn(pod, { defaultRoute: false })
       return calico(pod)
     },
-    leaves: ['default via 10.0.1.1 dev net1 proto 143 metric 100', `default via ${CALICO[6]} dev eth0 metric 1024`],
+    leaves: [
+      'default via 10.0.1.1 dev net1 proto 143 metric 100',
+      'default via fd00:10:0:1::1 dev net1 proto 143 metric 100',
+    ],
   },
 }
 

@@ -11,7 +11,7 @@ import {
 
 const PREFACE = `# The command line
 
-<!-- Made from the definitions in src/cli by test/unit/cli/document.test.ts: change those, then run it with UPDATE_README=1. -->
+<!-- Made from the definitions in src/cli by test/unit/cli/document.test.ts: change those, then run it with UPDATE_DOCS=1. -->
 
 What a person calls. \`x-calico-route COMMAND --help\` shows the same, \`x-calico-route man\` prints it as a manual page, and
 \`x-calico-route completion\` has a shell complete it. The archive of a release holds both: \`x-calico-route.8\` and \`completions/\`.

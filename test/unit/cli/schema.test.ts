@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { keysTable, routeTable } from '../../../src/cli/keys.ts'
+import { gatewayTable, keysTable, routeTable } from '../../../src/cli/keys.ts'
 import { jsonSchema } from '../../../src/cli/schema.ts'
 import { readConfig } from '../../../src/config/config.ts'
 import { OF_ROUTE_OVERRIDE, OUR_KEYS } from '../../../src/config/misnamed-keys.ts'
@@ -10,18 +10,20 @@ import { parsePrefix } from '../../../src/net/address.ts'
 import { EXAMPLES as EXAMPLES_OF_ATTRIBUTES } from '../../support/attributes.ts'
 import { configurations, EXAMPLES } from '../../support/examples.ts'
 
-/** With UPDATE_README=1 these tests write the tables that docs/configuration.md shows. */
+/** With UPDATE_DOCS=1 these tests write the tables that docs/configuration.md shows. */
 const PAGE = new URL('../../../docs/configuration.md', import.meta.url)
 const blockOf = (name: string) => new RegExp(`(?<=<!-- ${name}:begin -->\\n).*?(?=<!-- ${name}:end -->)`, 's')
 
 describe.each([
   ['keys', keysTable],
   ['route-keys', routeTable],
+  ['gateway-keys', gatewayTable],
 ])('the table of %s in docs/configuration.md', (name, make) => {
   it('is the one made of what the source says of each key', () => {
     const block = blockOf(name)
-    if (process.env.UPDATE_README) writeFileSync(PAGE, readFileSync(PAGE, 'utf8').replace(block, make))
-    expect(block.exec(readFileSync(PAGE, 'utf8'))?.[0]).toBe(make())
+    if (process.env.UPDATE_DOCS) writeFileSync(PAGE, readFileSync(PAGE, 'utf8').replace(block, make))
+    const shown = block.exec(readFileSync(PAGE, 'utf8'))?.[0]
+    expect(shown, 'to write it, run UPDATE_DOCS=1 npm test -- unit/cli/schema').toBe(make())
   })
 })
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { parseConfig } from '../../../src/config/config.ts'
 import { OUR_KEYS } from '../../../src/config/misnamed-keys.ts'
+import type { GATEWAY_KEYS } from '../../../src/config/schema.ts'
 import { ATTRIBUTE_NAMES } from '../../../src/net/attributes.ts'
 import { refusal } from '../../support/refusal.ts'
 
@@ -139,6 +140,19 @@ describe('a configuration', () => {
 })
 
 describe('ovnGateway', () => {
+  const ALL = {
+    ipv4: '10.0.1.1',
+    ipv6: 'auto',
+    dev: 'net1',
+    priority: 50,
+    onlink: true,
+  } satisfies Record<keyof typeof GATEWAY_KEYS, unknown>
+
+  it.each(Object.keys(ALL))('counts its key %s', (key) => {
+    const others = Object.fromEntries(Object.entries(ALL).filter(([other]) => other !== key))
+    expect(parseConfig({ ovnGateway: others }).gateway).not.toEqual(parseConfig({ ovnGateway: ALL }).gateway)
+  })
+
   it.each<[unknown, unknown]>([
     ['auto', { wanted: { 4: 'auto', 6: 'auto' }, either: true, named: false, onlink: false }],
     ['10.0.1.1', { wanted: { 4: { address: '10.0.1.1' } }, either: false, named: false, onlink: false }],

@@ -10,7 +10,7 @@ import { buildResult, parsePrevResult } from '../../../src/cni/result.ts'
 import { type Config, parseConfig } from '../../../src/config/config.ts'
 import { effectiveConfig } from '../../../src/config/overrides.ts'
 import { type Attributes, IN_RESULT, MEANINGS } from '../../../src/net/attributes.ts'
-import { batchLine, parseRoutes } from '../../../src/net/iproute2.ts'
+import { batchLine, METRICS, parseRoutes } from '../../../src/net/iproute2.ts'
 import { type Route, type Snapshot, sameEffect, sameRoute } from '../../../src/net/route.ts'
 import { planRestore } from '../../../src/plan/effects.ts'
 import type { Via } from '../../../src/plan/next-hop.ts'
@@ -45,6 +45,10 @@ const restOf = (words: string) => (words === '' ? '' : ` ${words}`)
 it('none that configurations have is gone', () => {
   const promised = ['mtu', 'advmss', 'initcwnd', 'initrwnd', 'hoplimit', 'quickack', 'congctl']
   expect(EXAMPLES.map(({ name }) => name)).toEqual(expect.arrayContaining(promised))
+})
+
+it.each(EXAMPLES)('$name is not in METRICS of iproute2.ts, which are not attributes', ({ name, attribute }) => {
+  expect(METRICS).not.toContain(attribute.printed ?? name)
 })
 
 it('iproute2 prints them so', () => {
