@@ -9,7 +9,16 @@
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
-import { byTier, filesNamed, nearest, needProduct, type TestFile, titlePattern, wanted } from './one-test/choose.ts'
+import {
+  byTier,
+  filesNamed,
+  nearest,
+  needProduct,
+  optionIn,
+  type TestFile,
+  titlePattern,
+  wanted,
+} from './one-test/choose.ts'
 
 const ROOT = path.dirname(import.meta.dirname)
 const VITEST = path.join(ROOT, 'node_modules/vitest/vitest.mjs')
@@ -25,6 +34,9 @@ function main(): number {
   const withWords = files.filter((file) => readFileSync(path.join(ROOT, file.path), 'utf8').includes(words))
   const likely = filesTitled(withWords)
   if (likely.length > 0) return run(likely, titlePattern(words))
+  const option = optionIn(words)
+  if (option)
+    return fail(`T: "${words}" is in no title, and "${option}" is not an option; write a file, or words of a title`)
   const near = nearest(words, files)
   if (near.length > 0) return fail(`T: no test file is called "${words}"; did you mean ${near.join(' or ')}?`)
   console.log(`No test file has "${words}" in its name or text: looking through the titles that tests make of tables.`)
@@ -56,7 +68,7 @@ function run(found: readonly TestFile[], title = ''): number {
     const part = { XCR_TEST_FILES: paths.join(' '), XCR_TEST_TITLE: title }
     return make(tier === 'e2e' ? tier : `test-${tier}`, part) !== 0
   })
-  return failed.length > 0 ? 1 : 0
+  return failed.length > 0 ? fail(failed.map(([tier, paths]) => `failed: ${tier}: ${paths.join(' ')}`).join('\n')) : 0
 }
 
 function only(found: readonly TestFile[], chosen: readonly TestFile[]): string {

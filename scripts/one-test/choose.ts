@@ -42,12 +42,16 @@ export function wanted(words: string, found: readonly TestFile[]): TestFile[] {
   return others.length === 0 || words.includes(ONLY_IF_NAMED) ? [...found] : others
 }
 
-/** The paths by tier, in the order in which the tiers first come. */
+/** The paths by tier, those of OF_SOURCES first: they take seconds, and say most about a mistake. */
 export function byTier(files: readonly TestFile[]): Map<string, string[]> {
-  const tiers = new Map<string, string[]>()
-  for (const { path, tier } of files) tiers.set(tier, [...(tiers.get(tier) ?? []), path])
-  return tiers
+  const tiers = Map.groupBy(files, ({ tier }) => tier)
+  const order = [...new Set([...OF_SOURCES, ...tiers.keys()])].filter((tier) => tiers.has(tier))
+  return new Map(order.map((tier) => [tier, (tiers.get(tier) ?? []).map(({ path }) => path)]))
 }
+
+/** The first of the words that looks like an option: out of habit, since vitest has some. */
+export const optionIn = (words: string): string | undefined =>
+  words.split(/\s+/).find((word) => /^--?[a-z]/i.test(word))
 
 /** vitest joins the titles of a test with a space, and shows them with " > ". */
 export const titlePattern = (words: string): string =>

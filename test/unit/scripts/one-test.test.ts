@@ -6,6 +6,7 @@ import {
   filesNamed,
   nearest,
   needProduct,
+  optionIn,
   type TestFile,
   titlePattern,
   wanted,
@@ -52,8 +53,8 @@ describe('the tests that words name', () => {
     expect(paths(wanted(words, filesNamed(words, FILES)))).toEqual(expected)
   })
 
-  it('by tier', () => {
-    expect([...byTier(filesNamed('plan', FILES))]).toEqual([
+  it('by tier, those that need nothing built first', () => {
+    expect([...byTier(filesNamed('plan', FILES.toReversed()))]).toEqual([
       ['unit', ['test/unit/plan/plan.test.ts']],
       ['cli', ['test/cli/plan.test.ts']],
     ])
@@ -83,6 +84,14 @@ describe('words of a title', () => {
     ['$5 ^ {a|b} \\ * +', 'costs $5 ^ {a|b} \\ * + more'],
   ])('%j are in %j', (words, title) => {
     expect(title).toMatch(new RegExp(titlePattern(words)))
+  })
+
+  it.each([
+    ['plan -t routes', '-t'],
+    ['--reporter=dot plan', '--reporter=dot'],
+    ['a route - or none, at -1', undefined],
+  ])('%j have the option %j', (words, option) => {
+    expect(optionIn(words)).toBe(option)
   })
 
   it('are no pattern', () => {
@@ -117,6 +126,11 @@ describe('make t', () => {
       what: 'a name with a slip in it',
       words: 'one-tset',
       message: 'T: no test file is called "one-tset"; did you mean test/unit/scripts/one-test.test.ts?',
+    },
+    {
+      what: 'an option of vitest',
+      words: ['one-test', '-t', 'fails'].join(' '),
+      message: 'T: "one-test -t fails" is in no title, and "-t" is not an option; write a file, or words of a title',
     },
     { what: 'nothing', words: '', message: "T: missing; write make t T='part of a file name or of a title'" },
   ])('fails for $what', async ({ words, message }) => {
