@@ -22,7 +22,7 @@ export function coveredRoutes(routes: readonly ConfiguredRoute[], say: Say): voi
       say(
         'note',
         ['routes', route.index],
-        `${wider.key} covers ${route.dst} with ${wider.dst} and is otherwise the same; remove this route, unless it must win over another route`,
+        `${wider.path} covers ${route.dst} with ${wider.dst} and is otherwise the same; remove this route, unless it must win over another route`,
       )
     }
   }

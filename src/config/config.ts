@@ -27,7 +27,7 @@ export interface Gateway {
 /** One entry of `routes`. */
 export interface ConfiguredRoute {
   /** Its key path: `routes[0]`. */
-  readonly key: string
+  readonly path: string
   readonly family: Family
   readonly dst: string
   /** If absent, and not `scope: link`: the NIC's own next hop, which the kernel knows. */
@@ -57,7 +57,7 @@ export interface Config {
 }
 
 /** An entry of `routes` without its invalid keys. */
-type PartialRoute = Pick<ConfiguredRoute, 'key'> & Partial<ConfiguredRoute>
+type PartialRoute = Pick<ConfiguredRoute, 'path'> & Partial<ConfiguredRoute>
 
 type WrittenRoute = z.infer<typeof ROUTE>
 
@@ -199,7 +199,7 @@ function gatewayTarget(value: string): 'auto' | { address: string } {
 
 function routeOf(
   { valid, invalid }: Members<Partial<WrittenRoute>>,
-  key: string,
+  path: string,
   entry: Readonly<Record<string, unknown>>,
 ): PartialRoute {
   const prefix = destination(entry.dst)
@@ -208,7 +208,7 @@ function routeOf(
   const scope = typeof valid.scope === 'string' ? SCOPES[valid.scope] : valid.scope
   const given = { priority: valid.priority, table: valid.table, scope }
   return {
-    key,
+    path,
     ...(prefix ? { family: prefix.family, dst: prefix.network } : {}),
     ...(gw === undefined ? {} : { gw: parseAddress(gw)?.address ?? gw }),
     ...(src === undefined ? {} : { src: parseAddress(src)?.address ?? src }),
@@ -230,9 +230,9 @@ function destination(written: unknown): Prefix | undefined {
 
 /** Keys of one entry that contradict each other, which no schema can see. */
 function contradictions(route: PartialRoute, entry: Readonly<Record<string, unknown>>): string[] {
-  const { key, family, dst, scope, table, attributes = {}, onlink } = route
+  const { path, family, dst, scope, table, attributes = {}, onlink } = route
   const problems: string[] = []
-  const say = (where: string, what: string) => problems.push(`${key}.${where}: ${what}`)
+  const say = (where: string, what: string) => problems.push(`${path}.${where}: ${what}`)
   for (const name of ['gw', 'src'] as const) {
     const other = addressIn(entry[name])
     if (other && family && other.family !== family) {
@@ -263,14 +263,14 @@ function addressIn(written: unknown): { family: Family; address: string } | unde
 }
 
 /** Whether an earlier entry is for the same place. */
-function duplicates({ key, dst, table, priority }: PartialRoute, seen: Map<string, string>): string[] {
+function duplicates({ path, dst, table, priority }: PartialRoute, seen: Map<string, string>): string[] {
   if (dst === undefined || table === undefined || priority === undefined) return []
   const place = `${dst} table ${table} metric ${priority}`
   const earlier = seen.get(place)
-  if (earlier === undefined) seen.set(place, key)
+  if (earlier === undefined) seen.set(place, path)
   return earlier === undefined
     ? []
     : [
-        `${key}: ${dst} is already in ${earlier} with the same table and priority; remove one, or write another "priority"`,
+        `${path}: ${dst} is already in ${earlier} with the same table and priority; remove one, or write another "priority"`,
       ]
 }

@@ -71,14 +71,14 @@ function outsideOf(within: readonly string[], { routes, gateway }: ReadConfig): 
   const problems: string[] = []
   const inside = (inner: string) => within.some((outer) => isWithin(inner, outer))
   const outside = `outside "overrides.within" (${listed(within, MAX_LISTED).join(', ') || 'none'})`
-  for (const { key, dst, gw, dev, given, attributes } of routes) {
-    if (dst !== undefined && !inside(dst)) problems.push(`${key}.dst: ${dst} is ${outside}`)
-    if (gw !== undefined && !inside(gw)) problems.push(`${key}.gw: ${gw} is ${outside}`)
-    if (dev !== undefined) problems.push(`${key}.dev: ${NOT_FOR_PODS}; its routes use its NIC`)
-    if (given?.table !== undefined) problems.push(`${key}.table: ${NOT_FOR_PODS}; its routes use the main table`)
+  for (const { path, dst, gw, dev, given, attributes } of routes) {
+    if (dst !== undefined && !inside(dst)) problems.push(`${path}.dst: ${dst} is ${outside}`)
+    if (gw !== undefined && !inside(gw)) problems.push(`${path}.gw: ${gw} is ${outside}`)
+    if (dev !== undefined) problems.push(`${path}.dev: ${NOT_FOR_PODS}; its routes use its NIC`)
+    if (given?.table !== undefined) problems.push(`${path}.table: ${NOT_FOR_PODS}; its routes use the main table`)
     for (const name of ATTRIBUTE_NAMES)
       if (ATTRIBUTES[name].notForPods && attributes?.[name] !== undefined)
-        problems.push(`${key}.${name}: ${NOT_FOR_PODS}; write it in the network configuration`)
+        problems.push(`${path}.${name}: ${NOT_FOR_PODS}; write it in the network configuration`)
   }
   if (gateway?.dev !== undefined) problems.push(`args.cni.ovnGateway.dev: ${NOT_FOR_PODS}; its routes use its NIC`)
   for (const one of Object.values(gateway?.wanted ?? {})) {

@@ -153,17 +153,17 @@ function learntVia({ gw, onlink, src, attributes }: Route, entry: ConfiguredRout
 /** Tells why an entry has no next hop, and what to write instead. */
 export function noNextHops({ routes, links }: Snapshot): (configured: ConfiguredRoute, dev: string) => Problem {
   let tables: Map<string, Set<number>> | undefined
-  return ({ key, dst, family, table }, dev) => {
+  return ({ path, dst, family, table }, dev) => {
     tables ??= defaultTables(routes)
     const others = [...(tables.get(`${family} ${dev}`) ?? [])].filter((one) => one !== table)
     const [first] = others
     const says = `no next hop to ${dst} is known on ${dev}, `
     if (first === undefined && !hasAddress(links, dev, family))
-      return { at: key, says: `${says}which has no IPv${family} address; assign one by "ipam", or remove the route` }
+      return { at: path, says: `${says}which has no IPv${family} address; assign one by "ipam", or remove the route` }
     if (first === undefined || first === MAIN_TABLE)
-      return { at: key, says: `${says}which has no IPv${family} default route; add "gw" or "scope": "link"` }
+      return { at: path, says: `${says}which has no IPv${family} default route; add "gw" or "scope": "link"` }
     return {
-      at: key,
+      at: path,
       says: `${says}whose IPv${family} default route is in table ${others.slice(0, MAX_TABLES).join(', ')}; add "gw", or "table": ${first} to put this route there`,
     }
   }

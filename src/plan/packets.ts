@@ -32,7 +32,7 @@ const FAMILIES = [4, 6] as const
  * whose default route is removed. Rules that match a source address, a mark, a user or an input interface go unnoticed.
  */
 export function probesOf({ routes, defaultRoute }: Config): Probe[] {
-  const configured = routes.flatMap(({ key: path, dst, family, table }) => {
+  const configured = routes.flatMap(({ path, dst, family, table }) => {
     const address = dst === DEFAULT_DST[family] ? SOMEWHERE[family] : dst.slice(0, dst.indexOf('/'))
     // The kernel cannot choose a route by such an address alone.
     const isOdd = isLinkLocal(address) || specialKind(address) !== undefined

@@ -161,7 +161,7 @@ function planRoute(
   { learn, containsNextHop, noNextHop }: NextHopLookup,
 ): Verdict {
   const dev = configured.dev ?? ifname
-  const at = configured.dev === undefined ? configured.key : `${configured.key}.dev`
+  const at = configured.dev === undefined ? configured.path : `${configured.path}.dev`
   const problem = nicProblem(at, dev, snapshot) ?? sourceProblem(configured, snapshot)
   if (problem) return { is: 'refused', problem }
   const direct = directRoute(configured, dev, containsNextHop, sameDst)
@@ -231,7 +231,7 @@ const MAX_DIFFERENT = 2
 
 /** The verdict for somebody else's route: it must already be as configured, since we do not change it. */
 function foreignVerdict(configured: ConfiguredRoute, route: Route): Verdict {
-  const { key, src, scope, attributes } = configured
+  const { path, src, scope, attributes } = configured
   const wanted = Object.entries({ src, ...attributes, ...(configured.family === 4 ? { scope } : {}) })
   const present: Readonly<Record<string, unknown>> = { src: route.src, scope: route.scope, ...route.attributes }
   // A switch that is off is absent from a route.
@@ -241,7 +241,7 @@ function foreignVerdict(configured: ConfiguredRoute, route: Route): Verdict {
   const names = quoted.length > MAX_DIFFERENT ? listed(quoted, MAX_DIFFERENT).join(', ') : quoted.join(' and ')
   const maker = route.protocol === KERNEL_PROTOCOL ? 'the kernel' : 'another plugin'
   return refused(
-    key,
+    path,
     `${names} cannot be set on the route of ${maker}, ${routeText(route)}; remove ${quoted.length > MAX_DIFFERENT ? quoted.join(', ') : names}, or add a "priority" to have a second route`,
   )
 }
@@ -252,8 +252,8 @@ function foreignVerdict(configured: ConfiguredRoute, route: Route): Verdict {
  * @param plain the route as its entry says it, with its next hop: without learnt source and attributes
  */
 function placement(configured: ConfiguredRoute, route: Route, plain: Route, inPlace: readonly Route[]): Verdict {
-  const { key, gw } = configured
-  const origin: Origin = { key: 'routes', path: key, gwWritten: gw !== undefined }
+  const { path, gw } = configured
+  const origin: Origin = { key: 'routes', path, gwWritten: gw !== undefined }
   if (inPlace.length === 0) return { is: 'planned', route, addition: { op: 'add', route, origin }, deletions: [] }
   const isOurs = (other: Route) => other.protocol === PROTOCOL && soleDevice(other) === route.dev
   // The route, if it is already there, whoever made it.
@@ -280,12 +280,12 @@ function placement(configured: ConfiguredRoute, route: Route, plain: Route, inPl
   }
 }
 
-function taken({ key, dst, gw }: ConfiguredRoute, route: Route, other: Route): Problem {
+function taken({ path, dst, gw }: ConfiguredRoute, route: Route, other: Route): Problem {
   const direct = other.dev === route.dev && other.gw === undefined && other.type === UNICAST
   const advice = gw !== undefined ? 'remove "gw"' : 'write "scope": "link"'
   const keep = direct && route.gw !== undefined ? `${advice} to use that one, or ` : ''
   const says = `the pod already has another route to ${dst}: ${routeText(other)}, where ${routeText(route)} would go; ${keep}write another "priority"`
-  return { at: key, says }
+  return { at: path, says }
 }
 
 /** A configured route, completed with what is known of its next hop. */
@@ -310,10 +310,10 @@ function routeVia(via: Via, configured: ConfiguredRoute, dev: string, snapshot: 
   }
 }
 
-function sourceProblem({ key, src, family }: ConfiguredRoute, snapshot: Snapshot): Problem | undefined {
+function sourceProblem({ path, src, family }: ConfiguredRoute, snapshot: Snapshot): Problem | undefined {
   if (src === undefined || isAddress(src, snapshot)) return undefined
   const says = `${src} is not an address of the pod; its IPv${family} addresses are ${addressesOf(family, snapshot)}`
-  return { at: `${key}.src`, says }
+  return { at: `${path}.src`, says }
 }
 
 function isAddress(src: string, { links }: Snapshot): boolean {

@@ -113,9 +113,9 @@ describe('a configuration', () => {
     expect(
       parseConfig({ routes: [{ dst: '10.50.0.0/16' }, { dst: 'FD00:10:50:0::/48', table: 0, priority: 0 }] }).routes,
     ).toEqual([
-      { key: 'routes[0]', family: 4, dst: '10.50.0.0/16', priority: 0, table: 254, onlink: false, given: {} },
+      { path: 'routes[0]', family: 4, dst: '10.50.0.0/16', priority: 0, table: 254, onlink: false, given: {} },
       {
-        key: 'routes[1]',
+        path: 'routes[1]',
         family: 6,
         dst: 'fd00:10:50::/48',
         priority: 1024,

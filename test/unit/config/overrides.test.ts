@@ -14,7 +14,7 @@ const conf = (cni: Record<string, unknown>, overrides?: unknown) => ({
 
 describe('args.cni', () => {
   it('that was taken is where later messages point', () => {
-    expect(effectiveConfig(conf({ routes: [{ dst: '10.50.31.0/24' }] }, OVERRIDES)).routes[0]?.key).toBe(
+    expect(effectiveConfig(conf({ routes: [{ dst: '10.50.31.0/24' }] }, OVERRIDES)).routes[0]?.path).toBe(
       'args.cni.routes[0]',
     )
   })
