@@ -9,7 +9,7 @@ import { misnamedKeys } from './misnamed-keys.ts'
 import { CONF, KEYS_OF, keysAt, MAX_ROUTES, ROUTE, ROUTE_KEYS, SCOPES } from './schema.ts'
 
 /** What becomes of the default routes of the NIC in the main table. */
-export type DefaultRoute = 'remove' | 'demote' | 'keep'
+export type Disposition = 'remove' | 'demote' | 'keep'
 
 /** `ovnGateway`: the one default route that the pod gets. */
 export interface Gateway {
@@ -48,7 +48,7 @@ export interface ConfiguredRoute {
 
 /** Our part of the network configuration, with defaults filled in. */
 export interface Config {
-  readonly defaultRoute: Readonly<Record<Family, DefaultRoute>>
+  readonly defaultRoute: Readonly<Record<Family, Disposition>>
   readonly routes: readonly ConfiguredRoute[]
   readonly gateway?: Gateway
   /** Refuse whatever KubeVirt's bridge binding cannot pass on to a VM. */

@@ -1,4 +1,4 @@
-import type { Config, DefaultRoute, Gateway } from '../config/config.ts'
+import type { Config, Disposition, Gateway } from '../config/config.ts'
 import type { Family } from '../net/address.ts'
 import { routeText } from '../net/iproute2.ts'
 import {
@@ -133,7 +133,7 @@ function isCopyOf(route: Route, wanted: Route): boolean {
 
 /** Decides each default route's fate: by `ovnGateway` first, which wants `gateways`, then by `defaultRoute`. */
 function fatesOf(
-  disposition: DefaultRoute,
+  disposition: Disposition,
   gateways: readonly Route[],
   pod: PodDefaults & { readonly attached: boolean },
 ): (route: Route) => Verdict {
