@@ -298,7 +298,7 @@ export function byPlace<T>(items: readonly T[], routeOf: (item: T) => Route): (r
 }
 
 /** A function that returns those of `routes` that are in the place of another. */
-export function placesOf(routes: readonly Route[]): (route: Route) => readonly Route[] {
+export function sharingPlace(routes: readonly Route[]): (route: Route) => readonly Route[] {
   return byPlace(routes, (route) => route)
 }
 

@@ -12,7 +12,6 @@ import {
   type Origin,
   PROTOCOL,
   partOf,
-  placesOf,
   RESTORED_PROTOCOL,
   type Route,
   type RouteOp,
@@ -21,6 +20,7 @@ import {
   sameEffect,
   sameNextHop,
   samePlace,
+  sharingPlace,
   soleDevice,
   UNKNOWN_PROTOCOL,
 } from '../net/route.ts'
@@ -185,7 +185,7 @@ function fatesByDemotion(
   gateways: readonly Route[],
   { ifname, defaults, attached }: PodDefaults & { readonly attached: boolean },
 ): (route: Route) => Verdict {
-  const inPlace = placesOf(defaults)
+  const inPlace = sharingPlace(defaults)
   const stale = staleCopies(defaults)
   return (route) => {
     if (!isPlainDefault(route)) return STAYS
@@ -329,7 +329,7 @@ export function planDefaultsDel(gateway: Gateway | undefined, ifname: string, sn
 }
 
 function fatesByDel(gateway: Gateway | undefined, ifname: string, defaults: readonly Route[]): (route: Route) => Fate {
-  const inPlace = placesOf(defaults)
+  const inPlace = sharingPlace(defaults)
   const stale = staleCopies(defaults)
   const isOurs = (route: Route) => isMadeByUs(route) && isMadeForNic(route, gateway, ifname, defaults)
   const isBack = (route: Route) => route.protocol === RESTORED_PROTOCOL && soleDevice(route) !== ifname

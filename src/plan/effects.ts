@@ -5,13 +5,13 @@ import {
   byPlace,
   devicesOf,
   placeOf,
-  placesOf,
   type Route,
   type RouteOp,
   type Snapshot,
   sameNextHop,
   samePlace,
   sameRoute,
+  sharingPlace,
   UNKNOWN_PROTOCOL,
 } from '../net/route.ts'
 
@@ -20,7 +20,7 @@ import {
 /** The snapshot that the kernel will show after `ops`. */
 export function afterwards(snapshot: Snapshot, ops: readonly RouteOp[]): Snapshot {
   const opsIn = byPlace(ops, ({ route }) => route)
-  const inPlace = placesOf(snapshot.routes)
+  const inPlace = sharingPlace(snapshot.routes)
   // Of several IPv4 routes in a place `replace` replaces the first; of IPv6 routes, all.
   const replaced = (route: Route) => route.family === 6 || inPlace(route)[0] === route
   const gone = (route: Route) =>
@@ -37,12 +37,12 @@ export function afterwards(snapshot: Snapshot, ops: readonly RouteOp[]): Snapsho
  * is removed, as far as `now` shows that this is needed. What others changed meanwhile stays.
  */
 export function planRestore(before: Snapshot, now: Snapshot, ops: readonly RouteOp[]): RouteOp[] {
-  const [beforeIn, nowIn] = [placesOf(before.routes), placesOf(now.routes)]
+  const [beforeIn, nowIn] = [sharingPlace(before.routes), sharingPlace(now.routes)]
   const isNow = membersOf(now.routes)
   const { surplus, lost } = effectsOf(ops, before, now, isNow)
   // Additions come first: if the rollback is cut short, the pod must not lack a route that it had before and that ADD
   // would look for. A single route of ours in the place is replaced; several are deleted before the old ones are added.
-  const [surplusIn, lostIn] = [placesOf(surplus), placesOf(lost)]
+  const [surplusIn, lostIn] = [sharingPlace(surplus), sharingPlace(lost)]
   const exchanged = (route: Route) => [surplusIn, lostIn, nowIn].every((inPlace) => inPlace(route).length === 1)
   // For each place, the index of the first old route that is still there: those before it must come before it again.
   const firstLeft = new Map(
@@ -114,7 +114,7 @@ function byHop(route: Route): Route {
 
 /** Says which IPv4 routes of one place are not in the order they were in before: the kernel uses the first. */
 export function swappedText(before: Snapshot, now: Snapshot, ops: readonly RouteOp[]): string | undefined {
-  const [beforeIn, nowIn] = [placesOf(before.routes), placesOf(now.routes)]
+  const [beforeIn, nowIn] = [sharingPlace(before.routes), sharingPlace(now.routes)]
   const places = new Map(ops.map(({ route }) => [placeOf(route), route]))
   for (const route of places.values()) {
     const [was, is] = [beforeIn(route), nowIn(route)]
@@ -138,7 +138,7 @@ const keyOf = (route: Route): string => JSON.stringify(route)
  * effect.
  */
 function membersOf(routes: readonly Route[]): (route: Route) => boolean {
-  const inPlace = placesOf(routes)
+  const inPlace = sharingPlace(routes)
   let shown: Set<string> | undefined
   return (route) => {
     const others = inPlace(route)

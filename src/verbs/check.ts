@@ -10,11 +10,11 @@ import { routeText } from '../net/iproute2.ts'
 import {
   isDemoted,
   MAIN_TABLE,
-  placesOf,
   RESTORED_PROTOCOL,
   type Route,
   type RouteOp,
   type Snapshot,
+  sharingPlace,
 } from '../net/route.ts'
 import { bridgedName } from '../plan/kubevirt.ts'
 import { neededToAdd } from '../plan/needed.ts'
@@ -83,7 +83,7 @@ function differences(config: Config, ifname: string, prev: PrevResult, snapshot:
     config.defaultRoute[route.family] === 'demote' &&
     (isDemoted(route) || route.protocol === RESTORED_PROTOCOL)
   const left = ops.filter((op) => !either(op))
-  const inPlace = placesOf(snapshot.routes)
+  const inPlace = sharingPlace(snapshot.routes)
   return [...problems.map(problemText), ...left.map((op) => difference(op, inPlace))]
 }
 
