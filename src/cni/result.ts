@@ -95,19 +95,22 @@ export function parsePrevResult(value: unknown): PrevResult {
 }
 
 /**
- * The gateway of each family that the previous plugins reported for a NIC: that of an address on this NIC, else that of
- * an address without an interface.
+ * The addresses of the gateways that the previous plugins reported for a NIC: for each family that of an address on this
+ * NIC, else that of an address without an interface.
  */
-export function gatewaysOf({ ips = [], interfaces = [] }: PrevResult, ifname: string): Partial<Record<Family, string>> {
-  const gateways: Partial<Record<Family, string>> = {}
+export function gatewayAddressesOf(
+  { ips = [], interfaces = [] }: PrevResult,
+  ifname: string,
+): Partial<Record<Family, string>> {
+  const addresses: Partial<Record<Family, string>> = {}
   const nicOf = ({ interface: index }: Json) => (typeof index === 'number' ? interfaces[index]?.name : undefined)
   const here = ips.filter((ip) => nicOf(ip) === ifname)
   const anywhere = ips.filter((ip) => nicOf(ip) === undefined)
   for (const { gateway } of [...here, ...anywhere]) {
     const address = typeof gateway === 'string' ? parseAddress(gateway) : undefined
-    if (address) gateways[address.family] ??= address.address
+    if (address) addresses[address.family] ??= address.address
   }
-  return gateways
+  return addresses
 }
 
 /** The MAC address that the previous plugins reported for a NIC of the pod. */

@@ -25,7 +25,7 @@ import {
   UNKNOWN_PROTOCOL,
 } from '../net/route.ts'
 import { type Fate, type Fated, opsOf } from './fate.ts'
-import { type Gateways, noGateway, staleCopies, wantedDefaults } from './gateway.ts'
+import { type GatewayAddresses, noGateway, staleCopies, wantedDefaults } from './gateway.ts'
 import type { Problem } from './problem.ts'
 
 /** What becomes of the pod's default routes. */
@@ -54,7 +54,12 @@ const refused = (at: string, says: string): Verdict => ({ is: 'refused', problem
  * Decides on the default routes of the main table: `ovnGateway` on the one that the pod gets, `defaultRoute` on those
  * of this NIC. Each default route has one fate, and the operations follow from the fates.
  */
-export function planDefaults(config: Config, ifname: string, snapshot: Snapshot, reported: Gateways): DefaultsPlan {
+export function planDefaults(
+  config: Config,
+  ifname: string,
+  snapshot: Snapshot,
+  reported: GatewayAddresses,
+): DefaultsPlan {
   const all = snapshot.routes.filter(isMainDefault)
   const plan = { ops: [] as RouteOp[], gateways: [] as Route[], problems: [] as Problem[], warnings: [] as string[] }
   if (all.length === 0 && !config.gateway) return plan

@@ -22,8 +22,8 @@ import {
 } from '../net/route.ts'
 import { nicProblem, type Problem } from './problem.ts'
 
-/** The gateways that the previous plugins reported for the NIC: `ips[].gateway` of prevResult. */
-export type Gateways = Readonly<Partial<Record<Family, string>>>
+/** The addresses of the gateways that the previous plugins reported for the NIC: `ips[].gateway` of prevResult. */
+export type GatewayAddresses = Readonly<Partial<Record<Family, string>>>
 
 /** The default routes of one family that `ovnGateway` wants: one, or the next hops of an IPv6 multipath route. */
 export type WantedDefaults = { readonly routes: readonly Route[] } | { readonly problem: Problem }

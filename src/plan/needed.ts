@@ -1,4 +1,4 @@
-import { gatewaysOf, type PrevResult } from '../cni/result.ts'
+import { gatewayAddressesOf, type PrevResult } from '../cni/result.ts'
 import type { Config } from '../config/config.ts'
 import { familyOf, isLinkLocal, isWithin, parsePrefix } from '../net/address.ts'
 import {
@@ -11,7 +11,7 @@ import {
   type Route,
   UNICAST,
 } from '../net/route.ts'
-import type { Gateways } from './gateway.ts'
+import type { GatewayAddresses } from './gateway.ts'
 import { CALICO_GATEWAY } from './next-hop.ts'
 
 /**
@@ -52,7 +52,7 @@ function filterForAdd(config: Config, ifname: string, prev: PrevResult): RouteFi
     ...routes.map(({ dst }) => dst),
     ...(prev.routes ?? []).map(({ dst }) => parsePrefix(dst)?.network ?? dst),
   ])
-  const addresses = gatewayAddresses(config, gatewaysOf(prev, ifname))
+  const addresses = wantedAddresses(config, gatewayAddressesOf(prev, ifname))
   const prefixesAround = prefixesAroundIn(new Set(routes.map(({ dst }) => dst)))
   const isFirst = firstSeen()
   return (route) => {
@@ -78,8 +78,8 @@ function filterForAdd(config: Config, ifname: string, prev: PrevResult): RouteFi
   }
 }
 
-/** The gateways that `ovnGateway` may want a route through. */
-function gatewayAddresses({ gateway }: Config, reported: Gateways): string[] {
+/** The addresses of the gateways that `ovnGateway` may want a route through. */
+function wantedAddresses({ gateway }: Config, reported: GatewayAddresses): string[] {
   if (!gateway) return []
   const named = Object.values(gateway.wanted).flatMap((one) => (one === 'auto' ? [] : one.address))
   return [...named, ...Object.values(reported)]

@@ -26,7 +26,7 @@ import {
 } from '../net/route.ts'
 import { planDefaults, planDefaultsDel } from './defaults.ts'
 import { afterwards } from './effects.ts'
-import type { Gateways } from './gateway.ts'
+import type { GatewayAddresses } from './gateway.ts'
 import { kubevirtProblems } from './kubevirt.ts'
 import { isExplicit, nextHops, noNextHops, type Via } from './next-hop.ts'
 import { nicProblem, type Problem } from './problem.ts'
@@ -46,7 +46,7 @@ export interface Plan {
 
 /** What prevResult says. */
 export interface Reported {
-  readonly gateways?: Gateways
+  readonly gatewayAddresses?: GatewayAddresses
   /** For CHECK: the next hops that ADD reported, by destination. They count more than what our own routes show. */
   readonly hops?: ReadonlyMap<string, Via>
 }
@@ -60,7 +60,7 @@ export function planAdd(
   config: Config,
   ifname: string,
   snapshot: Snapshot,
-  { gateways: reported = {}, hops: hints = new Map() }: Reported = {},
+  { gatewayAddresses: reported = {}, hops: hints = new Map() }: Reported = {},
 ): Plan {
   const nic = snapshot.links.find((link) => link.ifname === ifname)
   if (!nic)

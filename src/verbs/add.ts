@@ -1,5 +1,5 @@
 import type { Request } from '../cni/request.ts'
-import { buildResult, gatewaysOf, type PrevResult } from '../cni/result.ts'
+import { buildResult, gatewayAddressesOf, type PrevResult } from '../cni/result.ts'
 import type { Config } from '../config/config.ts'
 import { listed } from '../errors.ts'
 import { changeRoutes, readRoutes } from '../kernel/change.ts'
@@ -67,7 +67,7 @@ export function decideAdd(
   prev: PrevResult,
   snapshot: Snapshot,
 ): Decision {
-  const plan = planAdd(config, ifname, snapshot, { gateways: gatewaysOf(prev, ifname) })
+  const plan = planAdd(config, ifname, snapshot, { gatewayAddresses: gatewayAddressesOf(prev, ifname) })
   refuseProblems(plan.problems)
   const removed = ([4, 6] as const).filter((family) => config.defaultRoute[family] === 'remove')
   const result = buildResult(

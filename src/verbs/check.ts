@@ -1,5 +1,5 @@
 import type { Request } from '../cni/request.ts'
-import { gatewaysOf, macOf, type PrevResult } from '../cni/result.ts'
+import { gatewayAddressesOf, macOf, type PrevResult } from '../cni/result.ts'
 import type { Config } from '../config/config.ts'
 import { CniError, Code, listed } from '../errors.ts'
 import { readRoutesAndLookUp } from '../kernel/change.ts'
@@ -74,7 +74,7 @@ function differences(config: Config, ifname: string, prev: PrevResult, snapshot:
   if (mac !== undefined && nic.mac !== undefined && mac.toLowerCase() !== nic.mac)
     return [`${ifname}: not the interface of the Result: its MAC address is ${nic.mac}, not ${mac}`]
   const { ops, problems } = planAdd(config, ifname, snapshot, {
-    gateways: gatewaysOf(prev, ifname),
+    gatewayAddresses: gatewayAddressesOf(prev, ifname),
     hops: reportedHops(prev, config, prev.cniVersion === '1.1.0'),
   })
   // With `demote`, a default route that is still demoted is as ADD left it: nothing need ever restore it.

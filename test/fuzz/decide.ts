@@ -2,7 +2,7 @@
 
 import { boundArgs } from '../../src/cni/pod-args.ts'
 import { checkEnv, decodeText, type Env, parseDocument, parseRequest, type Request } from '../../src/cni/request.ts'
-import { buildResult, gatewaysOf, parsePrevResult } from '../../src/cni/result.ts'
+import { buildResult, gatewayAddressesOf, parsePrevResult } from '../../src/cni/result.ts'
 import { effectiveConfig } from '../../src/config/overrides.ts'
 import { CniError, Code } from '../../src/errors.ts'
 import { batchLine, parseLinks, parseRoutes } from '../../src/net/iproute2.ts'
@@ -50,7 +50,9 @@ function decided(request: Request, answers: Answers): Decision {
       const config = effectiveConfig(request.conf)
       const prev = parsePrevResult(request.conf.prevResult)
       refuseUnwritable(request.ifname)
-      const plan = planAdd(config, request.ifname, snapshotOf(answers), { gateways: gatewaysOf(prev, request.ifname) })
+      const plan = planAdd(config, request.ifname, snapshotOf(answers), {
+        gatewayAddresses: gatewayAddressesOf(prev, request.ifname),
+      })
       refuseProblems(plan.problems)
       const removed = ([4, 6] as const).filter((family) => config.defaultRoute[family] === 'remove')
       const result = JSON.stringify(buildResult(request.cniVersion, prev, { ...plan, removed, before: [] }))

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { parseConfig } from '../../../src/config/config.ts'
 import { batchLine, routeText } from '../../../src/net/iproute2.ts'
 import { isMainDefault, type Route, type Snapshot } from '../../../src/net/route.ts'
-import type { Gateways } from '../../../src/plan/gateway.ts'
+import type { GatewayAddresses } from '../../../src/plan/gateway.ts'
 import { planAdd, planDel } from '../../../src/plan/plan.ts'
 import { problemText } from '../../../src/plan/problem.ts'
 import { carryOut, shown } from '../../support/kernel.ts'
@@ -29,12 +29,12 @@ const pod = (...routes: Route[]): Snapshot => ({
   ],
 })
 
-function add(conf: Record<string, unknown>, ifname: string, before: Snapshot, gateways: Gateways = {}) {
-  const plan = planAdd(parseConfig(conf), ifname, before, { gateways })
+function add(conf: Record<string, unknown>, ifname: string, before: Snapshot, gateways: GatewayAddresses = {}) {
+  const plan = planAdd(parseConfig(conf), ifname, before, { gatewayAddresses: gateways })
   if (plan.problems.length > 0) return { problems: plan.problems.map(problemText) }
   const after = carryOut(before, plan.ops)
   // Whatever it is, it is done then.
-  expect(planAdd(parseConfig(conf), ifname, shown(after), { gateways }).ops).toEqual([])
+  expect(planAdd(parseConfig(conf), ifname, shown(after), { gatewayAddresses: gateways }).ops).toEqual([])
   return {
     lines: plan.ops.map(batchLine),
     defaults: after.routes.filter(isMainDefault).map(routeText),
@@ -150,7 +150,7 @@ describe('ovnGateway: auto on the NIC of Calico', () => {
 })
 
 describe('ovnGateway on the NIC of Kube-OVN', () => {
-  it.each<[string, Gateways, Route[], string]>([
+  it.each<[string, GatewayAddresses, Route[], string]>([
     [
       'makes the default that was reported and is not there',
       { 4: '10.0.1.1' },

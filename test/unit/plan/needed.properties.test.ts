@@ -4,7 +4,7 @@
  */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { gatewaysOf, parsePrevResult } from '../../../src/cni/result.ts'
+import { gatewayAddressesOf, parsePrevResult } from '../../../src/cni/result.ts'
 import { type Config, parseConfig } from '../../../src/config/config.ts'
 import { CniError } from '../../../src/errors.ts'
 import { DEFAULT_DST, type Route, type Snapshot, samePlace } from '../../../src/net/route.ts'
@@ -165,7 +165,7 @@ describe('of a pod with very many routes enough is kept', () => {
         const some = leftBy(neededToAdd(config, 'eth0', prev), all)
         const hops = new Map(config.routes.map(({ dst, family: of }) => [dst, { gw: GATEWAYS[of][0] }]))
         const plan = (snapshot: Snapshot) =>
-          planAdd(config, 'eth0', snapshot, { gateways: gatewaysOf(prev, 'eth0'), hops })
+          planAdd(config, 'eth0', snapshot, { gatewayAddresses: gatewayAddressesOf(prev, 'eth0'), hops })
         expect(outcome(() => plan(some))).toEqual(outcome(() => plan(all)))
       }),
       RUNS,
@@ -199,7 +199,7 @@ describe('of a pod with very many routes enough is kept', () => {
   it('for a rollback to bring the same back', () => {
     fc.assert(
       fc.property(pod, pod, known, (before, now, { config, prev }) => {
-        const ops = planAdd(config, 'eth0', before, { gateways: gatewaysOf(prev, 'eth0') }).ops
+        const ops = planAdd(config, 'eth0', before, { gatewayAddresses: gatewayAddressesOf(prev, 'eth0') }).ops
         const kept = (snapshot: Snapshot) => leftBy(neededToAdd(config, 'eth0', prev), snapshot)
         expect(planRestore(kept(before), kept(now), ops)).toEqual(planRestore(before, now, ops))
       }),
