@@ -236,7 +236,7 @@ describe('install --stay', () => {
     await copyFile(PLUGIN, path.join(bin, 'half'))
     await truncate(path.join(bin, 'half'), 1_000_000)
     await rename(path.join(bin, 'half'), path.join(bin, EXECUTABLE))
-    await until('or only a part of it\n')
+    await until('or only part of one\n')
     await whole()
     await sleep(300)
     expect(saidSince()).toBe('')

@@ -77,7 +77,7 @@ describe('an executable, held against this source by scripts/compare.ts,', () =>
     ['the plugin', () => '//# sourceURL=x-calico-route.cjs', "DIFFERENT: the plugin's bundle"],
     [
       'the tool for people',
-      () => 'check network configurations before a runtime meets them',
+      () => 'check network configurations before a runtime reads them',
       'DIFFERENT: the bundle of the tool',
     ],
   ])('is found out where a byte of %s is another', async (_, text, says) => {
