@@ -1,8 +1,7 @@
-import type { Config, Disposition, Gateway } from '../config/config.ts'
+import type { Config, Disposition } from '../config/config.ts'
 import type { Family } from '../net/address.ts'
 import { routeText } from '../net/iproute2.ts'
 import {
-  BOOT_PROTOCOL,
   demoted,
   devicesOf,
   GATEWAY_PROTOCOL,
@@ -24,7 +23,7 @@ import {
   soleDevice,
   UNKNOWN_PROTOCOL,
 } from '../net/route.ts'
-import { type Fate, type Fated, opsOf } from './fate.ts'
+import { type Fate, type Fated, isMadeByUs, opsOf, replaced, restoration, STAYS } from './fate.ts'
 import { type GatewayAddresses, noGateway, staleCopies, wantedDefaults } from './gateway.ts'
 import type { Problem } from './problem.ts'
 
@@ -41,13 +40,10 @@ export interface DefaultsPlan {
 const FAMILIES = [4, 6] as const
 const DEFAULT_ROUTE: Origin = { key: 'defaultRoute', path: 'defaultRoute' }
 const OVN_GATEWAY: Origin = { key: 'ovnGateway', path: 'ovnGateway' }
-const DEL: Origin = { key: 'DEL', path: 'DEL' }
 
 /** What becomes of a default route, or why it cannot be decided. */
 type Verdict = Fate | { readonly is: 'refused'; readonly problem: Problem }
 
-const STAYS: Fate = { is: 'stays' }
-const replaced = (origin: Origin, ...routes: Route[]): Fate => ({ is: 'replaced', routes, origin })
 const refused = (at: string, says: string): Verdict => ({ is: 'refused', problem: { at, says } })
 
 /**
@@ -124,11 +120,6 @@ function planFamily(config: Config, pod: PodDefaults, reported: string | undefin
 /** True if a default route is the wanted one, whoever made it. */
 function isSameDefault(route: Route, wanted: Route): boolean {
   return samePlace(route, wanted) && sameNextHop(route, wanted)
-}
-
-/** True if we made it for `ovnGateway`, as far as the kernel shows. */
-function isMadeByUs({ protocol, presumed }: Route): boolean {
-  return protocol === GATEWAY_PROTOCOL && !presumed
 }
 
 /** True if `route` is the demoted copy of `wanted`. */
@@ -252,17 +243,6 @@ function mark(route: Route, inPlace: readonly Route[]): Fate {
   return replaced(DEFAULT_ROUTE, { ...route, protocol: RESTORED_PROTOCOL })
 }
 
-/**
- * Moves a demoted default route back to its old place.
- * @param ifTaken what happens if another NIC has that place now: the route `stays` demoted, or `joins` behind it (IPv4)
- * or beside it (IPv6)
- */
-function restoration(back: Route, holders: readonly Route[], ifTaken: 'stays' | 'joins', origin: Origin): Fate {
-  if (holders.some((holder) => sameNextHop(holder, back))) return { is: 'removed', origin }
-  const taken = holders.some((holder) => soleDevice(holder) !== soleDevice(back))
-  return taken && ifTaken === 'stays' ? STAYS : replaced(origin, back)
-}
-
 /** Default routes that stay, and that packets would take instead of, or besides, the wanted one. */
 function rivals(gateways: readonly Route[], staying: readonly Route[]): Problem[] {
   const [gateway] = gateways
@@ -312,65 +292,4 @@ function lossProblem(route: Route, ifname: string): Problem | undefined {
 
 function keepAdvice({ family }: Route): string {
   return `write "defaultRoute": {"ipv${family}": "keep"} to keep it`
-}
-
-/**
- * What DEL does to default routes. Those that were made for the NIC are removed, and those demoted on it are restored.
- * What `ovnGateway` restored on another NIC is demoted again, as ADD found it: the pod keeps its default route, and
- * Calico can come back.
- */
-export function planDefaultsDel(gateway: Gateway | undefined, ifname: string, snapshot: Snapshot): RouteOp[] {
-  if (snapshot.tooManyDefaults) return []
-  const all = snapshot.routes.filter(isMainDefault)
-  return FAMILIES.flatMap((family) => {
-    const defaults = all.filter((route) => route.family === family)
-    if (defaults.length === 0) return []
-    const fateOf = fatesByDel(gateway, ifname, defaults)
-    return opsOf(
-      defaults.map((route) => ({ route, fate: fateOf(route) })),
-      [],
-    )
-  })
-}
-
-function fatesByDel(gateway: Gateway | undefined, ifname: string, defaults: readonly Route[]): (route: Route) => Fate {
-  const inPlace = sharingPlace(defaults)
-  const stale = staleCopies(defaults)
-  const isOurs = (route: Route) => isMadeByUs(route) && isMadeForNic(route, gateway, ifname, defaults)
-  const isBack = (route: Route) => route.protocol === RESTORED_PROTOCOL && soleDevice(route) !== ifname
-  // Other NICs with a default route that ADD restored for `ovnGateway`, and that DEL demotes again.
-  const demotable = new Set(gateway === undefined ? [] : defaults.filter(isBack).map(soleDevice))
-  return (route) => {
-    if (isOurs(route)) return { is: 'removed', origin: DEL }
-    const device = soleDevice(route)
-    if (isDemoted(route)) {
-      if (device !== ifname && !demotable.has(device)) return STAYS
-      if (stale.has(route)) return { is: 'removed', origin: DEL }
-      if (device !== ifname) return STAYS
-      const back = unmarked(restored(route))
-      const holders = inPlace(back).filter((holder) => !isOurs(holder))
-      return restoration(back, holders, 'joins', DEL)
-    }
-    if (route.protocol !== RESTORED_PROTOCOL) return STAYS
-    if (device === ifname) return inPlace(route).length === 1 ? replaced(DEL, unmarked(route)) : STAYS
-    const copy = gateway === undefined ? undefined : demoted(route, inPlace)
-    return copy ? replaced(DEL, copy) : STAYS
-  }
-}
-
-/** The route without our protocol number. */
-function unmarked(route: Route): Route {
-  return { ...route, protocol: BOOT_PROTOCOL }
-}
-
-/**
- * True if a default route was made for this NIC: it is on the NIC, on the one that `ovnGateway.dev` names, or, with
- * "auto", it is a demoted route that was wanted with another metric.
- */
-function isMadeForNic(route: Route, gateway: Gateway | undefined, ifname: string, defaults: readonly Route[]): boolean {
-  const device = soleDevice(route)
-  if (device === ifname || (gateway?.dev !== undefined && device === gateway.dev)) return true
-  if (gateway === undefined || gateway.priority !== route.priority || gateway.wanted[route.family] !== 'auto')
-    return false
-  return defaults.some((copy) => isDemoted(copy) && sameEffect(copy, route))
 }

@@ -1,4 +1,13 @@
-import { type Origin, placeOf, type Route, type RouteOp, sameNextHop, sameRoute } from '../net/route.ts'
+import {
+  GATEWAY_PROTOCOL,
+  type Origin,
+  placeOf,
+  type Route,
+  type RouteOp,
+  sameNextHop,
+  sameRoute,
+  soleDevice,
+} from '../net/route.ts'
 
 /** What becomes of a route of the pod. */
 export type Fate =
@@ -6,6 +15,9 @@ export type Fate =
   | { readonly is: 'removed'; readonly origin: Origin }
   /** `routes` are there instead, in its place or in others. */
   | { readonly is: 'replaced'; readonly routes: readonly Route[]; readonly origin: Origin }
+
+export const STAYS: Fate = { is: 'stays' }
+export const replaced = (origin: Origin, ...routes: Route[]): Fate => ({ is: 'replaced', routes, origin })
 
 /** A route with its fate. */
 export interface Fated {
@@ -74,4 +86,20 @@ function additions(fated: readonly Fated[], wanted: readonly Wanted[], leaving: 
     present.push(route)
   }
   return ops
+}
+
+/** True if we made it for `ovnGateway`, as far as the kernel shows. */
+export function isMadeByUs({ protocol, presumed }: Route): boolean {
+  return protocol === GATEWAY_PROTOCOL && !presumed
+}
+
+/**
+ * Moves a demoted default route back to its old place.
+ * @param ifTaken what happens if another NIC has that place now: the route `stays` demoted, or `joins` behind it (IPv4)
+ * or beside it (IPv6)
+ */
+export function restoration(back: Route, holders: readonly Route[], ifTaken: 'stays' | 'joins', origin: Origin): Fate {
+  if (holders.some((holder) => sameNextHop(holder, back))) return { is: 'removed', origin }
+  const taken = holders.some((holder) => soleDevice(holder) !== soleDevice(back))
+  return taken && ifTaken === 'stays' ? STAYS : replaced(origin, back)
 }

@@ -24,7 +24,8 @@ import {
   soleDevice,
   UNICAST,
 } from '../net/route.ts'
-import { planDefaults, planDefaultsDel } from './defaults.ts'
+import { planDefaults } from './defaults.ts'
+import { planDefaultsDel } from './defaults-del.ts'
 import { afterwards } from './effects.ts'
 import type { GatewayAddresses } from './gateway.ts'
 import { kubevirtProblems } from './kubevirt.ts'
