@@ -109,6 +109,8 @@ class Child {
   readonly #child: ChildProcess
   readonly #answers = new Answers()
   #errors = ''
+  /** What stderr said last: only the beginning is kept, and a word may come in two parts. */
+  #lastError = ''
   #blurred = false
   /** All lines sent, and how many of them came before the last `tell`. */
   #sent: readonly string[] = []
@@ -222,8 +224,9 @@ class Child {
   }
 
   #onError(text: string): void {
-    // All of stderr is searched, not only the part that is kept.
-    this.#blurred ||= (this.#errors.slice(-INTERRUPTED.length) + text).includes(INTERRUPTED)
+    this.#lastError += text
+    this.#blurred ||= this.#lastError.includes(INTERRUPTED)
+    this.#lastError = this.#lastError.slice(-INTERRUPTED.length)
     if (this.#errors.length < MAX_ERRORS) this.#errors += text
     // With -force, ip(8) goes on to wait for more lines, and we would wait for its answer.
     if (this.#answers.waiting && this.#errors.includes('Command failed')) this.#child.stdin?.end()
