@@ -27,12 +27,10 @@ export const BARE = 'node empty.js'
 export const CONTROL = 'node empty.js, again'
 export const PREDECESSOR = 'bash + jq script'
 export const PEER = 'route-override (Go)'
-export const BUN = 'the same, by Bun'
 export const BASE = 'base'
 
 const ALL: readonly Verb[] = ['ADD', 'DEL', 'CHECK', 'VERSION']
 const PEER_MODULE = 'github.com/redhat-nfvpe/cni-route-override'
-const BUN_VERSION = '1.4.5'
 
 export interface Wishes {
   readonly root: string
@@ -64,7 +62,6 @@ export async function contenders({ root, base, peer, say }: Wishes, folder: stri
         { ...ours, name: PEER, command: [executable], verbs: ['ADD', 'DEL', 'VERSION'], dialect: 'route-override' },
       ]
     }),
-    optionally(say, BUN, async () => [{ ...ours, name: BUN, command: [await buildWithBun(dist, folder)] }]),
   ])
   return [
     { ...ours, name: PRODUCT, command: [await copyTo(folder, PRODUCT, path.join(dist, PRODUCT))] },
@@ -136,15 +133,4 @@ async function buildPeer(folder: string): Promise<string> {
   await go('get', `${PEER_MODULE}@latest`)
   await go('build', '-o', 'route-override', `${PEER_MODULE}/cmd/route-override`)
   return path.join(cwd, 'route-override')
-}
-
-async function buildWithBun(dist: string, folder: string): Promise<string> {
-  const cwd = path.join(folder, 'bun')
-  const arch = process.arch === 'arm64' ? 'aarch64' : process.arch
-  const npm = ['install', '--no-audit', '--no-fund', '--loglevel=error', '--prefix', cwd]
-  await execa('npm', [...npm, `@oven/bun-linux-${arch}@${BUN_VERSION}`])
-  const bun = path.join(cwd, 'node_modules', '@oven', `bun-linux-${arch}`, 'bin', 'bun')
-  const outfile = path.join(cwd, 'plugin')
-  await execa(bun, ['build', '--compile', '--outfile', outfile, path.join(dist, `${PRODUCT}.cjs`)])
-  return outfile
 }
