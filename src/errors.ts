@@ -10,6 +10,7 @@ export const Code = {
   decodingFailure: 6,
   invalidConfig: 7,
   ownNetns: 8,
+  tryAgainLater: 11,
   notAvailable: 50,
   commandFailed: 100,
   notApplied: 101,

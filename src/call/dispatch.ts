@@ -12,11 +12,13 @@ import {
 } from '../cni/request.ts'
 import { isLogPath, LOG_LEVELS } from '../config/schema.ts'
 import { CniError, Code, listed, messageOf } from '../errors.ts'
-import { type WithNetns, withNetns } from '../kernel/netns.ts'
+import { withNetns } from '../kernel/netns.ts'
+import { readSet } from '../kernel/set-file.ts'
 import { add } from '../verbs/add.ts'
 import { check } from '../verbs/check.ts'
 import { del } from '../verbs/del.ts'
 import type { Outcome } from '../verbs/outcome.ts'
+import type { Outside } from '../verbs/outside.ts'
 import { status } from '../verbs/status.ts'
 import { type LogTarget, log } from './log.ts'
 import { readStdinAtOnce, readStdinInTime } from './stdio.ts'
@@ -30,18 +32,17 @@ export interface Reply {
 const MAX_LOGGED = 1000
 
 /** How a call reaches the outside world. The rehearsal brings its own. */
-export interface Outside {
+export interface Surroundings extends Outside {
   readonly readStdin: () => Promise<Uint8Array>
-  readonly withNetns: WithNetns
 }
-const THE_SYSTEM: Outside = { readStdin: readStdinInTime, withNetns }
+const THE_SYSTEM: Surroundings = { readStdin: readStdinInTime, withNetns, readSet }
 
 /**
  * One call of a runtime, from its environment to its answer. Never throws: every failure becomes the error object of
  * the specification, on stdout.
  * @see https://github.com/containernetworking/cni/blob/main/SPEC.md#error
  */
-export async function dispatch(env: Env, { readStdin, withNetns }: Outside = THE_SYSTEM): Promise<Reply> {
+export async function dispatch(env: Env, outside: Surroundings = THE_SYSTEM): Promise<Reply> {
   // Answered whatever is on stdin: this is how a runtime finds out which versions it may use.
   if (env.CNI_COMMAND === 'VERSION') return printed(versionAnswer(await readStdinAtOnce()))
 
@@ -49,11 +50,11 @@ export async function dispatch(env: Env, { readStdin, withNetns }: Outside = THE
   let document: unknown
   try {
     checkEnv(env)
-    const { text, refusal } = boundArgs(decodeText(await readStdin()))
+    const { text, refusal } = boundArgs(decodeText(await outside.readStdin()))
     document = parseDocument(text)
     if (refusal && env.CNI_COMMAND !== 'DEL') throw refusal
     const request = parseRequest(env, document)
-    const outcome = await run(request, withNetns)
+    const outcome = await run(request, outside)
     const { warning, routes } = outcome
     const level = warning === undefined ? 'info' : 'warn'
     log(logTarget(document), {
@@ -79,14 +80,14 @@ export async function dispatch(env: Env, { readStdin, withNetns }: Outside = THE
   }
 }
 
-function run(request: Request, withNetns: WithNetns): Promise<Outcome> | Outcome {
+function run(request: Request, outside: Outside): Promise<Outcome> | Outcome {
   switch (request.verb) {
     case 'ADD':
-      return add(request, withNetns)
+      return add(request, outside)
     case 'DEL':
-      return del(request, withNetns)
+      return del(request, outside)
     case 'CHECK':
-      return check(request, withNetns)
+      return check(request, outside)
     case 'STATUS':
       return status(request)
     case 'GC':

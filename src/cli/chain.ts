@@ -3,6 +3,7 @@ import { isObject, NEWEST_VERSION, type NetConf, parseRequest } from '../cni/req
 import { parsePrevResult } from '../cni/result.ts'
 import { isKnown, meantBy } from '../config/misnamed-keys.ts'
 import { readEffective } from '../config/overrides.ts'
+import { UNKNOWN_SETS } from '../config/route-sets.ts'
 import { CniError, listed, quote } from '../errors.ts'
 import { checkCalico, type Plugin } from './calico.ts'
 import type { Configuration, Entry } from './documents.ts'
@@ -198,7 +199,7 @@ function checkAlone({ attachmentDefinition, base }: Configuration, conf: NetConf
 
 function checkEntry({ path, conf }: Entry, placed: Placed, say: Say): void {
   const own = { value: conf, at: placed.at }
-  const read = readEffective(conf)
+  const read = readEffective(conf, UNKNOWN_SETS)
   if ('problems' in read) for (const problem of read.problems) sayProblem(say, problem, own, path)
   if (conf.prevResult !== undefined) sayRefusal(say, own, path, () => parsePrevResult(conf.prevResult))
 }

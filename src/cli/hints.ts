@@ -24,7 +24,7 @@ export function hints(types: readonly string[], entries: readonly Entry[], say: 
     coveredPrefixes(conf, on)
     scopes(conf, on)
     const read = readConfig(conf)
-    if ('problems' in read) continue
+    if (!read.config) continue
     coveredRoutes(read.config.routes, on)
     if (types.includes('calico') && entries.length === 1) nothingLeft(conf, read.config, on)
     if (conf.kubevirt === true || bridged) kubevirt(read.config, types.includes('calico'), on)

@@ -1,4 +1,11 @@
-import type { CONF, DISPOSITION_KEYS, GATEWAY_KEYS, OVERRIDES_KEYS, ROUTE_KEYS } from '../config/schema.ts'
+import {
+  type CONF,
+  type DISPOSITION_KEYS,
+  type GATEWAY_KEYS,
+  type OVERRIDES_KEYS,
+  type ROUTE_KEYS,
+  SETS_DIR,
+} from '../config/schema.ts'
 import { ATTRIBUTE_NAMES, ATTRIBUTES, type AttributeName, MEANINGS } from '../net/attributes.ts'
 
 /** Documents a key of the network configuration, for the tables of docs/configuration.md and the JSON Schema. */
@@ -25,6 +32,11 @@ export const KEYS: Table<keyof typeof CONF._zod.def.shape> = {
     values: 'list of up to 10,000 routes',
     default: ['`[]`', []],
     meaning: 'the routes to add, see [Routes](#routes)',
+  },
+  setsDir: {
+    values: 'absolute path',
+    default: ['`/var/lib/x-calico-route/sets`', SETS_DIR],
+    meaning: "the node's directory of [route sets](#route-sets). Not by `cni-args`",
   },
   ovnGateway: {
     values: '`"auto"`, an address or an object',
@@ -82,9 +94,13 @@ const ATTRIBUTE_KEYS = Object.fromEntries(
 
 export const ROUTE: Table<keyof typeof ROUTE_KEYS> = {
   dst: {
-    values: 'prefix, required',
+    values: 'prefix; this or `set` is required',
     meaning:
       '`10.50.0.0/16`, `fd00:10:50::/48`; without host bits. `0.0.0.0/0` and `::/0` only with a `table` other than main',
+  },
+  set: {
+    values: 'name, such as `underlay`',
+    meaning: 'instead of `dst`: all prefixes of this [route set](#route-sets), each with the other keys of the entry',
   },
   gw: {
     values: 'address',

@@ -4,7 +4,7 @@ import { CniError, Code, messageOf } from '../errors.ts'
 import { parseAddress } from '../net/address.ts'
 import { findDifferences } from '../verbs/check.ts'
 import { podLook } from './node.ts'
-import { netnsState, onThisSide } from './node-root.ts'
+import { netnsState, onThisSide, setsBelow } from './node-root.ts'
 import { podNetns } from './pod-netns.ts'
 import { type Attachment, confsIn } from './result-cache.ts'
 import type { Nic } from './return-path.ts'
@@ -52,8 +52,8 @@ export async function lookAtPod({ file, netns: known, ifname, maker }: Attachmen
     const confs = confsIn(file)
     const said: string[] = []
     const pod = podLook(ifname, maker)
-    for (const conf of confs)
-      said.push(...(await findDifferences({ conf, netns, ifname }, podNetns(root), pod.overhear)))
+    const outside = { withNetns: podNetns(root), readSet: setsBelow(root) }
+    for (const conf of confs) said.push(...(await findDifferences({ conf, netns, ifname }, outside, pod.overhear)))
     return seenAs(said.length > 0 ? 'differs' : 'ok', said, pod.nic(confs[0]?.prevResult))
   } catch (error) {
     // The pod ended between the two looks, or before the entry was read again.

@@ -1,9 +1,16 @@
 import { existsSync, statSync } from 'node:fs'
 import path from 'node:path'
+import type { ReadSet } from '../config/route-sets.ts'
+import { readSet } from '../kernel/set-file.ts'
 
 /** The path at which this process finds a path of the node. On the node /var/run links to /run, which would lead out of `root`. */
 export function onThisSide(root: string, file: string): string {
   return root === '/' ? file : path.join(root, file.replace(/^\/var\/run\//, '/run/'))
+}
+
+/** Reads the sets of the node. */
+export function setsBelow(root: string): ReadSet {
+  return (directory, name) => readSet(onThisSide(root, directory), name)
 }
 
 /**

@@ -5,6 +5,7 @@ import { CniError, Code } from '../errors.ts'
 import { readRoutes } from '../kernel/change.ts'
 import { EVERYTHING, lookAt } from '../kernel/look.ts'
 import { withNetns } from '../kernel/netns.ts'
+import { readSet } from '../kernel/set-file.ts'
 import { batchLine } from '../net/iproute2.ts'
 import type { RouteOp, Snapshot } from '../net/route.ts'
 import { afterwards } from '../plan/effects.ts'
@@ -113,6 +114,7 @@ const REFUSALS: readonly Code[] = [
   Code.incompatibleVersion,
   Code.decodingFailure,
   Code.invalidConfig,
+  Code.tryAgainLater,
   Code.overrideNotAllowed,
 ]
 
@@ -124,7 +126,7 @@ function planAdd(
 ): Plan {
   const request = parseRequest({ CNI_COMMAND: 'ADD', CNI_IFNAME: ifname }, conf)
   if (request.verb !== 'ADD') throw new Error(`unreachable: ${request.verb}`)
-  const { dryRun, ...config } = effectiveConfig(conf)
+  const { dryRun, ...config } = effectiveConfig(conf, readSet)
   const { prevResult, from } = prevResultOf(conf, ifname, netns, snapshot)
   const prev = parsePrevResult(prevResult)
   const unknown = unknownGateway(config, ifname, maker, from)
@@ -156,7 +158,7 @@ function adding<T>(unknown: string | undefined, decide: () => T): T {
 }
 
 function planDel(conf: NetConf, ifname: string, snapshot: Snapshot): Plan {
-  const ops = conf.dryRun === true ? [] : decideDel(conf, ifname, snapshot)
+  const ops = conf.dryRun === true ? [] : decideDel(conf, ifname, snapshot, readSet)
   return { ...shownOps('DEL', ifname, ops, snapshot), warnings: [] }
 }
 

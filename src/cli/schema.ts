@@ -1,5 +1,13 @@
 import { type $ZodType, type ToJSONSchemaParams, toJSONSchema } from 'zod/v4/core'
-import { CONF, LOG_PATH, MAX_PATH_LENGTH, ROUTE as ROUTE_SCHEMA, RULES, type Rule } from '../config/schema.ts'
+import {
+  CONF,
+  DIRECTORY_PATH,
+  LOG_PATH,
+  MAX_PATH_LENGTH,
+  ROUTE as ROUTE_SCHEMA,
+  RULES,
+  type Rule,
+} from '../config/schema.ts'
 import { Exit } from './command.ts'
 import { DISPOSITION, GATEWAY, KEYS, type Key, OVERRIDES, ROUTE } from './keys.ts'
 import { gateway, IFNAME, PREFIX, SOURCE, STRANGE_KEY } from './patterns.ts'
@@ -52,6 +60,8 @@ function checks(rule: Rule): Json {
       return { pattern: SOURCE }
     case 'ifname':
       return { minLength: 1, maxLength: 15, pattern: IFNAME }
+    case 'directory':
+      return { maxLength: MAX_PATH_LENGTH, pattern: DIRECTORY_PATH.source }
     case 'logFile':
       return { maxLength: MAX_PATH_LENGTH, pattern: LOG_PATH.source }
     case 'list':
@@ -74,7 +84,7 @@ export function jsonSchema(): Json {
     toJSONSchema(schema, { io: 'input', override: withChecks }) as Json & { properties: Record<string, Json> }
   const { $schema, properties } = print(CONF)
   const { $schema: _, ...route } = print(ROUTE_SCHEMA)
-  Object.assign(properties.routes ?? {}, { items: route })
+  Object.assign(properties.routes ?? {}, { items: { ...route, oneOf: [written('dst'), written('set')] } })
   document(route.properties, ROUTE)
   document(branch(properties.defaultRoute)?.properties, DISPOSITION)
   document(branch(properties.ovnGateway)?.properties, GATEWAY)
@@ -93,6 +103,11 @@ export function jsonSchema(): Json {
   }
 }
 
+/** An object that has this key, and not as null. */
+function written(key: string): Json {
+  return { required: [key], properties: { [key]: { type: 'string' } } }
+}
+
 /** Null counts as absent, for every key that is not required. */
 function withNulls(schema: Json): Json & { properties?: object } {
   const { properties, items, anyOf } = schema as { properties?: Record<string, Json>; items?: Json; anyOf?: Json[] }
@@ -107,7 +122,8 @@ function withNulls(schema: Json): Json & { properties?: object } {
 }
 
 function nullable(schema: Json): Json {
-  const { anyOf, enum: words, type } = schema
+  const { anyOf, enum: words, type, $ref, ...rest } = schema
+  if ($ref !== undefined) return { ...rest, anyOf: [{ $ref }, { type: 'null' }] }
   if (Array.isArray(anyOf)) return { ...schema, anyOf: [...(anyOf as Json[]), { type: 'null' }] }
   return { ...schema, type: [type, 'null'], ...(Array.isArray(words) ? { enum: [...(words as string[]), null] } : {}) }
 }

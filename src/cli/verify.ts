@@ -4,7 +4,7 @@ import { type Chosen, chooseEntry, inWordsOfOptions, POD } from './choose.ts'
 import { Exit, type Terminal, Trouble } from './command.ts'
 import { isDirectory } from './files.ts'
 import { missingReturnPaths, podLook } from './node.ts'
-import { onThisSide } from './node-root.ts'
+import { onThisSide, setsBelow } from './node-root.ts'
 import { jsonText, OUTPUT } from './output.ts'
 import { printable } from './paint.ts'
 import { netnsOfPerson } from './pod-netns.ts'
@@ -100,7 +100,7 @@ async function verifyOne(
   const compare = async () => {
     const found = await findDifferences(
       { conf: { ...conf, prevResult }, netns, ifname },
-      netnsOfPerson(root),
+      { withNetns: netnsOfPerson(root), readSet: setsBelow(root) },
       pod.overhear,
     )
     const nic = pod.nic(result)

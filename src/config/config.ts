@@ -6,6 +6,7 @@ import { ATTRIBUTE_NAMES, ATTRIBUTES, type Attributes, attributesIn } from '../n
 import { DEFAULT_DST, DEFAULT_PRIORITY, MAIN_TABLE, Scope } from '../net/route.ts'
 import { explain } from './explain.ts'
 import { misnamedKeys } from './misnamed-keys.ts'
+import { type Expansion, expandSets, type SetEntry, type Sets } from './route-sets.ts'
 import { CONF, KEYS_OF, keysAt, MAX_ROUTES, ROUTE, ROUTE_KEYS, SCOPES } from './schema.ts'
 
 /** What becomes of the default routes of the NIC in the main table. */
@@ -24,10 +25,13 @@ export interface Gateway {
   readonly onlink: boolean
 }
 
-/** One entry of `routes`. */
+/** An entry of `routes`, or what it makes of one prefix of its set. */
 export interface ConfiguredRoute {
-  /** Its key path: `routes[0]`. */
+  /** The key path of the entry: `routes[0]`. */
   readonly path: string
+  /** The set that the entry names, and the line of its file that has the prefix. */
+  readonly set?: string
+  readonly line?: number
   readonly family: Family
   readonly dst: string
   /** If absent, and not `scope: link`: the NIC's own next hop, which the kernel knows. */
@@ -56,50 +60,78 @@ export interface Config {
   readonly dryRun: boolean
 }
 
+/** What messages call a route: `routes[0]`, or with a set `routes[0] (underlay:12)`. */
+export function nameOf({ path, set, line }: Pick<ConfiguredRoute, 'path' | 'set' | 'line'>): string {
+  return set === undefined ? path : `${path} (${set}:${line})`
+}
+
 /** An entry of `routes` without its invalid keys. */
 type PartialRoute = Pick<ConfiguredRoute, 'path'> & Partial<ConfiguredRoute>
+
+/** With what comes of it, if it names a set that is known. */
+type Entry = PartialRoute & { readonly expansion?: Expansion }
 
 type WrittenRoute = z.infer<typeof ROUTE>
 
 type Written = z.infer<typeof CONF>
 
 /**
- * Reads our keys of a network configuration. Other keys are ignored: runtimes and libcni add some.
+ * Reads our keys of a network configuration. Other keys are ignored: runtimes and libcni add some. Sets are not looked at.
  * @param base the path to the keys, for messages: `['args', 'cni']`
  * @throws CniError 7 with the first problem in the message and all others in the details
  */
 export function parseConfig(conf: Readonly<Record<string, unknown>>, base: readonly string[] = []): Config {
-  const read = readConfig(conf, base)
-  if ('config' in read) return read.config
-  throw refusal(Code.invalidConfig, read.problems)
+  const { config, problems } = readConfig(conf, base)
+  if (config) return config
+  throw refusal(Code.invalidConfig, problems)
 }
 
-/** The valid part of a configuration; and either all of it, or its problems, each with its key path first. */
-export type ReadConfig = Readonly<{ routes: readonly PartialRoute[]; gateway?: Gateway }> &
-  ({ readonly config: Config } | { readonly problems: readonly string[] })
+/** The valid part of a configuration, and what is wrong with the rest. */
+export interface ReadConfig {
+  readonly entries: readonly Entry[]
+  readonly gateway?: Gateway
+  /** All of it, if nothing is wrong. */
+  readonly config?: Config
+  /** Each with its key path first. */
+  readonly problems: readonly string[]
+  /** The same of what may be right the next time: sets that are not there yet. */
+  readonly later: readonly string[]
+}
 
 /**
  * As `parseConfig`, for a configuration that may be invalid. Its valid part is returned as well, so no mistake hides
  * another.
  */
-export function readConfig(conf: Readonly<Record<string, unknown>>, base: readonly string[] = []): ReadConfig {
+export function readConfig(
+  conf: Readonly<Record<string, unknown>>,
+  base: readonly string[] = [],
+  sets: Sets = () => undefined,
+): ReadConfig {
   const written = presentKeys(conf)
-  const { routes, problems: ofRoutes } = readRoutes(written.routes, base)
+  const { entries, problems: ofRoutes, later } = readRoutes(written.routes, base, sets)
   const { valid, problems: ofMembers } = readMembers(CONF, written, base)
   // args.cni may hold the keys of any plugin.
   const problems = [...(base.length > 0 ? [] : misnamedKeys(conf)), ...ofRoutes, ...ofMembers]
   const { defaultRoute = 'remove', ovnGateway, kubevirt = false, dryRun = false } = valid
   const gateway = ovnGateway === undefined ? {} : { gateway: gatewayOf(ovnGateway) }
-  if (problems.length > 0) return { problems, routes, ...gateway }
+  const read = { entries, ...gateway, problems, later }
+  if (problems.length > 0 || later.length > 0) return read
   const perFamily = typeof defaultRoute === 'string' ? { ipv4: defaultRoute, ipv6: defaultRoute } : defaultRoute
   const config: Config = {
     defaultRoute: { 4: perFamily.ipv4 ?? 'remove', 6: perFamily.ipv6 ?? 'remove' },
-    routes: routes as ConfiguredRoute[], // complete, since there are no problems
+    routes: routesOf(entries),
     ...gateway,
     kubevirt,
     dryRun,
   }
-  return { config, routes, ...gateway }
+  return { ...read, config }
+}
+
+/** The routes that entries without problems come to. */
+function routesOf(entries: readonly Entry[]): readonly ConfiguredRoute[] {
+  const complete = entries as readonly (ConfiguredRoute & Entry)[]
+  if (complete.every(({ set }) => set === undefined)) return complete
+  return complete.flatMap((entry) => (entry.set === undefined ? entry : (entry.expansion?.routes ?? [])))
 }
 
 /** A configuration without those of our keys that are null, also inside of our objects. */
@@ -151,24 +183,51 @@ function readMembers<S extends typeof ROUTE | typeof CONF>(
   return { valid: Object.fromEntries(valid), invalid, problems }
 }
 
-/** Reads each entry on its own, so that a mistake in one hides none in another. */
+/** Reads each entry on its own, so that a mistake in one hides none in another; then those that name a set. */
 function readRoutes(
   written: unknown,
   base: readonly string[],
-): { readonly routes: readonly PartialRoute[]; readonly problems: readonly string[] } {
+  sets: Sets,
+): Pick<ReadConfig, 'entries' | 'problems' | 'later'> {
   const problems: string[] = []
-  if (!Array.isArray(written) || written.length > MAX_ROUTES) return { routes: [], problems }
+  if (!Array.isArray(written) || written.length > MAX_ROUTES) return { entries: [], problems, later: [] }
   const at = [...base, 'routes'].join('.')
   const seen = new Map<string, string>()
-  const routes = written.map((one: unknown, index) => {
+  const withSets: SetEntry[] = []
+  const entries = written.map((one: unknown, index): Entry => {
     const entry = withoutNulls(one, ROUTE_KEYS)
     const members = readMembers(ROUTE, entry, [...base, 'routes', index])
     const keys = isObject(entry) ? entry : {}
-    const route = routeOf(members, `${at}[${index}]`, keys)
-    problems.push(...members.problems, ...contradictions(route, keys), ...duplicates(route, seen))
+    const path = `${at}[${index}]`
+    const route = routeOf(members, path, destination(keys.dst))
+    const twice = duplicates(route, seen)
+    problems.push(...members.problems, ...(isObject(one) ? contradictions(route, keys) : []), ...twice)
+    const { set } = route
+    if (set === undefined || keys.dst !== undefined || twice.length > 0) return route
+    withSets.push({
+      path,
+      set,
+      routeTo: ({ family, dst: network, line }, file) => {
+        const made = routeOf(members, path, { family, network }) as ConfiguredRoute
+        return { route: made, problems: contradictions(made, keys, `${file}:${line}`) }
+      },
+    })
     return route
   })
-  return { routes, problems }
+  if (withSets.length === 0) return { entries, problems, later: [] }
+  const { expansions, ...wrong } = expandSets(withSets, sets, {
+    take: (route) => duplicates(route, seen).length === 0,
+    left: MAX_ROUTES - written.length + withSets.length,
+  })
+  return {
+    entries: entries.map((entry) => {
+      const expansion = expansions.get(entry.path)
+      return expansion ? { ...entry, expansion } : entry
+    }),
+    // What is wrong with an entry whatever its prefixes are was told twice.
+    problems: [...new Set([...problems, ...wrong.problems])],
+    later: wrong.later,
+  }
 }
 
 function gatewayOf(written: NonNullable<Written['ovnGateway']>): Gateway {
@@ -200,15 +259,15 @@ function gatewayTarget(value: string): 'auto' | { address: string } {
 function routeOf(
   { valid, invalid }: Members<Partial<WrittenRoute>>,
   path: string,
-  entry: Readonly<Record<string, unknown>>,
+  prefix: Pick<Prefix, 'family' | 'network'> | undefined,
 ): PartialRoute {
-  const prefix = destination(entry.dst)
-  const { gw, src, dev } = valid
+  const { set, gw, src, dev } = valid
   const attributes = attributesIn(valid)
   const scope = typeof valid.scope === 'string' ? SCOPES[valid.scope] : valid.scope
   const given = { priority: valid.priority, table: valid.table, scope }
   return {
     path,
+    ...(set === undefined ? {} : { set }),
     ...(prefix ? { family: prefix.family, dst: prefix.network } : {}),
     ...(gw === undefined ? {} : { gw: parseAddress(gw)?.address ?? gw }),
     ...(src === undefined ? {} : { src: parseAddress(src)?.address ?? src }),
@@ -228,18 +287,26 @@ function destination(written: unknown): Prefix | undefined {
   return typeof written === 'string' ? parsePrefix(written) : undefined
 }
 
-/** Keys of one entry that contradict each other, which no schema can see. */
-function contradictions(route: PartialRoute, entry: Readonly<Record<string, unknown>>): string[] {
+/**
+ * Keys of one entry that contradict each other, which no schema can see.
+ * @param line the file and line of the prefix, if it is from a set
+ */
+function contradictions(route: PartialRoute, entry: Readonly<Record<string, unknown>>, line?: string): string[] {
   const { path, family, dst, scope, table, attributes = {}, onlink } = route
   const problems: string[] = []
   const say = (where: string, what: string) => problems.push(`${path}.${where}: ${what}`)
+  const shown = line === undefined ? dst : `${dst} (${line})`
+  if (entry.dst === undefined && entry.set === undefined) say('dst', 'missing; write "dst" or "set"')
+  if (entry.dst !== undefined && entry.set !== undefined)
+    say('set', 'cannot be combined with "dst"; remove one of them')
   for (const name of ['gw', 'src'] as const) {
     const other = addressIn(entry[name])
     if (other && family && other.family !== family) {
-      say(
-        name,
-        `${other.address} is an IPv${other.family} address, but ${dst} is IPv${family}; write an IPv${family} address`,
-      )
+      const write =
+        line === undefined
+          ? `write an IPv${family} address`
+          : `remove "${name}", or name a set that has only IPv${other.family} prefixes`
+      say(name, `${other.address} is an IPv${other.family} address, but ${shown} is IPv${family}; ${write}`)
     }
   }
   if (entry.gw !== undefined && scope === Scope.link) {
@@ -250,7 +317,8 @@ function contradictions(route: PartialRoute, entry: Readonly<Record<string, unkn
   for (const name of family === 6 ? ATTRIBUTE_NAMES : []) {
     const [attribute, value] = [ATTRIBUTES[name], attributes[name]]
     const { min6 = 0 } = attribute.is === 'integer' ? attribute : {}
-    if (Number(value) < min6) say(name, `must be at least ${min6} for IPv6, is ${value}`)
+    const such = line === undefined ? '' : `, such as ${shown}`
+    if (Number(value) < min6) say(name, `must be at least ${min6} for IPv6${such}, is ${value}`)
   }
   if (family && dst === DEFAULT_DST[family] && table === MAIN_TABLE) {
     say('dst', `${dst} is the default route, which "defaultRoute" decides on; write the prefixes you need`)
@@ -262,15 +330,17 @@ function addressIn(written: unknown): { family: Family; address: string } | unde
   return typeof written === 'string' ? parseAddress(written) : undefined
 }
 
-/** Whether an earlier entry is for the same place. */
-function duplicates({ path, dst, table, priority }: PartialRoute, seen: Map<string, string>): string[] {
-  if (dst === undefined || table === undefined || priority === undefined) return []
-  const place = `${dst} table ${table} metric ${priority}`
+/** Whether an earlier entry is for the same place, or for the same set in the same table with the same metric. */
+function duplicates({ path, dst, set, table, priority, given }: PartialRoute, seen: Map<string, string>): string[] {
+  const what = dst ?? (set === undefined ? undefined : `set ${set}`)
+  const metric = dst === undefined ? (given?.priority ?? 0) : priority
+  if (what === undefined || table === undefined || metric === undefined) return []
+  const place = `${what} table ${table} metric ${metric}`
   const earlier = seen.get(place)
   if (earlier === undefined) seen.set(place, path)
   return earlier === undefined
     ? []
     : [
-        `${path}: ${dst} is already in ${earlier} with the same table and priority; remove one, or write another "priority"`,
+        `${path}: ${what} is already in ${earlier} with the same table and priority; remove one, or write another "priority"`,
       ]
 }

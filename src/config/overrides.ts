@@ -4,9 +4,10 @@ import { isWithin } from '../net/address.ts'
 import { ATTRIBUTE_NAMES, ATTRIBUTES } from '../net/attributes.ts'
 import { type Config, parseConfig, type ReadConfig, readConfig, withoutNulls } from './config.ts'
 import { isKnown } from './misnamed-keys.ts'
+import { type ReadSet, type Sets, setsOf, UNKNOWN_SETS } from './route-sets.ts'
 import { CONF, OVERRIDABLE, OVERRIDES, OVERRIDES_KEYS } from './schema.ts'
 
-const NEVER = ['overrides', 'logLevel', 'logFile'] as const
+const NEVER = ['overrides', 'setsDir', 'logLevel', 'logFile'] as const
 const KEYS = [...OVERRIDABLE, ...NEVER]
 const NOT_FOR_PODS = 'a pod cannot set this'
 
@@ -14,10 +15,10 @@ const NOT_FOR_PODS = 'a pod cannot set this'
  * The configuration, changed by `args.cni` (Multus: the cni-args of a pod's annotation) as far as the operator's
  * `overrides` allow. Multus passes the same `args.cni` to every plugin of a chain, so keys that are not ours are
  * ignored.
- * @throws CniError 120 for what is not allowed, 7 for what is invalid
+ * @throws CniError 120 for what is not allowed, 7 for what is invalid, 11 if a set is not there yet
  */
-export function effectiveConfig(conf: NetConf): Config {
-  const read = readEffective(conf)
+export function effectiveConfig(conf: NetConf, readSet: ReadSet): Config {
+  const read = readEffective(conf, readSet)
   if ('config' in read) return read.config
   throw refusal(read.code, read.problems)
 }
@@ -25,19 +26,33 @@ export function effectiveConfig(conf: NetConf): Config {
 /** As `effectiveConfig`, or its problems one by one: those of the configuration, then those of `args.cni`. */
 export function readEffective(
   conf: NetConf,
+  readSet: ReadSet,
 ): { readonly config: Config } | { readonly code: Code; readonly problems: readonly string[] } {
-  const own = readConfig(conf)
+  const sets = setsOf(conf, readSet)
   const asked = askedBy(conf)
   const wanted = KEYS.filter((key) => Object.hasOwn(asked, key))
-  const { code, problems, theirs } = readAsked(conf, asked, wanted)
-  if ('problems' in own) return { code: Code.invalidConfig, problems: [...own.problems, ...problems] }
-  if (problems.length > 0) return { code, problems }
+  const replaced = wanted.includes('routes')
+  // Sets that the pod does not use need not be there.
+  const own = readConfig(conf, [], replaced ? undefined : sets)
+  const { code, problems, later, theirs } = readAsked(conf, asked, wanted, sets)
+  const wrong = [...own.problems, ...problems]
+  const notYet = [...own.later, ...later]
+  if (wrong.length > 0)
+    return { code: own.problems.length > 0 ? Code.invalidConfig : code, problems: [...wrong, ...notYet] }
+  if (!own.config || notYet.length > 0) return { code: Code.tryAgainLater, problems: notYet }
   if (wanted.length === 0) return { config: own.config }
   // Parsed again as a whole: keys that are valid one by one may contradict each other. The pod's routes keep their key
   // path.
   const merged = parseConfig({ ...conf, ...Object.fromEntries(wanted.map((key) => [key, asked[key]])) })
-  const routes = theirs && 'config' in theirs && 'routes' in asked ? { routes: theirs.config.routes } : {}
-  return { config: { ...merged, ...routes } }
+  return { config: { ...merged, routes: (replaced && theirs?.config ? theirs.config : own.config).routes } }
+}
+
+/** What a pod asks for, and what is wrong with that. */
+interface Asked {
+  readonly code: Code
+  readonly problems: readonly string[]
+  readonly later: readonly string[]
+  readonly theirs?: ReadConfig
 }
 
 /** Checks what a pod asks for. */
@@ -45,34 +60,38 @@ function readAsked(
   conf: NetConf,
   asked: Readonly<Record<string, unknown>>,
   wanted: readonly string[],
-): { readonly code: Code; readonly problems: readonly string[]; readonly theirs?: ReadConfig } {
+  sets: Sets,
+): Asked {
   const otherCase = otherCases(asked)
   // If `overrides` itself is invalid, nobody knows what it allows.
   const overrides =
     wanted.length > 0 ? OVERRIDES.safeParse(withoutNulls(conf.overrides ?? {}, OVERRIDES_KEYS)).data : undefined
-  if (!overrides) return { code: Code.invalidConfig, problems: otherCase }
+  if (!overrides) return { code: Code.invalidConfig, problems: otherCase, later: [] }
   const { allow = [], within = [] } = overrides
   const allowed = (key: string) => allow.some((one) => one === key)
   const forbidden = wanted
     .filter((key) => !allowed(key))
     .map((key) => `args.cni.${key}: not in "overrides.allow" of the network configuration`)
-  const theirs = readConfig(Object.fromEntries(wanted.filter(allowed).map((key) => [key, asked[key]])), ['args', 'cni'])
+  const mayAsk = Object.fromEntries(wanted.filter(allowed).map((key) => [key, asked[key]]))
+  const theirs = readConfig(mayAsk, ['args', 'cni'], sets)
   const outside = outsideOf(within, theirs)
   const code = forbidden.length + outside.length > 0 ? Code.overrideNotAllowed : Code.invalidConfig
-  const wrong = 'problems' in theirs ? theirs.problems : []
-  return { code, problems: [...forbidden, ...outside, ...wrong, ...otherCase], theirs }
+  const problems = [...forbidden, ...outside, ...theirs.problems, ...otherCase]
+  return { code, problems, later: theirs.later, theirs }
 }
 
 /** How many prefixes a message lists: there may be a thousand. */
 const MAX_LISTED = 10
 
 /** What a pod asks for beyond `overrides.within`. */
-function outsideOf(within: readonly string[], { routes, gateway }: ReadConfig): string[] {
+function outsideOf(within: readonly string[], { entries, gateway }: ReadConfig): string[] {
   const problems: string[] = []
   const inside = (inner: string) => within.some((outer) => isWithin(inner, outer))
   const outside = `outside "overrides.within" (${listed(within, MAX_LISTED).join(', ') || 'none'})`
-  for (const { path, dst, gw, dev, given, attributes } of routes) {
+  for (const { path, dst, expansion, gw, dev, given, attributes } of entries) {
     if (dst !== undefined && !inside(dst)) problems.push(`${path}.dst: ${dst} is ${outside}`)
+    for (const { dst, line } of expansion?.routes ?? [])
+      if (!inside(dst)) problems.push(`${path}.set: ${expansion?.file}:${line}: ${dst} is ${outside}`)
     if (gw !== undefined && !inside(gw)) problems.push(`${path}.gw: ${gw} is ${outside}`)
     if (dev !== undefined) problems.push(`${path}.dev: ${NOT_FOR_PODS}; its routes use its NIC`)
     if (given?.table !== undefined) problems.push(`${path}.table: ${NOT_FOR_PODS}; its routes use the main table`)
@@ -124,7 +143,7 @@ export function onlyKnown(conf: NetConf): NetConf {
 export function isDry(conf: NetConf): boolean {
   if (conf.dryRun !== true && askedBy(conf).dryRun !== true) return false
   try {
-    return effectiveConfig(onlyKnown(conf)).dryRun
+    return effectiveConfig(onlyKnown(conf), UNKNOWN_SETS).dryRun
   } catch {
     return conf.dryRun === true
   }

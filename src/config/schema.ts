@@ -21,7 +21,7 @@ export type Rule =
   | { readonly is: 'word'; readonly words: readonly string[] }
   | { readonly is: 'name'; readonly pattern: RegExp }
   | { readonly is: 'gateway'; readonly family?: Family; readonly auto: boolean }
-  | { readonly is: 'prefix' | 'source' | 'ifname' | 'logFile' }
+  | { readonly is: 'prefix' | 'source' | 'ifname' | 'logFile' | 'directory' }
   | { readonly is: 'list'; readonly max: number }
 
 /** The rules, by the schema that checks them. */
@@ -89,7 +89,8 @@ const source = text({ is: 'source' }, (value) => {
   return `${value} is ${KINDS[kind]}, which no packet comes from; write an address of the pod`
 })
 
-const dst = text({ is: 'prefix' }, (value) => {
+/** What is wrong with the destination of a route, if anything. */
+export function destinationProblem(value: string): string | undefined {
   const prefix = parsePrefix(value)
   if (prefix) {
     const { length, network } = prefix
@@ -99,7 +100,18 @@ const dst = text({ is: 'prefix' }, (value) => {
     return `${quote(value)} has no prefix length; write ${value}/${familyOf(value) === 4 ? 32 : 128} for this one host`
   }
   return `${quote(value)} is not an IP prefix; write one such as 10.50.0.0/16 or fd00:10:50::/48`
-})
+}
+
+const dst = text({ is: 'prefix' }, destinationProblem)
+
+/** The name of a set is that of its file, and may be the key of a ConfigMap. @see RFC 1123: a label of a host name */
+export const SET_NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
+
+const set = text({ is: 'name', pattern: SET_NAME }, (value) =>
+  SET_NAME.test(value)
+    ? undefined
+    : `${quote(value)} is not the name of a set; write at most 63 lower case letters, digits and hyphens, such as "underlay"`,
+)
 
 const ifname = text({ is: 'ifname' }, (value) => {
   const problem = ifnameProblem(value) ?? batchProblem(value)
@@ -145,7 +157,8 @@ const ATTRIBUTE_KEYS = Object.fromEntries(
 ) as unknown as AttributeKeys
 
 export const ROUTE_KEYS = {
-  dst,
+  dst: z.optional(dst),
+  set: z.optional(set),
   gw: z.optional(gateway),
   dev: IFNAME,
   src: z.optional(source),
@@ -161,9 +174,18 @@ const DISPOSITION = z.enum(['remove', 'demote', 'keep'])
 const OF_FAMILY = z.optional(DISPOSITION)
 export const DISPOSITION_KEYS = { ipv4: OF_FAMILY, ipv6: OF_FAMILY }
 
+/** Where the sets are, if the configuration does not say. */
+export const SETS_DIR = '/var/lib/x-calico-route/sets'
+/** An absolute path of a directory, without `..`. */
+export const DIRECTORY_PATH = /^\/(?!(?:[\s\S]*\/)?\.\.(?:\/|$))/
+
 /** An absolute path of a file, without `..`. */
 export const LOG_PATH = /^\/(?!(?:[\s\S]*\/)?\.\.(?:\/|$))[\s\S]*[^/]$/
 export const MAX_PATH_LENGTH = 4095
+
+export function isDirectoryPath(path: string): boolean {
+  return path.length <= MAX_PATH_LENGTH && DIRECTORY_PATH.test(path)
+}
 
 export function isLogPath(path: string): boolean {
   return path.length <= MAX_PATH_LENGTH && LOG_PATH.test(path)
@@ -220,6 +242,11 @@ export type LogLevel = (typeof LOG_LEVELS)[number]
 export const CONF = z.looseObject({
   defaultRoute: z.optional(z.union([DISPOSITION, z.strictObject(DISPOSITION_KEYS)])),
   routes: z.optional(atMost(MAX_ROUTES, z.unknown())),
+  setsDir: z.optional(
+    text({ is: 'directory' }, (value) =>
+      isDirectoryPath(value) ? undefined : `must be the absolute path of a directory, is ${quote(value)}`,
+    ),
+  ),
   ovnGateway: z.optional(z.union([autoOrGateway(), z.strictObject(GATEWAY_KEYS)])),
   overrides: z.optional(OVERRIDES),
   kubevirt: FLAG,

@@ -148,7 +148,7 @@ export interface Route {
 /** Why there is an operation, or a problem. */
 export interface Origin {
   readonly key: 'routes' | 'defaultRoute' | 'ovnGateway' | 'DEL' | 'rollback'
-  /** The key path: `routes[0]`, `args.cni.routes[0]`, `ovnGateway.ipv4`. */
+  /** The key path, and with a set where in it: `routes[0]`, `args.cni.routes[0] (underlay:12)`, `ovnGateway.ipv4`. */
   readonly path: string
   /** For `routes`: the entry has a `gw`. */
   readonly gwWritten?: boolean

@@ -1,4 +1,4 @@
-import type { Config, ConfiguredRoute } from '../config/config.ts'
+import { type Config, type ConfiguredRoute, nameOf } from '../config/config.ts'
 import { type Family, familyOf, isLinkLocal } from '../net/address.ts'
 import { attributesIn, IN_RESULT, type KnownAttributes, withoutThose } from '../net/attributes.ts'
 import {
@@ -153,17 +153,19 @@ function learntVia({ gw, onlink, src, attributes }: Route, entry: ConfiguredRout
 /** Tells why an entry has no next hop, and what to write instead. */
 export function noNextHops({ routes, links }: Snapshot): (configured: ConfiguredRoute, dev: string) => Problem {
   let tables: Map<string, Set<number>> | undefined
-  return ({ path, dst, family, table }, dev) => {
+  return (configured, dev) => {
+    const { dst, family, table } = configured
+    const at = nameOf(configured)
     tables ??= defaultTables(routes)
     const others = [...(tables.get(`${family} ${dev}`) ?? [])].filter((one) => one !== table)
     const [first] = others
     const says = `no next hop to ${dst} is known on ${dev}, `
     if (first === undefined && !hasAddress(links, dev, family))
-      return { at: path, says: `${says}which has no IPv${family} address; assign one by "ipam", or remove the route` }
+      return { at, says: `${says}which has no IPv${family} address; assign one by "ipam", or remove the route` }
     if (first === undefined || first === MAIN_TABLE)
-      return { at: path, says: `${says}which has no IPv${family} default route; add "gw" or "scope": "link"` }
+      return { at, says: `${says}which has no IPv${family} default route; add "gw" or "scope": "link"` }
     return {
-      at: path,
+      at,
       says: `${says}whose IPv${family} default route is in table ${others.slice(0, MAX_TABLES).join(', ')}; add "gw", or "table": ${first} to put this route there`,
     }
   }

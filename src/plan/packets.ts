@@ -1,4 +1,4 @@
-import type { Config } from '../config/config.ts'
+import { type Config, nameOf } from '../config/config.ts'
 import { isLinkLocal, isWithin, specialKind } from '../net/address.ts'
 import {
   byDestination,
@@ -17,7 +17,7 @@ import {
  */
 export interface Probe {
   readonly address: string
-  /** The key path that the probe is about: `routes[0]`. */
+  /** What the probe is about: `routes[0]`, `routes[0] (underlay:12)`. */
   readonly path: string
   /** The destination of that key: `10.50.0.0/16`. */
   readonly dst: string
@@ -32,11 +32,12 @@ const FAMILIES = [4, 6] as const
  * whose default route is removed. Rules that match a source address, a mark, a user or an input interface go unnoticed.
  */
 export function probesOf({ routes, defaultRoute }: Config): Probe[] {
-  const configured = routes.flatMap(({ path, dst, family, table }) => {
+  const configured = routes.flatMap((route) => {
+    const { dst, family, table } = route
     const address = dst === DEFAULT_DST[family] ? SOMEWHERE[family] : dst.slice(0, dst.indexOf('/'))
     // The kernel cannot choose a route by such an address alone.
     const isOdd = isLinkLocal(address) || specialKind(address) !== undefined
-    return table !== MAIN_TABLE || isOdd ? [] : { address, path, dst }
+    return table !== MAIN_TABLE || isOdd ? [] : { address, path: nameOf(route), dst }
   })
   const away = FAMILIES.filter((family) => defaultRoute[family] === 'remove').map((family) => ({
     address: SOMEWHERE[family],

@@ -1,5 +1,5 @@
 import type { AppliedRoute } from '../cni/result.ts'
-import type { Config, ConfiguredRoute } from '../config/config.ts'
+import { type Config, type ConfiguredRoute, nameOf } from '../config/config.ts'
 import { CniError, Code, listed } from '../errors.ts'
 import { type Family, familyOf, isLinkLocal, parsePrefix } from '../net/address.ts'
 import { combined } from '../net/attributes.ts'
@@ -162,7 +162,8 @@ function planRoute(
   { learn, containsNextHop, noNextHop }: NextHopLookup,
 ): Verdict {
   const dev = configured.dev ?? ifname
-  const at = configured.dev === undefined ? configured.path : `${configured.path}.dev`
+  const { path } = configured
+  const at = configured.dev === undefined ? path : `${path}.dev`
   const problem = nicProblem(at, dev, snapshot) ?? sourceProblem(configured, snapshot)
   if (problem) return { is: 'refused', problem }
   const direct = directRoute(configured, dev, containsNextHop, sameDst)
@@ -232,7 +233,7 @@ const MAX_DIFFERENT = 2
 
 /** The verdict for somebody else's route: it must already be as configured, since we do not change it. */
 function foreignVerdict(configured: ConfiguredRoute, route: Route): Verdict {
-  const { path, src, scope, attributes } = configured
+  const { src, scope, attributes } = configured
   const wanted = Object.entries({ src, ...attributes, ...(configured.family === 4 ? { scope } : {}) })
   const present: Readonly<Record<string, unknown>> = { src: route.src, scope: route.scope, ...route.attributes }
   // A switch that is off is absent from a route.
@@ -242,7 +243,7 @@ function foreignVerdict(configured: ConfiguredRoute, route: Route): Verdict {
   const names = quoted.length > MAX_DIFFERENT ? listed(quoted, MAX_DIFFERENT).join(', ') : quoted.join(' and ')
   const maker = route.protocol === KERNEL_PROTOCOL ? 'the kernel' : 'another plugin'
   return refused(
-    path,
+    nameOf(configured),
     `${names} cannot be set on the route of ${maker}, ${routeText(route)}; remove ${quoted.length > MAX_DIFFERENT ? quoted.join(', ') : names}, or add a "priority" to have a second route`,
   )
 }
@@ -253,8 +254,8 @@ function foreignVerdict(configured: ConfiguredRoute, route: Route): Verdict {
  * @param plain the route as its entry says it, with its next hop: without learnt source and attributes
  */
 function placement(configured: ConfiguredRoute, route: Route, plain: Route, inPlace: readonly Route[]): Verdict {
-  const { path, gw } = configured
-  const origin: Origin = { key: 'routes', path, gwWritten: gw !== undefined }
+  const { gw } = configured
+  const origin: Origin = { key: 'routes', path: nameOf(configured), gwWritten: gw !== undefined }
   if (inPlace.length === 0) return { is: 'planned', route, addition: { op: 'add', route, origin }, deletions: [] }
   const isOurs = (other: Route) => other.protocol === PROTOCOL && soleDevice(other) === route.dev
   // The route, if it is already there, whoever made it.
@@ -281,12 +282,13 @@ function placement(configured: ConfiguredRoute, route: Route, plain: Route, inPl
   }
 }
 
-function taken({ path, dst, gw }: ConfiguredRoute, route: Route, other: Route): Problem {
+function taken(configured: ConfiguredRoute, route: Route, other: Route): Problem {
+  const { dst, gw } = configured
   const direct = other.dev === route.dev && other.gw === undefined && other.type === UNICAST
   const advice = gw !== undefined ? 'remove "gw"' : 'write "scope": "link"'
   const keep = direct && route.gw !== undefined ? `${advice} to use that one, or ` : ''
   const says = `the pod already has another route to ${dst}: ${routeText(other)}, where ${routeText(route)} would go; ${keep}write another "priority"`
-  return { at: path, says }
+  return { at: nameOf(configured), says }
 }
 
 /** A configured route, completed with what is known of its next hop. */

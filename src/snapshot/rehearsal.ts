@@ -1,5 +1,6 @@
 import { dispatch } from '../call/dispatch.ts'
 import { rehearseStreams } from '../call/stdio.ts'
+import { UNKNOWN_SETS } from '../config/route-sets.ts'
 import { withNetns } from '../kernel/netns.ts'
 
 const CONF = {
@@ -58,6 +59,7 @@ export async function rehearse(node: string): Promise<void> {
     const program = `const answers = ${JSON.stringify(ANSWERS[verb])}\n${STAND_IN}`
     const { stdout, exitCode } = await dispatch(env, {
       readStdin: async () => new TextEncoder().encode(JSON.stringify(CONF)),
+      readSet: UNKNOWN_SETS,
       withNetns: (path, limit, use) =>
         withNetns(path, limit, (netns) => use({ ...netns, own: false, enter: [node, '-e', program, '--'] })),
     })

@@ -4,13 +4,13 @@ import type { Config } from '../config/config.ts'
 import { listed } from '../errors.ts'
 import { changeRoutes, readRoutes } from '../kernel/change.ts'
 import { lookAt } from '../kernel/look.ts'
-import type { WithNetns } from '../kernel/netns.ts'
 import { batchLine } from '../net/iproute2.ts'
 import type { RouteOp, Snapshot } from '../net/route.ts'
 import { neededToAdd } from '../plan/needed.ts'
 import { planAdd } from '../plan/plan.ts'
 import { inputsOf } from './inputs.ts'
 import type { Outcome } from './outcome.ts'
+import type { Outside } from './outside.ts'
 import { refuseOwn, refuseProblems, refuseUnwritable } from './refusals.ts'
 
 /** Runtimes wait for minutes. Reading stdin and the rollback take up to 10 s each: 60 s in all. */
@@ -21,8 +21,8 @@ const LIMIT_MS = 40_000
  * same.
  * @see https://github.com/containernetworking/cni/blob/main/SPEC.md#add-add-container-to-network-or-apply-modifications
  */
-export async function add(request: Request & { verb: 'ADD' }, withNetns: WithNetns): Promise<Outcome> {
-  const { config, prev } = inputsOf(request.conf)
+export async function add(request: Request & { verb: 'ADD' }, { withNetns, readSet }: Outside): Promise<Outcome> {
+  const { config, prev } = inputsOf(request.conf, readSet)
   refuseUnwritable(request.ifname)
   return withNetns(request.netns, LIMIT_MS, async (netns) => {
     refuseOwn(request, netns)

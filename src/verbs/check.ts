@@ -4,7 +4,6 @@ import type { Config } from '../config/config.ts'
 import { CniError, Code, listed } from '../errors.ts'
 import { readRoutesAndLookUp } from '../kernel/change.ts'
 import { type Look, lookAt } from '../kernel/look.ts'
-import type { WithNetns } from '../kernel/netns.ts'
 import { IN_RESULT } from '../net/attributes.ts'
 import { routeText } from '../net/iproute2.ts'
 import {
@@ -24,6 +23,7 @@ import { planAdd } from '../plan/plan.ts'
 import { problemText } from '../plan/problem.ts'
 import { inputsOf } from './inputs.ts'
 import type { Outcome } from './outcome.ts'
+import type { Outside } from './outside.ts'
 import { refuseUnwritable } from './refusals.ts'
 
 /**
@@ -32,8 +32,8 @@ import { refuseUnwritable } from './refusals.ts'
  * @throws CniError 110 with every difference
  * @see https://github.com/containernetworking/cni/blob/main/SPEC.md#check-check-containers-networking-is-as-expected
  */
-export async function check(request: Request & { verb: 'CHECK' }, withNetns: WithNetns): Promise<Outcome> {
-  const found = await findDifferences(request, withNetns)
+export async function check(request: Request & { verb: 'CHECK' }, outside: Outside): Promise<Outcome> {
+  const found = await findDifferences(request, outside)
   if (found.length === 0) return {}
   throw new CniError(
     Code.checkFailed,
@@ -45,10 +45,10 @@ export async function check(request: Request & { verb: 'CHECK' }, withNetns: Wit
 /** The differences one by one; none with dryRun. @param overhear wraps the look, to hear ip(8)'s answers as well */
 export async function findDifferences(
   request: Pick<Request & { verb: 'CHECK' }, 'conf' | 'ifname' | 'netns'>,
-  withNetns: WithNetns,
+  { withNetns, readSet }: Outside,
   overhear: (look: Look<Snapshot>) => Look<Snapshot> = (look) => look,
 ): Promise<readonly string[]> {
-  const { config, prev } = inputsOf(request.conf)
+  const { config, prev } = inputsOf(request.conf, readSet)
   const { ifname } = request
   refuseUnwritable(ifname)
   const bounds = neededToAdd(config, ifname, prev)

@@ -1,15 +1,17 @@
 import type { NetConf, Request } from '../cni/request.ts'
 import type { Config } from '../config/config.ts'
 import { effectiveConfig, isDry, onlyKnown } from '../config/overrides.ts'
+import { type ReadSet, UNKNOWN_SETS } from '../config/route-sets.ts'
 import { CniError, Code, messageOf, TooMuch } from '../errors.ts'
 import { type Change, changeRoutes } from '../kernel/change.ts'
 import { converse, runAlone } from '../kernel/ip.ts'
-import type { Netns, WithNetns } from '../kernel/netns.ts'
+import type { Netns } from '../kernel/netns.ts'
 import { batchLine, delLine, flushArgs } from '../net/iproute2.ts'
 import { GATEWAY_PROTOCOL, PROTOCOL, type RouteOp, type Snapshot } from '../net/route.ts'
 import { neededToDel } from '../plan/needed.ts'
 import { planDel } from '../plan/plan.ts'
 import type { Outcome } from './outcome.ts'
+import type { Outside } from './outside.ts'
 import { refuseOwn } from './refusals.ts'
 
 /** For an ordinary pod; and for one that holds too much to be read. With 10 s for stdin, 30 s in all. */
@@ -21,13 +23,13 @@ const LONG_LIMIT_MS = 20_000
  * would not call the previous plugins, and their interfaces and addresses would leak.
  * @see https://github.com/containernetworking/cni/blob/main/SPEC.md#del-remove-container-from-network-or-un-apply-modifications
  */
-export async function del(request: Request & { verb: 'DEL' }, withNetns: WithNetns): Promise<Outcome> {
+export async function del(request: Request & { verb: 'DEL' }, { withNetns, readSet }: Outside): Promise<Outcome> {
   // A dry ADD made no routes, and a dry DEL removes none.
   if (request.netns === '' || isDry(request.conf)) return {}
   try {
     return await withNetns(request.netns, LONG_LIMIT_MS, async (netns) => {
       refuseOwn(request, netns)
-      return removeRoutes(netns, request)
+      return removeRoutes(netns, request, readSet)
     })
   } catch (error) {
     if (error instanceof CniError && error.code === Code.ownNetns) throw error
@@ -37,21 +39,26 @@ export async function del(request: Request & { verb: 'DEL' }, withNetns: WithNet
   }
 }
 
-async function removeRoutes(netns: Netns, { conf, ifname }: Request & { verb: 'DEL' }): Promise<Outcome> {
+async function removeRoutes(
+  netns: Netns,
+  { conf, ifname }: Request & { verb: 'DEL' },
+  readSet: ReadSet,
+): Promise<Outcome> {
+  const asked = () => configured(conf, readSet)
   const warnings: string[] = []
   const decide = (snapshot: Snapshot) => {
     if (snapshot.tooManyDefaults && warnings.length === 0)
       warnings.push('the default routes are unchanged: the pod has too many')
-    return decideDel(conf, ifname, snapshot)
+    return planDel(asked, ifname, snapshot)
   }
-  const change: Change = { decide, bounds: neededToDel(() => configured(conf), ifname), onFailure: 'leave' }
+  const change: Change = { decide, bounds: neededToDel(asked, ifname), onFailure: 'leave' }
   const ordinary = { ...netns, until: netns.until - LONG_LIMIT_MS + LIMIT_MS }
   const done: string[] = []
   try {
     done.push(...(await changeRoutes(ordinary, change)).map(batchLine))
   } catch (error) {
     if (!(error instanceof TooMuch)) throw error
-    warnings.unshift(...(await removeUnseen(netns, { conf, ifname }, error)))
+    warnings.unshift(...(await removeUnseen(netns, ifname, asked().routes, error)))
     // What is left may be little enough to be read.
     await changeRoutes(netns, change).then(
       (ops) => done.push(...ops.map(batchLine)),
@@ -67,7 +74,8 @@ async function removeRoutes(netns: Netns, { conf, ifname }: Request & { verb: 'D
  */
 async function removeUnseen(
   netns: Netns,
-  { conf, ifname }: Pick<Request & { verb: 'DEL' }, 'conf' | 'ifname'>,
+  ifname: string,
+  routes: Config['routes'],
   { message }: TooMuch,
 ): Promise<string[]> {
   const failures: string[] = []
@@ -75,7 +83,7 @@ async function removeUnseen(
     const failure = await runAlone(netns, words)
     if (failure) failures.push(`ip ${words.join(' ')}: ${messageOf(failure.error ?? failure.stderr)}`)
   }
-  const named = configured(conf).routes.map((route) => delLine(route, route.dev ?? ifname))
+  const named = routes.map((route) => delLine(route, route.dev ?? ifname))
   // Deleting a route that is already gone fails, and ip(8) goes on with the next.
   if (named.length > 0) await converse(netns, 'go on', ({ tell }) => tell(named, undefined))
   const told = `the kernel was told to remove the routes of protocol ${PROTOCOL} and ${GATEWAY_PROTOCOL} on ${ifname}`
@@ -83,15 +91,25 @@ async function removeUnseen(
 }
 
 /** What DEL does if the kernel holds `snapshot`. */
-export function decideDel(conf: NetConf, ifname: string, snapshot: Snapshot): readonly RouteOp[] {
-  return planDel(() => configured(conf), ifname, snapshot)
+export function decideDel(conf: NetConf, ifname: string, snapshot: Snapshot, readSet: ReadSet): readonly RouteOp[] {
+  return planDel(() => configured(conf, readSet), ifname, snapshot)
 }
 
-/** What the configuration asks for. Nothing if it is invalid: ADD refused it, and made no routes. */
-function configured(conf: NetConf): Pick<Config, 'routes' | 'gateway'> {
-  try {
-    return effectiveConfig(onlyKnown(conf))
-  } catch {
-    return { routes: [] }
+/**
+ * What the configuration asks for. Nothing if it is invalid: ADD refused it, and made no routes. A set that cannot be read
+ * any more, or does not fit any more, is left out.
+ */
+function configured(conf: NetConf, readSet: ReadSet): Pick<Config, 'routes' | 'gateway'> {
+  const ifReadable: ReadSet = (directory, name) => {
+    const read = readSet(directory, name)
+    return read && 'problems' in read ? undefined : read
   }
+  for (const sets of [ifReadable, UNKNOWN_SETS]) {
+    try {
+      return effectiveConfig(onlyKnown(conf), sets)
+    } catch {
+      // without sets then, or with nothing
+    }
+  }
+  return { routes: [] }
 }

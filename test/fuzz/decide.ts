@@ -4,6 +4,7 @@ import { boundArgs } from '../../src/cni/pod-args.ts'
 import { checkEnv, decodeText, type Env, parseDocument, parseRequest, type Request } from '../../src/cni/request.ts'
 import { buildResult, gatewayAddressesOf, parsePrevResult } from '../../src/cni/result.ts'
 import { effectiveConfig } from '../../src/config/overrides.ts'
+import { UNKNOWN_SETS } from '../../src/config/route-sets.ts'
 import { CniError, Code } from '../../src/errors.ts'
 import { batchLine, parseLinks, parseRoutes } from '../../src/net/iproute2.ts'
 import type { RouteOp, Snapshot } from '../../src/net/route.ts'
@@ -47,7 +48,7 @@ function decided(request: Request, answers: Answers): Decision {
   switch (request.verb) {
     case 'ADD':
     case 'CHECK': {
-      const config = effectiveConfig(request.conf)
+      const config = effectiveConfig(request.conf, UNKNOWN_SETS)
       const prev = parsePrevResult(request.conf.prevResult)
       refuseUnwritable(request.ifname)
       const plan = planAdd(config, request.ifname, snapshotOf(answers), {
@@ -59,7 +60,9 @@ function decided(request: Request, answers: Answers): Decision {
       return { lines: linesOf(plan.ops), result }
     }
     case 'DEL':
-      return { lines: linesOf(planDel(() => effectiveConfig(request.conf), request.ifname, snapshotOf(answers))) }
+      return {
+        lines: linesOf(planDel(() => effectiveConfig(request.conf, UNKNOWN_SETS), request.ifname, snapshotOf(answers))),
+      }
     default:
       return { lines: [] }
   }

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { parseConfig } from '../../src/config/config.ts'
 import { effectiveConfig } from '../../src/config/overrides.ts'
+import { UNKNOWN_SETS } from '../../src/config/route-sets.ts'
 import { CONF, KEYS_OF } from '../../src/config/schema.ts'
 import { isWithin } from '../../src/net/address.ts'
 import { all, configurations, documents, EXAMPLES, type Kind, pluginsOf, textOf } from '../support/examples.ts'
@@ -185,7 +186,7 @@ describe('examples agree with each other', () => {
     expect(definitions.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`)).toContain(
       `${network.namespace}/${network.name}`,
     )
-    const { routes } = effectiveConfig({ ...conf, args: { cni: network['cni-args'] } })
+    const { routes } = effectiveConfig({ ...conf, args: { cni: network['cni-args'] } }, UNKNOWN_SETS)
     expect(routes.map(({ dst }) => dst)).toEqual(['10.50.31.21/32'])
   })
 

@@ -5,6 +5,7 @@ import { checkEnv, type NetConf, parseDocument, parseRequest } from '../../../sr
 import { parsePrevResult } from '../../../src/cni/result.ts'
 import { parseConfig } from '../../../src/config/config.ts'
 import { effectiveConfig } from '../../../src/config/overrides.ts'
+import { UNKNOWN_SETS } from '../../../src/config/route-sets.ts'
 import { parsed } from '../../../src/kernel/look.ts'
 import { parseRoutes } from '../../../src/net/iproute2.ts'
 import type { Route } from '../../../src/net/route.ts'
@@ -32,7 +33,7 @@ it('an event has room for the beginning of a message', () => {
 describe('in the event of a pod that does not start one sees', () => {
   const config = (conf: NetConf) => () => parseConfig(conf)
   const override = (cni: NetConf) => () =>
-    effectiveConfig({ overrides: { allow: ['routes', 'ovnGateway'], within: [DST] }, args: { cni } })
+    effectiveConfig({ overrides: { allow: ['routes', 'ovnGateway'], within: [DST] }, args: { cni } }, UNKNOWN_SETS)
   const prev = (prevResult: unknown) => () => parsePrevResult(prevResult)
   const request = (document: unknown) => () => parseRequest({ CNI_COMMAND: 'ADD' }, document)
 
@@ -64,7 +65,7 @@ describe('in the event of a pod that does not start one sees', () => {
       },
     ],
     ['prevResult: missing; put x-calico-route after the plugin that makes the NIC', prev(undefined)],
-    ['stdin: a whole plugin list; write its entry', () => inputsOf({ plugins: [] })],
+    ['stdin: a whole plugin list; write its entry', () => inputsOf({ plugins: [] }, UNKNOWN_SETS)],
     ['prevResult: is of CNI 0.2.0 or older', prev({ ip4: {} })],
     ['prevResult.ips[0].address: must be an address with prefix length', prev({ ips: [{ address: GW }] })],
     ['prevResult.interfaces[0].name: missing', prev({ interfaces: [{}] })],

@@ -64,6 +64,11 @@ const SEVERAL_KEYS: readonly { rule: string; says: RegExp; conf: Record<string, 
     says: /with the same table and priority/,
     conf: { routes: [{ dst: '10.50.0.0/16' }, { dst: '10.50.0.0/16' }] },
   },
+  {
+    rule: 'no two entries with one set have one table and metric',
+    says: /with the same table and priority/,
+    conf: { routes: [{ set: 'underlay' }, { set: 'underlay' }] },
+  },
 ]
 
 describe('the JSON Schema', () => {
@@ -72,7 +77,9 @@ describe('the JSON Schema', () => {
 
   it('describes every key', () => {
     const keys: unknown[] = []
-    JSON.stringify(jsonSchema(), (_, value) => {
+    JSON.stringify(jsonSchema(), (name, value) => {
+      // What goes together is no key of its own.
+      if (name === 'oneOf') return undefined
       if (value?.properties) keys.push(...Object.entries(value.properties))
       return value
     })
@@ -105,6 +112,12 @@ describe('the JSON Schema', () => {
     ['a misspelt key of the gateway', { ovnGateway: { ip4: '10.0.1.1' } }],
     ['an override of what no pod may choose', { overrides: { allow: ['logFile'] } }],
     ['a log level nobody knows', { logLevel: 'verbose' }],
+    ['a route with both a destination and a set', { routes: [{ dst: '10.50.0.0/16', set: 'underlay' }] }],
+    ['a route to a set that is null', { routes: [{ set: null }] }],
+    ['a set whose name is a path', { routes: [{ set: '../underlay' }] }],
+    ['a set whose name is no label', { routes: [{ set: 'Under_lay' }] }],
+    ['a directory of sets that is elsewhere', { setsDir: 'sets' }],
+    ['a directory of sets above', { setsDir: '/var/lib/../sets' }],
     ['a log file that is elsewhere', { logFile: 'var/log/x.log' }],
     ['a log file above', { logFile: '/var/log/../x.log' }],
     ['a word for a switch', { kubevirt: 'yes' }],
@@ -268,12 +281,12 @@ describe('the JSON Schema', () => {
       )
     })
 
-    it('the path of the log', () => {
+    it.each(['logFile', 'setsDir'])('the path that is %s', (key) => {
       const part = fc.constantFrom('a', '..', '.', '', '...', '..a', 'a..', '\n', 'x'.repeat(3000))
       const path = fc
         .tuple(fc.constantFrom('', '/'), fc.array(part, { maxLength: 5 }))
         .map(([root, parts]) => root + parts.join('/'))
-      const seen = agree(path, (logFile) => ({ logFile }), 1_000)
+      const seen = agree(path, (value) => ({ [key]: value }), 1_000)
       expect(Math.min(seen.true, seen.false)).toBeGreaterThan(50)
     })
 
@@ -302,26 +315,30 @@ describe('the JSON Schema', () => {
         ['10.50.0.0/16', '10.60.0.0/16', 'fd00::/48', '::/0'],
         ['10.50.0.1/16', '10.0.0.0/08', null, 5],
       )
+      const set = mostly(['underlay', 'a'.repeat(63)], ['a'.repeat(64), 'a.b', '-a', 'Aa', '', 'a/b', null, 5])
       const gw = mostly(['10.0.0.1', 'fe80::1', null], ['0.0.0.0', '10.0.0.1/24', '::1', 5])
       const UINT32 = [-1, 2 ** 32, 0.5, '7']
-      const route = fc.record(
-        {
-          dst,
-          gw,
-          src: gw,
-          dev: name,
-          onlink: flag,
-          priority: mostly([0, 1, 2 ** 32 - 1, null], UINT32),
-          table: mostly([0, 254, 256, 2 ** 32 - 1, null], [255, ...UINT32]),
-          scope: mostly([0, 253, 255, 'universe', 'link', null], [256, -1, 'near', true]),
-          ...Object.fromEntries(
-            EXAMPLES_OF_ATTRIBUTES.map(({ name, values, wrong }) => [name, mostly([...values, null], [...wrong])]),
-          ),
-          mtu: mostly([68, 1280, 65520, null], [67, 65521, '1500', 0.5]),
-          ...{ via: mostly([undefined], [gw]), metric: mostly([undefined], [null]) },
-        },
-        { requiredKeys: ['dst'] },
+      const destination = fc.oneof(
+        { weight: 9, arbitrary: fc.record({ dst }) },
+        { weight: 9, arbitrary: fc.record({ set }) },
+        { weight: 1, arbitrary: fc.record({ dst, set }) },
+        { weight: 1, arbitrary: fc.constant({}) },
       )
+      const keys = some({
+        gw,
+        src: gw,
+        dev: name,
+        onlink: flag,
+        priority: mostly([0, 1, 2 ** 32 - 1, null], UINT32),
+        table: mostly([0, 254, 256, 2 ** 32 - 1, null], [255, ...UINT32]),
+        scope: mostly([0, 253, 255, 'universe', 'link', null], [256, -1, 'near', true]),
+        ...Object.fromEntries(
+          EXAMPLES_OF_ATTRIBUTES.map(({ name, values, wrong }) => [name, mostly([...values, null], [...wrong])]),
+        ),
+        mtu: mostly([68, 1280, 65520, null], [67, 65521, '1500', 0.5]),
+        ...{ via: mostly([undefined], [gw]), metric: mostly([undefined], [null]) },
+      })
+      const route = fc.tuple(destination, keys).map(([one, others]) => ({ ...one, ...others }))
       const disposition = mostly(['remove', 'demote', 'keep', null], ['no', 5])
       const auto = mostly(['auto', null], ['0.0.0.0', 'x', 5])
       const conf = some({
@@ -347,6 +364,7 @@ describe('the JSON Schema', () => {
           [],
           'x',
         ),
+        setsDir: mostly(['/a', '/a/', '/', null], ['/a/..', 'a', '', 5]),
         logFile: mostly(['/a', null], ['/a/', 'a', 5]),
         logLevel: mostly(['debug', null], ['loud', 5]),
         kubevirt: flag,

@@ -244,7 +244,7 @@ describe('validate says of a chain', () => {
         'error: plugins[1].defaultRoute: must be remove, demote or keep, is "no"',
         'error: plugins[1].routes[0].dst: "10.50.0.1/16" has host bits set; write 10.50.0.0/16',
         'error: plugins[1].routes[0].via: unknown key; did you mean "gw"?',
-        'error: plugins[1].routes[1]: dst: missing',
+        'error: plugins[1].routes[1]: dst: missing; write "dst" or "set"',
       ],
     ],
     [

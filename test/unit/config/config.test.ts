@@ -5,7 +5,7 @@ import type { GATEWAY_KEYS } from '../../../src/config/schema.ts'
 import { ATTRIBUTE_NAMES } from '../../../src/net/attributes.ts'
 import { refusal } from '../../support/refusal.ts'
 
-const ROUTE_KEYS = ['dst', 'gw', 'dev', 'src', 'priority', 'table', 'scope', ...ATTRIBUTE_NAMES, 'onlink']
+const ROUTE_KEYS = ['dst', 'set', 'gw', 'dev', 'src', 'priority', 'table', 'scope', ...ATTRIBUTE_NAMES, 'onlink']
 
 const KEYS_OF_OTHERS = [
   // libcni, and the specification
@@ -183,7 +183,7 @@ describe('a wrong configuration is refused with code 7, key path first', () => {
     ['defaultRoute.ipv5: unknown key; did you mean "ipv4"?', { defaultRoute: { ipv5: 'keep' } }],
     ['routes: must be an array, is {}', { routes: {} }],
     ['routes[0]: must be an object, is "10.0.0.0/8"', { routes: ['10.0.0.0/8'] }],
-    ['routes[0].dst: missing', { routes: [{}] }],
+    ['routes[0].dst: missing; write "dst" or "set"', { routes: [{}] }],
     ['routes[0].dst: must be a string, is 10', { routes: [{ dst: 10 }] }],
     ['routes[0].dst: "10.50.0.1/16" has host bits set; write 10.50.0.0/16', entry({ dst: '10.50.0.1/16' })],
     [
@@ -318,7 +318,7 @@ describe('a wrong configuration is refused with code 7, key path first', () => {
     ['ovnGateway.device: unknown key; did you mean "dev"?', { ovnGateway: { device: 'net1' } }],
     ['ovnGateway.priority: must be an integer from 0 to 4294967295, is -1', { ovnGateway: { priority: -1 } }],
     ['kubevirt: must be a boolean, is "yes"', { kubevirt: 'yes' }],
-    ['routes[0].dst: missing', { routes: [{ dst: null }] }],
+    ['routes[0].dst: missing; write "dst" or "set"', { routes: [{ dst: null }] }],
     ['routes[0].gatway: unknown key; did you mean "gw"?', entry({ gatway: null })],
     ['defaultroute: unknown key; did you mean "defaultRoute"?', { defaultroute: null }],
     ['routes[0]: must be an object, is null', { routes: [null] }],

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { effectiveConfig, isDry, onlyKnown } from '../../../src/config/overrides.ts'
+import { UNKNOWN_SETS } from '../../../src/config/route-sets.ts'
 import { PROTOCOL } from '../../../src/net/route.ts'
 import { decideDel } from '../../../src/verbs/del.ts'
 import { refusal } from '../../support/refusal.ts'
@@ -14,34 +15,38 @@ const conf = (cni: Record<string, unknown>, overrides?: unknown) => ({
 
 describe('args.cni', () => {
   it('that was taken is where later messages point', () => {
-    expect(effectiveConfig(conf({ routes: [{ dst: '10.50.31.0/24' }] }, OVERRIDES)).routes[0]?.path).toBe(
+    expect(effectiveConfig(conf({ routes: [{ dst: '10.50.31.0/24' }] }, OVERRIDES), UNKNOWN_SETS).routes[0]?.path).toBe(
       'args.cni.routes[0]',
     )
   })
 
   it('changes nothing if it has no key of ours', () => {
-    expect(effectiveConfig(conf({ ips: ['10.0.0.1/32'], mac: 'x' })).routes.map(({ dst }) => dst)).toEqual([
-      '10.199.0.0/16',
-    ])
-    expect(effectiveConfig({ args: null }).routes).toEqual([])
-    expect(effectiveConfig({ args: { cni: 'x' } }).routes).toEqual([])
+    expect(
+      effectiveConfig(conf({ ips: ['10.0.0.1/32'], mac: 'x' }), UNKNOWN_SETS).routes.map(({ dst }) => dst),
+    ).toEqual(['10.199.0.0/16'])
+    expect(effectiveConfig({ args: null }, UNKNOWN_SETS).routes).toEqual([])
+    expect(effectiveConfig({ args: { cni: 'x' } }, UNKNOWN_SETS).routes).toEqual([])
   })
 
   it('asks for nothing by null', () => {
-    expect(effectiveConfig(conf({ routes: null, defaultRoute: null, overrides: null })).routes).toHaveLength(1)
     expect(
-      effectiveConfig({ ...conf({ dryRun: true }, { allow: ['dryRun'], within: null }), routes: null }).dryRun,
+      effectiveConfig(conf({ routes: null, defaultRoute: null, overrides: null }), UNKNOWN_SETS).routes,
+    ).toHaveLength(1)
+    expect(
+      effectiveConfig({ ...conf({ dryRun: true }, { allow: ['dryRun'], within: null }), routes: null }, UNKNOWN_SETS)
+        .dryRun,
     ).toBe(true)
   })
 
   it('may hold keys of other plugins, also those that resemble ours', () => {
     const cni = { addroutes: [], flushgateway: true, route: [], ovn_gateway: 'x', gateway: '10.0.0.1', logFiles: 1 }
-    expect(effectiveConfig(conf(cni)).routes).toHaveLength(1)
+    expect(effectiveConfig(conf(cni), UNKNOWN_SETS).routes).toHaveLength(1)
   })
 
   it('takes the place of a key that may be overridden', () => {
     const { routes, gateway } = effectiveConfig(
       conf({ routes: [{ dst: '10.50.31.0/24' }, { dst: 'fd00:10:50::/48' }], ovnGateway: 'auto' }, OVERRIDES),
+      UNKNOWN_SETS,
     )
     expect(routes.map(({ dst }) => dst)).toEqual(['10.50.31.0/24', 'fd00:10:50::/48'])
     expect(gateway?.either).toBe(true)
@@ -101,18 +106,20 @@ describe('args.cni', () => {
       OVERRIDES,
     ],
   ])('%s', (message, cni, overrides) => {
-    expect(refusal(() => effectiveConfig(conf(cni, overrides)))).toEqual({ code: 120, message })
+    expect(refusal(() => effectiveConfig(conf(cni, overrides), UNKNOWN_SETS))).toEqual({ code: 120, message })
   })
 
   it('that is wrong in itself is told with its own path', () => {
-    expect(refusal(() => effectiveConfig(conf({ routes: [{ dst: '10.50.0.1/16' }] }, OVERRIDES)))).toEqual({
+    expect(
+      refusal(() => effectiveConfig(conf({ routes: [{ dst: '10.50.0.1/16' }] }, OVERRIDES), UNKNOWN_SETS)),
+    ).toEqual({
       code: 7,
       message: 'args.cni.routes[0].dst: "10.50.0.1/16" has host bits set; write 10.50.0.0/16',
     })
   })
 
   it.each(['DefaultRoute', 'Routes', 'dryrun', 'OVNGATEWAY', 'logfile'])('%s is no way around the capitals', (key) => {
-    const { code, message } = refusal(() => effectiveConfig(conf({ [key]: 'keep' }, OVERRIDES)))
+    const { code, message } = refusal(() => effectiveConfig(conf({ [key]: 'keep' }, OVERRIDES), UNKNOWN_SETS))
     expect({ code, message }).toEqual({
       code: 7,
       message: expect.stringMatching(new RegExp(`^args\\.cni\\.${key}: unknown key; did you mean "\\w+"\\?$`)),
@@ -120,7 +127,11 @@ describe('args.cni', () => {
   })
 
   const told = (cni: Record<string, unknown>, more: Record<string, unknown> = {}) => {
-    const { code, message, details = '' } = refusal(() => effectiveConfig({ ...conf(cni, OVERRIDES), ...more }))
+    const {
+      code,
+      message,
+      details = '',
+    } = refusal(() => effectiveConfig({ ...conf(cni, OVERRIDES), ...more }, UNKNOWN_SETS))
     return [
       code,
       ...[message, ...details.split('; ')]
@@ -154,24 +165,25 @@ describe('args.cni', () => {
   })
 
   it('is told everything that is not allowed at once', () => {
-    expect(refusal(() => effectiveConfig(conf({ kubevirt: true, dryRun: true }, OVERRIDES))).details).toBe(
-      'args.cni.dryRun: not in "overrides.allow" of the network configuration',
-    )
+    expect(
+      refusal(() => effectiveConfig(conf({ kubevirt: true, dryRun: true }, OVERRIDES), UNKNOWN_SETS)).details,
+    ).toBe('args.cni.dryRun: not in "overrides.allow" of the network configuration')
   })
 })
 
 describe('DEL', () => {
   it('goes by what was ours of a configuration that only an older plugin took', () => {
     const old = { flushgateway: true, ovngateway: 'x', dryRun: true, args: { cni: { DryRun: 1, defaultRoute: null } } }
-    expect(effectiveConfig(onlyKnown(old)).dryRun).toBe(true)
+    expect(effectiveConfig(onlyKnown(old), UNKNOWN_SETS).dryRun).toBe(true)
     expect(isDry(old)).toBe(true)
-    expect(effectiveConfig(onlyKnown({ ...conf({}), addroutes: [] })).routes).toHaveLength(1)
+    expect(effectiveConfig(onlyKnown({ ...conf({}), addroutes: [] }), UNKNOWN_SETS).routes).toHaveLength(1)
   })
 
   it('takes back what such a configuration put on another NIC', () => {
     const there = route(4, '10.50.0.0/16', { dev: 'net1', gw: '10.0.1.1', protocol: PROTOCOL })
     const routes = [{ dst: '10.50.0.0/16', gw: '10.0.1.1', dev: 'net1' }]
-    const decide = (more: object) => decideDel({ routes, ...more }, 'eth0', calicoPod(there)).map(({ route }) => route)
+    const decide = (more: object) =>
+      decideDel({ routes, ...more }, 'eth0', calicoPod(there), UNKNOWN_SETS).map(({ route }) => route)
     expect(decide({})).toEqual([there])
     expect(decide({ flushgateway: true, ovngateway: 'x', args: { cni: { DryRun: true } } })).toEqual([there])
   })

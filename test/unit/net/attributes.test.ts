@@ -9,6 +9,7 @@ import { jsonSchema } from '../../../src/cli/schema.ts'
 import { buildResult, parsePrevResult } from '../../../src/cni/result.ts'
 import { type Config, parseConfig } from '../../../src/config/config.ts'
 import { effectiveConfig } from '../../../src/config/overrides.ts'
+import { UNKNOWN_SETS } from '../../../src/config/route-sets.ts'
 import { type Attributes, IN_RESULT, MEANINGS } from '../../../src/net/attributes.ts'
 import { batchLine, METRICS, parseRoutes } from '../../../src/net/iproute2.ts'
 import { type Route, type Snapshot, sameEffect, sameRoute } from '../../../src/net/route.ts'
@@ -125,7 +126,8 @@ describe.each(CASES)('$name of an IPv$family route', ({ name, attribute, values,
 
     it('is for a pod to choose, or not', () => {
       const conf = { overrides: { allow: ['routes'], within: [dst] }, args: { cni: entry(value) } }
-      const read = () => effectiveConfig({ cniVersion: '1.0.0', name: 'n', type: 'x-calico-route', ...conf })
+      const read = () =>
+        effectiveConfig({ cniVersion: '1.0.0', name: 'n', type: 'x-calico-route', ...conf }, UNKNOWN_SETS)
       if (attribute.notForPods === undefined) expect(read().routes[0]?.attributes).toEqual({ [name]: value })
       else
         expect(refusal(read)).toEqual({

@@ -6,6 +6,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { gatewayAddressesOf, parsePrevResult } from '../../../src/cni/result.ts'
 import { type Config, parseConfig } from '../../../src/config/config.ts'
+import { UNKNOWN_SETS } from '../../../src/config/route-sets.ts'
 import { CniError } from '../../../src/errors.ts'
 import { DEFAULT_DST, type Route, type Snapshot, samePlace } from '../../../src/net/route.ts'
 import { planRestore } from '../../../src/plan/effects.ts'
@@ -181,7 +182,7 @@ describe('of a pod with very many routes enough is kept', () => {
           all,
         )
         const whole = config.routes.length > 0 || keys.routes.length === 0 ? { ...keys } : {}
-        expect(decideDel(whole, 'eth0', some)).toEqual(decideDel(whole, 'eth0', all))
+        expect(decideDel(whole, 'eth0', some, UNKNOWN_SETS)).toEqual(decideDel(whole, 'eth0', all, UNKNOWN_SETS))
         if (some.routes.length < all.routes.length) dropped += 1
       }),
       RUNS,

@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest'
+import { UNKNOWN_SETS } from '../../../src/config/route-sets.ts'
 import { inputsOf } from '../../../src/verbs/inputs.ts'
 import { refusal } from '../../support/refusal.ts'
 
@@ -8,7 +9,7 @@ it.each([
   ['alone', LIST],
   ['with a mistake beside it', { ...LIST, default_route: 'keep' }],
 ])('a whole plugin list is refused as that: %s', (_, conf) => {
-  expect(refusal(() => inputsOf(conf))).toEqual({
+  expect(refusal(() => inputsOf(conf, UNKNOWN_SETS))).toEqual({
     code: 7,
     message:
       'stdin: a whole plugin list; write its entry of x-calico-route alone, with "cniVersion", "name" and "prevResult"',
@@ -16,13 +17,15 @@ it.each([
 })
 
 it('an entry without prevResult is not taken for a list', () => {
-  expect(refusal(() => inputsOf({ ...LIST, plugins: null })).message).toMatch(/^prevResult: missing; /)
+  expect(refusal(() => inputsOf({ ...LIST, plugins: null }, UNKNOWN_SETS)).message).toMatch(/^prevResult: missing; /)
 })
 
 it('"plugins" in an entry is ignored like any unknown key', () => {
-  expect(inputsOf({ ...LIST, prevResult: { cniVersion: '1.0.0', ips: [] } }).config.routes).toEqual([])
+  expect(inputsOf({ ...LIST, prevResult: { cniVersion: '1.0.0', ips: [] } }, UNKNOWN_SETS).config.routes).toEqual([])
 })
 
 it('nor is what has "plugins" and a wrong prevResult', () => {
-  expect(refusal(() => inputsOf({ ...LIST, prevResult: { interfaces: [{}] } })).message).toMatch(/^prevResult\.interf/)
+  expect(refusal(() => inputsOf({ ...LIST, prevResult: { interfaces: [{}] } }, UNKNOWN_SETS)).message).toMatch(
+    /^prevResult\.interf/,
+  )
 })

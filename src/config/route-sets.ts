@@ -1,0 +1,165 @@
+import type { NetConf } from '../cni/request.ts'
+import { type Family, parsePrefix } from '../net/address.ts'
+import { DEFAULT_DST } from '../net/route.ts'
+import type { ConfiguredRoute } from './config.ts'
+import { destinationProblem, isDirectoryPath, MAX_ROUTES, SETS_DIR } from './schema.ts'
+
+/** A prefix of a route set. */
+export interface SetPrefix {
+  readonly family: Family
+  readonly dst: string
+  /** Where it is in the file of the set; the first line is 1. */
+  readonly line: number
+}
+
+/** What a set holds; or what is wrong with its file, each problem with the file and, if it is about one, the line. */
+export type ParsedSet = { readonly prefixes: readonly SetPrefix[] } | { readonly problems: readonly string[] }
+
+/**
+ * What is known of a set. `later`: it is not there yet, or not whole, so that it may well be read the next time. Undefined:
+ * nothing, because there are no sets where the configuration is looked at.
+ */
+export type SetRead =
+  | { readonly file: string; readonly prefixes: readonly SetPrefix[] }
+  | { readonly problems: readonly string[]; readonly later?: boolean }
+  | undefined
+
+/** Reads the set `name` of a directory. */
+export type ReadSet = (directory: string, name: string) => SetRead
+
+/** For where there are no sets: entries that name one make no routes. */
+export const UNKNOWN_SETS: ReadSet = () => undefined
+
+/** Larger files are not read: 10,000 prefixes take half of it at most. */
+export const MAX_SET_BYTES = 1024 * 1024
+
+/** How many lines the problems of a set name. */
+const MAX_WRONG = 20
+
+/** Reads the text of a set: one prefix a line, `#` before comments. A prefix that is there twice counts once. */
+export function parseSet(text: string, file: string): ParsedSet {
+  const prefixes = new Map<string, SetPrefix>()
+  const problems: string[] = []
+  let wrong = 0
+  for (const [index, line] of text.split('\n').entries()) {
+    const comment = line.indexOf('#')
+    const written = (comment < 0 ? line : line.slice(0, comment)).trim()
+    if (written === '') continue
+    const prefix = parsePrefix(written)
+    const problem =
+      prefix && `${prefix.address}/${prefix.length}` === prefix.network
+        ? defaultProblem(prefix)
+        : destinationProblem(written)
+    if (problem !== undefined) {
+      wrong += 1
+      if (wrong <= MAX_WRONG) problems.push(`${file}:${index + 1}: ${problem}`)
+    } else if (prefix && !prefixes.has(prefix.network)) {
+      const { family, network } = prefix
+      prefixes.set(network, { family, dst: network, line: index + 1 })
+    }
+  }
+  if (wrong > MAX_WRONG) problems.push(`${file}: and ${wrong - MAX_WRONG} more lines are wrong`)
+  if (prefixes.size > MAX_ROUTES) problems.push(`${file}: has ${prefixes.size} prefixes; the limit is ${MAX_ROUTES}`)
+  return problems.length > 0 ? { problems } : { prefixes: [...prefixes.values()] }
+}
+
+function defaultProblem({ family, network }: { family: Family; network: string }): string | undefined {
+  if (network !== DEFAULT_DST[family]) return undefined
+  return `${network} is the default route, which no set can have; write the prefixes you need`
+}
+
+/** The sets that a configuration can name, each read once. */
+export type Sets = (name: string) => SetRead
+
+/** The sets of the directory that a configuration names. */
+export function setsOf({ setsDir }: NetConf, readSet: ReadSet): Sets {
+  const directory = setsDir ?? SETS_DIR
+  // Otherwise the configuration is refused for that.
+  if (typeof directory !== 'string' || !isDirectoryPath(directory)) return () => undefined
+  const known = new Map<string, SetRead>()
+  return (name) => {
+    const read = known.has(name) ? known.get(name) : readSet(directory, name)
+    known.set(name, read)
+    return read
+  }
+}
+
+/** An entry of `routes` that names a set. */
+export interface SetEntry {
+  readonly path: string
+  readonly set: string
+  /** The route to a prefix of the set, and what contradicts it in the entry. */
+  readonly routeTo: (prefix: SetPrefix, file: string) => { route: ConfiguredRoute; problems: readonly string[] }
+}
+
+/** The routes that come of an entry. */
+export interface Expansion {
+  readonly file: string
+  readonly routes: readonly ConfiguredRoute[]
+}
+
+/** What comes of all entries with sets. */
+export interface Expanded {
+  /** Of each entry whose set can be read, by key path. */
+  readonly expansions: ReadonlyMap<string, Expansion>
+  readonly problems: readonly string[]
+  /** What may be right the next time. */
+  readonly later: readonly string[]
+}
+
+/** The routes that are already configured. */
+export interface Taken {
+  /** Whether this is the first route in its place, which is taken then. */
+  readonly take: (route: ConfiguredRoute) => boolean
+  /** How many more there may be. */
+  readonly left: number
+}
+
+/**
+ * Makes a route of each prefix of each set. Where an entry with `dst` or an earlier set already has a route in the same
+ * place, that one stays.
+ */
+export function expandSets(entries: readonly SetEntry[], sets: Sets, { take, left }: Taken): Expanded {
+  const expansions = new Map<string, Expansion>()
+  const [problems, later] = [new Set<string>(), new Set<string>()]
+  const told = new Set<string>()
+  let room = left
+  for (const entry of entries) {
+    const { path, set } = entry
+    const read = sets(set)
+    if (read === undefined || told.has(set)) continue
+    if ('problems' in read) {
+      told.add(set)
+      for (const problem of read.problems) (read.later ? later : problems).add(`${path}.set: ${problem}`)
+      continue
+    }
+    const { routes, problems: contradictions } = expand(entry, read.file, read.prefixes)
+    for (const problem of contradictions) problems.add(problem)
+    const made = routes.filter(take)
+    room -= made.length
+    if (room < 0) {
+      problems.add(`${path}.set: makes more than ${MAX_ROUTES} routes of "routes", which is the limit`)
+      break
+    }
+    expansions.set(path, { file: read.file, routes: made })
+  }
+  return { expansions, problems: [...problems], later: [...later] }
+}
+
+/** The other keys of an entry are checked and read once for each family, and are the same for all prefixes of it. */
+function expand({ routeTo }: SetEntry, file: string, prefixes: readonly SetPrefix[]) {
+  const models: Partial<Record<Family, ConfiguredRoute>> = {}
+  const problems: string[] = []
+  const routes = prefixes.map((prefix) => {
+    const { family, dst, line } = prefix
+    let model = models[family]
+    if (!model) {
+      const first = routeTo(prefix, file)
+      problems.push(...first.problems)
+      model = first.route
+      models[family] = model
+    }
+    return { ...model, dst, line }
+  })
+  return { routes, problems }
+}
