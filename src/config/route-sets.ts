@@ -12,8 +12,14 @@ export interface SetPrefix {
   readonly line: number
 }
 
-/** What a set holds; or what is wrong with its file, each problem with the file and, if it is about one, the line. */
-export type ParsedSet = { readonly prefixes: readonly SetPrefix[] } | { readonly problems: readonly string[] }
+/** What is wrong with the text of a set. */
+export interface SetProblem {
+  /** Absent if it is about the whole. */
+  readonly line?: number
+  readonly says: string
+}
+
+export type ParsedSet = { readonly prefixes: readonly SetPrefix[] } | { readonly problems: readonly SetProblem[] }
 
 /**
  * What is known of a set. `later`: it is not there yet, or not whole, so that it may well be read the next time. Undefined:
@@ -37,9 +43,9 @@ export const MAX_SET_BYTES = 1024 * 1024
 const MAX_WRONG = 20
 
 /** Reads the text of a set: one prefix a line, `#` before comments. A prefix that is there twice counts once. */
-export function parseSet(text: string, file: string): ParsedSet {
+export function parseSet(text: string): ParsedSet {
   const prefixes = new Map<string, SetPrefix>()
-  const problems: string[] = []
+  const problems: SetProblem[] = []
   let wrong = 0
   for (const [index, line] of text.split('\n').entries()) {
     const comment = line.indexOf('#')
@@ -52,15 +58,26 @@ export function parseSet(text: string, file: string): ParsedSet {
         : destinationProblem(written)
     if (problem !== undefined) {
       wrong += 1
-      if (wrong <= MAX_WRONG) problems.push(`${file}:${index + 1}: ${problem}`)
+      if (wrong <= MAX_WRONG) problems.push({ line: index + 1, says: problem })
     } else if (prefix && !prefixes.has(prefix.network)) {
       const { family, network } = prefix
       prefixes.set(network, { family, dst: network, line: index + 1 })
     }
   }
-  if (wrong > MAX_WRONG) problems.push(`${file}: and ${wrong - MAX_WRONG} more lines are wrong`)
-  if (prefixes.size > MAX_ROUTES) problems.push(`${file}: has ${prefixes.size} prefixes; the limit is ${MAX_ROUTES}`)
+  if (wrong > MAX_WRONG) problems.push({ says: `and ${wrong - MAX_WRONG} more lines are wrong` })
+  if (prefixes.size > MAX_ROUTES) problems.push({ says: `has ${prefixes.size} prefixes; the limit is ${MAX_ROUTES}` })
   return problems.length > 0 ? { problems } : { prefixes: [...prefixes.values()] }
+}
+
+/** Reads the text of a set that is in `file`. */
+export function setIn(text: string, file: string): SetRead {
+  const parsed = parseSet(text)
+  return 'prefixes' in parsed ? { file, ...parsed } : { problems: problemsIn(file, parsed.problems) }
+}
+
+/** The problems of a set, each with its file and line. */
+function problemsIn(file: string, problems: readonly SetProblem[]): string[] {
+  return problems.map(({ line, says }) => `${file}:${line === undefined ? '' : `${line}:`} ${says}`)
 }
 
 function defaultProblem({ family, network }: { family: Family; network: string }): string | undefined {

@@ -107,11 +107,14 @@ const dst = text({ is: 'prefix' }, destinationProblem)
 /** The name of a set is that of its file, and may be the key of a ConfigMap. @see RFC 1123: a label of a host name */
 export const SET_NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
 
-const set = text({ is: 'name', pattern: SET_NAME }, (value) =>
-  SET_NAME.test(value)
+/** What is wrong with the name of a set, if anything. */
+export function setNameProblem(value: string): string | undefined {
+  return SET_NAME.test(value)
     ? undefined
-    : `${quote(value)} is not the name of a set; write at most 63 lower case letters, digits and hyphens, such as "underlay"`,
-)
+    : `${quote(value)} is not the name of a set; write at most 63 lower case letters, digits and hyphens, such as "underlay"`
+}
+
+const set = text({ is: 'name', pattern: SET_NAME }, setNameProblem)
 
 const ifname = text({ is: 'ifname' }, (value) => {
   const problem = ifnameProblem(value) ?? batchProblem(value)

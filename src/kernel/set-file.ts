@@ -1,5 +1,5 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
-import { MAX_SET_BYTES, parseSet, type SetRead } from '../config/route-sets.ts'
+import { MAX_SET_BYTES, type SetRead, setIn } from '../config/route-sets.ts'
 import { messageOf } from '../errors.ts'
 
 /** Reads a set from its file. */
@@ -24,8 +24,7 @@ function readFile(file: string, name: string): SetRead {
     const bytes = Buffer.allocUnsafe(size + 1)
     const length = readSync(fd, bytes)
     if (length !== size) return { ...refused(file, CHANGED), later: true }
-    const parsed = parseSet(bytes.toString('utf8', 0, length), file)
-    return 'prefixes' in parsed ? { file, ...parsed } : parsed
+    return setIn(bytes.toString('utf8', 0, length), file)
   } finally {
     closeSync(fd)
   }
