@@ -3,7 +3,7 @@ import { isObject, NEWEST_VERSION, type NetConf, parseRequest } from '../cni/req
 import { parsePrevResult } from '../cni/result.ts'
 import { isKnown, meantBy } from '../config/misnamed-keys.ts'
 import { readEffective } from '../config/overrides.ts'
-import { UNKNOWN_SETS } from '../config/route-sets.ts'
+import { type ReadSet, UNKNOWN_SETS } from '../config/route-sets.ts'
 import { CniError, listed, quote } from '../errors.ts'
 import { checkCalico, type Plugin } from './calico.ts'
 import type { Configuration, Entry } from './documents.ts'
@@ -69,11 +69,21 @@ export function pluginsOf({ value }: Placed): Plugin[] {
   return value.plugins.flatMap((plugin, index) => (isObject(plugin) ? { plugin, path: ['plugins', index] } : []))
 }
 
+/** What is known beside a configuration. */
+export interface Known {
+  /** A virtual machine uses this network. */
+  readonly bridged: boolean
+  readonly readSet: ReadSet
+}
+
 /**
  * Reports what a runtime, the other plugins of the list or this plugin would refuse or misread in a configuration.
- * @param bridged a virtual machine is known to use this network
  */
-export function checkConfiguration(configuration: Configuration, say: Say, bridged = false): void {
+export function checkConfiguration(
+  configuration: Configuration,
+  say: Say,
+  { bridged = false, readSet = UNKNOWN_SETS }: Partial<Known> = {},
+): void {
   const { placed } = configuration
   if (!isObject(placed.value)) {
     say('error', [], 'must be an object with "cniVersion", "name" and "plugins"')
@@ -85,8 +95,8 @@ export function checkConfiguration(configuration: Configuration, say: Say, bridg
   else checkAlone(configuration, list, say)
   checkCalico(list, pluginsOf(placed), say)
   const entries = entriesOf(configuration)
-  for (const entry of entries) checkEntry(entry, placed, say)
-  if (entries.length > 0) hints(typesOf(configuration), entries, say, bridged)
+  for (const entry of entries) checkEntry(entry, placed, say, readSet)
+  if (entries.length > 0) hints(typesOf(configuration), entries, say, { bridged, readSet })
 }
 
 /** Has the plugin itself check the keys that a runtime copies from the list to each plugin. */
@@ -197,9 +207,9 @@ function checkAlone({ attachmentDefinition, base }: Configuration, conf: NetConf
   else if (conf.prevResult === undefined) say('note', [], `${OURS} is alone; for a runtime, ${list}`)
 }
 
-function checkEntry({ path, conf }: Entry, placed: Placed, say: Say): void {
+function checkEntry({ path, conf }: Entry, placed: Placed, say: Say, readSet: ReadSet): void {
   const own = { value: conf, at: placed.at }
-  const read = readEffective(conf, UNKNOWN_SETS)
+  const read = readEffective(conf, readSet)
   if ('problems' in read) for (const problem of read.problems) sayProblem(say, problem, own, path)
   if (conf.prevResult !== undefined) sayRefusal(say, own, path, () => parsePrevResult(conf.prevResult))
 }

@@ -4,6 +4,7 @@ import { entriesOf, networkOf, OURS, typesOf } from './chain.ts'
 import { type Terminal, Trouble } from './command.ts'
 import type { Entry } from './documents.ts'
 import { nameOf, readContents } from './files.ts'
+import type { SetText } from './set-texts.ts'
 import { bridgedAmong } from './virtual-machines.ts'
 
 /** The options of plan and verify that name a pod and its network. */
@@ -23,6 +24,8 @@ export interface Chosen extends Entry {
   readonly maker: string | undefined
   /** A virtual machine in the same file is known to use the network. */
   readonly bridged: boolean
+  /** The route sets in the same file. */
+  readonly sets: readonly SetText[]
 }
 
 const MAX_NAMES = 20
@@ -33,7 +36,7 @@ const MAX_NAMES = 20
  * @throws Trouble if there is none or more than one
  */
 export function chooseEntry(file: string, network: string | undefined, terminal: Terminal): Chosen {
-  const { configurations, findings, bridged } = readContents(file, terminal)
+  const { configurations, findings, bridged, sets } = readContents(file, terminal)
   const broken = findings.find(({ severity }) => severity === 'error')
   if (broken) {
     const { position, message } = broken
@@ -42,7 +45,7 @@ export function chooseEntry(file: string, network: string | undefined, terminal:
   const isBridged = bridgedAmong(bridged)
   const all = configurations.flatMap((one) =>
     entriesOf(one).map((entry) => ({
-      entry: { ...entry, maker: typesOf(one)[0], bridged: isBridged(one.attachmentDefinition) },
+      entry: { ...entry, maker: typesOf(one)[0], bridged: isBridged(one.attachmentDefinition), sets },
       network: networkOf(one),
       own: entry.conf.name,
     })),

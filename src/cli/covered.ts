@@ -9,7 +9,7 @@ import type { Say } from './finding.ts'
 /** Notes routes that change nothing, because a wider one of the list sends their packets the same way. */
 export function coveredRoutes(routes: readonly ConfiguredRoute[], say: Say): void {
   const tables = Map.groupBy(
-    routes.map((route, index) => ({ ...route, index })),
+    routes.map((route) => ({ ...route, index: Number(/\d+/.exec(route.path)) })),
     ({ table }) => table,
   )
   for (const all of tables.values()) {

@@ -6,6 +6,7 @@ import { type Finding, type Say, sayer } from './finding.ts'
 import { type JsonDocument, JsonProblem, type Path, parseJson, stringAt } from './json.ts'
 import { below, type Placed, type Position, pathText, placeAt, placedJson, positionsIn, valueAt } from './position.ts'
 import { placesIn } from './scalar.ts'
+import { checkSetText, type SetText, setTextsIn } from './set-texts.ts'
 import { templateIn, withoutTemplate } from './template.ts'
 import { type BridgedNetwork, bridgedNetworks } from './virtual-machines.ts'
 import { parseYaml } from './yaml.ts'
@@ -39,6 +40,8 @@ export interface Contents {
   readonly foreign: boolean
   /** The networks of its virtual machines. */
   readonly bridged: readonly BridgedNetwork[]
+  /** The route sets of its ConfigMaps. */
+  readonly sets: readonly SetText[]
   /** Where its first template action is, if it is a template. */
   readonly template?: Position
   readonly findings: readonly Finding[]
@@ -49,6 +52,7 @@ type Collected = {
   passedOver: string[]
   others: Placed[]
   bridged: BridgedNetwork[]
+  sets: SetText[]
   /** One of its documents is for the API server. */
   manifest: boolean
   findings: Finding[]
@@ -69,6 +73,7 @@ export function contentsOf(bytes: Uint8Array, yaml: boolean): Contents {
     passedOver: [],
     others: [],
     bridged: [],
+    sets: [],
     manifest: false,
     findings: [],
   }
@@ -168,8 +173,21 @@ function readDocument(placed: Placed, within: Within, contents: Collected, langu
     else addConfiguration({ placed }, contents)
   } else {
     for (const network of bridgedNetworks(value)) contents.bridged.push(network)
+    readSets(placed, within, say, contents)
     contents.passedOver.push(typeof kind === 'string' ? kind : 'a document without "kind"')
     contents.others.push(placed)
+  }
+}
+
+function readSets({ value }: Placed, within: Within, say: Say, { sets, findings }: Collected): void {
+  for (const one of setTextsIn(value as Record<string, unknown>)) {
+    const path = ['data', one.name]
+    const positionOf = within(path)
+    const text = pathText(path)
+    checkSetText(one, say, (offset, message) => {
+      findings.push({ severity: 'error', position: positionOf(offset), path: text, message })
+    })
+    sets.push(one)
   }
 }
 

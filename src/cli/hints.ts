@@ -1,21 +1,26 @@
 import { isObject, type NetConf } from '../cni/request.ts'
-import { type Config, readConfig } from '../config/config.ts'
+import { type Config, type ConfiguredRoute, readConfig } from '../config/config.ts'
 import { isKnown, misnamedKeys } from '../config/misnamed-keys.ts'
+import { setsOf } from '../config/route-sets.ts'
 import { SCOPES } from '../config/schema.ts'
 import { listed } from '../errors.ts'
 import { parsePrefix } from '../net/address.ts'
 import { MAIN_TABLE, Scope } from '../net/route.ts'
 import { isExplicit } from '../plan/next-hop.ts'
+import type { Known } from './chain.ts'
 import { coveredPrefixes, coveredRoutes } from './covered.ts'
 import type { Entry } from './documents.ts'
 import type { Say } from './finding.ts'
 import type { Path } from './json.ts'
+import { SETS_CONFIG_MAP } from './set-texts.ts'
 
-/**
- * Reports what breaks no rule, but may not be what its author meant.
- * @param bridged a virtual machine is known to use this network
- */
-export function hints(types: readonly string[], entries: readonly Entry[], say: Say, bridged: boolean): void {
+/** Reports what breaks no rule, but may not be what its author meant. */
+export function hints(
+  types: readonly string[],
+  entries: readonly Entry[],
+  say: Say,
+  { bridged, readSet }: Known,
+): void {
   for (const { path, conf } of entries) {
     const on: Say = (severity, inner, message, what) => say(severity, [...path, ...inner], message, what)
     unknownKeys(conf, on)
@@ -23,13 +28,26 @@ export function hints(types: readonly string[], entries: readonly Entry[], say: 
     overrides(conf, on, bridged)
     coveredPrefixes(conf, on)
     scopes(conf, on)
-    const read = readConfig(conf)
-    if (!read.config) continue
-    coveredRoutes(read.config.routes, on)
-    if (types.includes('calico') && entries.length === 1) nothingLeft(conf, read.config, on)
-    if (conf.kubevirt === true || bridged) kubevirt(read.config, types.includes('calico'), on)
+    const { config, entries: written } = readConfig(conf, [], setsOf(conf, readSet))
+    if (!config) continue
+    const unknown = written.filter(({ set, expansion }) => set !== undefined && expansion === undefined)
+    for (const { path, set } of unknown) on('note', [...pathTo(path), 'set'], unknownSet(set))
+    // A set is maintained elsewhere, perhaps for other networks too.
+    coveredRoutes(
+      config.routes.filter(({ set }) => set === undefined),
+      on,
+    )
+    const mayAdd = config.routes.length > 0 || unknown.length > 0
+    if (types.includes('calico') && entries.length === 1 && !mayAdd) nothingLeft(conf, config, on)
+    if (conf.kubevirt === true || bridged) kubevirt(config, types.includes('calico'), on)
   }
 }
+
+/** The key path of an entry of `routes`: of `routes[0]`. */
+const pathTo = (path: string): Path => ['routes', Number(/\d+/.exec(path))]
+
+const unknownSet = (set = '') =>
+  `the prefixes of ${set} were not checked; give --sets DIR, or the ConfigMap ${SETS_CONFIG_MAP} among the files`
 
 /** At the top level the plugin ignores unknown keys, because runtimes add their own, and refuses those that resemble ours. */
 function unknownKeys(conf: NetConf, say: Say): void {
@@ -57,8 +75,8 @@ function scopes({ routes }: NetConf, say: Say): void {
 }
 
 /** The pod keeps no route through Calico's NIC but the one to Calico's gateway. */
-function nothingLeft({ overrides: written }: NetConf, { routes, gateway, defaultRoute }: Config, say: Say): void {
-  if (routes.length > 0 || gateway || !Object.values(defaultRoute).includes('remove')) return
+function nothingLeft({ overrides: written }: NetConf, { gateway, defaultRoute }: Config, say: Say): void {
+  if (gateway || !Object.values(defaultRoute).includes('remove')) return
   const { allow } = isObject(written) ? written : {}
   if (Array.isArray(allow) && (allow.includes('routes') || allow.includes('ovnGateway'))) return
   say(
@@ -96,8 +114,11 @@ function kubevirt({ routes, defaultRoute }: Config, afterCalico: boolean, say: S
   if (defaultRoute[4] === 'demote') {
     say('note', ['defaultRoute'], 'KubeVirt hands a demoted IPv4 default route to the VM as its default route')
   }
-  for (const [index, route] of routes.entries()) {
-    const path: Path = ['routes', index]
+  const told = new Set<string>()
+  /** Of a set, the first prefix stands for all of its family. */
+  const once = ({ path, family }: ConfiguredRoute) => told.size < told.add(`${path} ${family}`).size
+  for (const route of routes.filter(once)) {
+    const path = pathTo(route.path)
     if (route.family === 6)
       say('note', path, 'KubeVirt hands no IPv6 routes to a VM; write them in its cloud-init network configuration')
     else if (route.table !== MAIN_TABLE) say('note', path, 'KubeVirt hands only routes of the main table to a VM')

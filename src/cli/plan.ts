@@ -1,11 +1,12 @@
 import { isObject, type NetConf, parseRequest } from '../cni/request.ts'
 import { parsePrevResult } from '../cni/result.ts'
 import { effectiveConfig } from '../config/overrides.ts'
+import { type ReadSet, UNKNOWN_SETS } from '../config/route-sets.ts'
 import { CniError, Code } from '../errors.ts'
 import { readRoutes } from '../kernel/change.ts'
 import { EVERYTHING, lookAt } from '../kernel/look.ts'
 import { withNetns } from '../kernel/netns.ts'
-import { readSet } from '../kernel/set-file.ts'
+import { readSet as readNodesSet } from '../kernel/set-file.ts'
 import { batchLine } from '../net/iproute2.ts'
 import type { RouteOp, Snapshot } from '../net/route.ts'
 import { afterwards } from '../plan/effects.ts'
@@ -22,6 +23,7 @@ import { type Plan, planText, refusalText } from './plan-text.ts'
 import { prevResultOf, unknownGateway } from './prev-result.ts'
 import { diffRoutes } from './route-diff.ts'
 import { savedSnapshot } from './saved-routes.ts'
+import { SETS, setsKnown } from './set-sources.ts'
 import { define } from './usage/define.ts'
 import type { Definition, Given } from './usage/definition.ts'
 
@@ -32,12 +34,14 @@ const DEFINITION = {
   about: [
     "Show each route that ADD would add or remove and the configuration key behind it, the lines for ip(8), the Result, and what KubeVirt's bridge binding would then hand to a VM by DHCP. On the node it warns, as verify does, if the node has no return path to the NIC.",
     'FILE holds the configuration; see `validate --help` for its forms. One of the files may be "-", which is stdin.',
+    'Route sets are those of --sets, else of a ConfigMap in FILE, else of this node.',
     "prevResult is taken from FILE, else from libcni's result cache, else made of the addresses of the NIC.",
     'If "kubevirt" is true, or if a VirtualMachine in FILE uses the network with the bridge binding, it warns of what KubeVirt cannot hand on.',
   ],
   argument: { name: 'FILE', count: 'one', completes: 'file' },
   options: {
     ...POD,
+    sets: SETS,
     routes: {
       value: 'FILE',
       completes: 'file',
@@ -69,10 +73,12 @@ const DEFINITION = {
 
 export const plan = define(DEFINITION, async (given, terminal) => {
   const { file, ifname, netns, routes, links } = askedOf(given)
-  const { verb, name, output, 'cni-args': cniArgs } = given.options
+  const { verb, name, sets, output, 'cni-args': cniArgs } = given.options
   const json = output === 'json'
   const chosen = chooseEntry(file, name, terminal)
   const conf = cniArgs === undefined ? chosen.conf : withCniArgs(chosen.conf, cniArgs)
+  const known = setsKnown(sets, chosen.sets)
+  const readSet = known === UNKNOWN_SETS ? readNodesSet : known
   try {
     refuseUnwritable(ifname)
     const pod = podLook(ifname, chosen.maker)
@@ -80,8 +86,8 @@ export const plan = define(DEFINITION, async (given, terminal) => {
       netns === undefined ? saved(routes ?? '', links, ifname, terminal) : await snapshotOf(netns, pod.overhear)
     const made =
       verb === 'ADD'
-        ? await withWarnings(planAdd({ ...chosen, conf }, ifname, netns, snapshot), pod)
-        : planDel(conf, ifname, snapshot)
+        ? await withWarnings(planAdd({ ...chosen, conf }, readSet, { ifname, netns }, snapshot), pod)
+        : planDel(conf, readSet, ifname, snapshot)
     terminal.out(json ? jsonText(planJson(made)) : planText(made, terminal.colors))
     return Exit.ok
   } catch (error) {
@@ -120,8 +126,8 @@ const REFUSALS: readonly Code[] = [
 
 function planAdd(
   { conf, maker, bridged }: Chosen,
-  ifname: string,
-  netns: string | undefined,
+  readSet: ReadSet,
+  { ifname, netns }: { readonly ifname: string; readonly netns: string | undefined },
   snapshot: Snapshot,
 ): Plan {
   const request = parseRequest({ CNI_COMMAND: 'ADD', CNI_IFNAME: ifname }, conf)
@@ -157,7 +163,7 @@ function adding<T>(unknown: string | undefined, decide: () => T): T {
   }
 }
 
-function planDel(conf: NetConf, ifname: string, snapshot: Snapshot): Plan {
+function planDel(conf: NetConf, readSet: ReadSet, ifname: string, snapshot: Snapshot): Plan {
   const ops = conf.dryRun === true ? [] : decideDel(conf, ifname, snapshot, readSet)
   return { ...shownOps('DEL', ifname, ops, snapshot), warnings: [] }
 }

@@ -1,4 +1,5 @@
 import { isatty } from 'node:tty'
+import type { ReadSet } from '../config/route-sets.ts'
 import { listed } from '../errors.ts'
 import { checkConfiguration, entriesOf, MAX_TYPES, networkOf, typesOf } from './chain.ts'
 import { Exit, type Terminal, Trouble } from './command.ts'
@@ -9,6 +10,8 @@ import { type Finding, inFileOrder, type Severity, sayer, shortened } from './fi
 import { checkTogether } from './neighbours.ts'
 import { jsonText, OUTPUT } from './output.ts'
 import { count, type Paint, painter, printable } from './paint.ts'
+import { SETS, setsKnown } from './set-sources.ts'
+import { SETS_CONFIG_MAP } from './set-texts.ts'
 import { withoutTemplate } from './template.ts'
 import { define } from './usage/define.ts'
 import type { Definition } from './usage/definition.ts'
@@ -18,10 +21,11 @@ import { workloadsIn } from './workloads.ts'
 const DEFINITION = {
   name: 'validate',
   summary: 'check network configurations before a runtime reads them',
-  usage: ['[--strict] [-o json] [FILE…]'],
+  usage: ['[--sets DIR] [--strict] [-o json] [FILE…]'],
   about: [
     "Report every problem with file, line, column and key path. It reads network configurations and plugin lists in JSON, and NetworkAttachmentDefinitions in YAML or JSON. In other documents it only looks for the networks that pods and VMs ask for. It assumes that all FILEs belong to one cluster. The rules are the plugin's own; the keys of other plugins are checked only where this plugin depends on them.",
     'FILE may be a directory; then it reads `*.conf`, `*.conflist`, `*.json`, `*.yaml` and `*.yml` in it. "-" is stdin, which it also reads if there is no FILE and stdin is not a terminal.',
+    `An entry of "routes" that names a set is checked with the prefixes of that set, if they are known: from --sets, else from a ConfigMap ${SETS_CONFIG_MAP} (or with a suffix) among the FILEs.`,
     [
       ['error', 'A runtime or the plugin refuses it.'],
       ['warning', 'It is accepted, but does not do what it seems to.'],
@@ -30,7 +34,7 @@ const DEFINITION = {
     'It shows at most 100 problems per file, errors first, and says how many more there are.',
   ],
   argument: { name: 'FILE', count: 'any', completes: 'file' },
-  options: { strict: { about: 'Let warnings fail the command too.' }, output: OUTPUT },
+  options: { sets: SETS, strict: { about: 'Let warnings fail the command too.' }, output: OUTPUT },
   exit: [
     ['0', 'No errors.'],
     ['1', 'There are errors; with --strict, errors or warnings.'],
@@ -39,11 +43,11 @@ const DEFINITION = {
   examples: ['x-calico-route validate /etc/cni/net.d network.yaml', 'helm template CHART | x-calico-route validate -'],
 } as const satisfies Definition
 
-export const validate = define(DEFINITION, ({ options: { strict, output }, words }, terminal) => {
+export const validate = define(DEFINITION, ({ options: { sets, strict, output }, words }, terminal) => {
   if (words.length === 0 && isatty(0)) throw new Trouble('FILE is missing\nSee x-calico-route validate --help.')
   const files = words.length > 0 ? words : [STDIN]
   onceFromStdin(files.map((word) => ['FILE', word]))
-  const { reports, troubles } = examine(files, terminal)
+  const { reports, troubles } = examine(files, sets, terminal)
   const paint = painter(terminal.colors)
   for (const trouble of troubles) terminal.err(`${trouble}\n`)
   if (output === 'json') terminal.out(jsonText({ files: reports.map(reportJson) }))
@@ -65,7 +69,11 @@ interface Report {
 type Read = Asked & Pick<Report, 'contents'>
 
 /** Reports on all files that can be read, and says of the others why they cannot. */
-function examine(words: readonly string[], terminal: Terminal): { reports: Report[]; troubles: string[] } {
+function examine(
+  words: readonly string[],
+  sets: string | undefined,
+  terminal: Terminal,
+): { reports: Report[]; troubles: string[] } {
   const troubles: string[] = []
   const read = words.map((word) => ({ word, files: readAll(word, terminal, troubles) }))
   const files = read.flatMap((one) => one.files)
@@ -78,7 +86,11 @@ function examine(words: readonly string[], terminal: Terminal): { reports: Repor
   }
   // A virtual machine in one file may use a network in another.
   const isBridged = bridgedAmong(files.flatMap(({ contents }) => contents.bridged))
-  const reports = files.map((one) => report(one, isBridged, some))
+  const readSet = setsKnown(
+    sets,
+    files.flatMap(({ contents }) => contents.sets),
+  )
+  const reports = files.map((one) => report(one, { isBridged, readSet }, some))
   return { reports: some ? withFindingsTogether(reports) : reports, troubles }
 }
 
@@ -112,14 +124,14 @@ function readAll(word: string, terminal: Terminal, troubles: string[]): Read[] {
 /** @param some one of the files has a network configuration */
 function report(
   { file, inDirectory, contents }: Read,
-  isBridged: (definition?: string) => boolean,
+  { isBridged, readSet }: { isBridged: (definition?: string) => boolean; readSet: ReadSet },
   some: boolean,
 ): Report {
-  if (contents.foreign && (inDirectory || some)) return { file, contents, findings: [] }
+  if (contents.foreign && (inDirectory || some)) return { file, contents, findings: contents.findings }
   const findings = [...contents.findings]
   for (const one of contents.configurations) {
     const say = sayer(one.placed, findings, one.base)
-    checkConfiguration(one, say, isBridged(one.attachmentDefinition))
+    checkConfiguration(one, say, { bridged: isBridged(one.attachmentDefinition), readSet })
   }
   return { file, contents, findings: inFileOrder(withoutTemplate(findings, contents.template)) }
 }
