@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -13,6 +13,7 @@ import { add, check, del } from '../support/verbs.ts'
 let scratch = ''
 beforeEach(() => {
   scratch = mkdtempSync(join(tmpdir(), 'xcr-examples-'))
+  writeFileSync(join(scratch, 'underlay'), UNDERLAY.map((dst) => `${dst}\n`).join(''))
 })
 afterEach(removeNamespaces)
 afterEach(() => rmSync(scratch, { recursive: true, force: true }))
@@ -44,11 +45,15 @@ async function runBefore(file: string, { nic, prevResult }: Attached): Promise<v
   }
 }
 
+/** The set that examples name. */
+const UNDERLAY = ['10.50.0.0/16', 'fd00:10:50::/64']
+
 const ON_OVN = ['default via 10.0.1.1 dev net1', 'default via fd00:10:0:1::1 dev net1 metric 1024']
 
 /** For each example that configures this plugin: the pod it is for, and the default routes the pod has then. */
 const PODS: Record<string, { attach: (pod: Site) => Promise<Attached>; leaves: (string | RegExp)[] }> = {
   'calico-underlay.yaml': { attach: calico, leaves: [] },
+  'calico-set.yaml': { attach: calico, leaves: [] },
   'calico-vm.yaml': { attach: calico, leaves: [] },
   'calico-per-pod.yaml': { attach: calico, leaves: [] },
   'calico.conflist': { attach: calico, leaves: [] },
@@ -110,7 +115,10 @@ describe('an example, in a pod as it is for', () => {
     expect(Object.keys(PODS).sort()).toEqual(RUNNABLE.sort())
   })
 
-  const expected = (conf: NetConf) => (conf.routes ?? []) as { dst: string; table?: number; scope?: string }[]
+  const expected = (conf: NetConf) =>
+    (conf.routes ?? []) as { dst: string; set?: string; table?: number; scope?: string }[]
+  const expanded = (entry: ReturnType<typeof expected>[number]) =>
+    entry.set === undefined ? [entry] : UNDERLAY.map((dst) => ({ ...entry, dst }))
 
   test.each(RUNNABLE.flatMap((file) => configurations(file).map((conf) => ({ file, conf }))))(
     '$file gives what it says, passes CHECK and is taken back by DEL',
@@ -121,12 +129,18 @@ describe('an example, in a pod as it is for', () => {
       const { nic, prevResult } = await wanted.attach(pod)
       const before = await routes(pod.netns)
       const cniVersion = conf.cniVersion as CniVersion
-      // The only thing an example names that is not the pod's: the node's log directory.
+      // What an example names that is not the pod's: the node's directories.
       const logFile = conf.logFile === undefined ? {} : { logFile: join(scratch, 'x.log') }
-      const config = { ...conf, ...logFile, cniVersion, prevResult: conf.prevResult ?? prevResult(cniVersion) }
+      const config = {
+        ...conf,
+        ...logFile,
+        setsDir: scratch,
+        cniVersion,
+        prevResult: conf.prevResult ?? prevResult(cniVersion),
+      }
 
       const result = await add(nic, config)
-      for (const { dst, table } of expected(conf)) {
+      for (const { dst, table } of expected(conf).flatMap(expanded)) {
         const seen = await routes(pod.netns, table === undefined ? 'main' : String(table))
         expect(seen).toContainEqual(expect.stringMatching(`^${dst} .*proto 142`))
       }
