@@ -1,6 +1,5 @@
 import { dispatch } from '../call/dispatch.ts'
 import { rehearseStreams } from '../call/stdio.ts'
-import { UNKNOWN_SETS } from '../config/route-sets.ts'
 import { withNetns } from '../kernel/netns.ts'
 
 const CONF = {
@@ -8,7 +7,7 @@ const CONF = {
   name: 'rehearsal',
   routes: [
     { dst: '10.0.0.0/8', priority: 1, mtu: 1500 },
-    { dst: 'fd00::/8', scope: 'link' },
+    { set: 'rehearsal', scope: 'link' },
   ],
   prevResult: {
     interfaces: [{ name: 'eth0' }],
@@ -59,7 +58,7 @@ export async function rehearse(node: string): Promise<void> {
     const program = `const answers = ${JSON.stringify(ANSWERS[verb])}\n${STAND_IN}`
     const { stdout, exitCode } = await dispatch(env, {
       readStdin: async () => new TextEncoder().encode(JSON.stringify(CONF)),
-      readSet: UNKNOWN_SETS,
+      readSet: () => ({ file: 'rehearsal', prefixes: [{ family: 6, dst: 'fd00::/8', line: 1 }] }),
       withNetns: (path, limit, use) =>
         withNetns(path, limit, (netns) => use({ ...netns, own: false, enter: [node, '-e', program, '--'] })),
     })

@@ -3,7 +3,7 @@ import path from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
 import type { Start } from '../../scripts/build/sea-blob.ts'
 import { type CalicoPod, calicoPod } from '../support/calico.ts'
-import { type Call, instructions, traced } from '../support/counts.ts'
+import { type Call, callsOn, instructions, traced } from '../support/counts.ts'
 import { removeNamespace, removeNamespaces } from '../support/netns.ts'
 import { calicoResult } from '../support/results.ts'
 import { environment, PLUGIN, type Verb } from '../support/runtime.ts'
@@ -29,12 +29,16 @@ const CHILD = [['nsenter', 'ip']]
 const NETNS = ['CNI_NETNS']
 
 const CALLS = {
-  VERSION: { children: [], opens: [], instructions: { snapshot: 1.107, plain: 1.87 } },
+  VERSION: { children: [], opens: [], instructions: { snapshot: 1.107, plain: 1.95 } },
   ADD: { children: CHILD, opens: NETNS, instructions: { snapshot: 1.234, plain: 2.65 } },
   'a second ADD': { children: CHILD, opens: NETNS },
   // The clock of the log record.
   'ADD with a wrong configuration': { children: [], opens: ['/etc/localtime'], exitCode: 1 },
+  'ADD with a set': { children: CHILD, opens: ['the set', ...NETNS], instructions: { snapshot: 1.256, plain: 2.85 } },
+  'ADD with a set that is missing': { children: [], opens: ['/etc/localtime', 'the set'], exitCode: 1 },
   CHECK: { children: CHILD, opens: NETNS },
+  'CHECK with a set': { children: CHILD, opens: ['the set', ...NETNS] },
+  'DEL with a set': { children: CHILD, opens: NETNS },
   'DEL of a living pod': { children: CHILD, opens: NETNS, instructions: { snapshot: 1.176, plain: 2.38 } },
   'DEL of a pod that is gone': { children: [], opens: NETNS },
   STATUS: { children: CHILD, opens: ['/proc/self/ns/net', '/proc/self/status'] },
@@ -93,6 +97,20 @@ async function prepare(name: Name): Promise<Call> {
       return call('ADD', pod, { prevResult })
     case 'ADD with a wrong configuration':
       return call('ADD', pod, { prevResult, routes: [{ dst: '10.50.0.1/16' }] })
+    case 'ADD with a set':
+      return call('ADD', pod, { prevResult, ...withSet('underlay') })
+    case 'ADD with a set that is missing':
+      return call('ADD', pod, { prevResult, ...withSet('missing') })
+    case 'CHECK with a set':
+      return call('CHECK', pod, {
+        ...withSet('underlay'),
+        prevResult: await add(pod, { ...withSet('underlay'), prevResult }),
+      })
+    case 'DEL with a set':
+      return call('DEL', pod, {
+        ...withSet('underlay'),
+        prevResult: await add(pod, { ...withSet('underlay'), prevResult }),
+      })
     case 'CHECK':
       return call('CHECK', pod, { prevResult: await add(pod, { routes: ROUTES, prevResult }) })
     case 'DEL of a living pod':
@@ -107,6 +125,13 @@ async function prepare(name: Name): Promise<Call> {
     default:
       throw name satisfies never
   }
+}
+
+/** The same routes, by a file. */
+function withSet(set: string) {
+  const setsDir = temporaryDirectory()
+  writeFileSync(path.join(setsDir, 'underlay'), ROUTES.map(({ dst }) => `${dst}\n`).join(''))
+  return { setsDir, routes: [{ set }] }
 }
 
 function call(verb: Verb, pod: CalicoPod, keys: object): Call {
@@ -126,6 +151,13 @@ describe.skipIf(missing.length > 0)('what a call costs:', () => {
       threads: THREADS,
       opens: [...new Set([...EVERY_CALL_OPENS, ...opens])].sort(),
     })
+  })
+
+  test('an ADD with a set opens its file, looks what it is, reads it once, and closes it', async () => {
+    const call = await prepare('ADD with a set')
+    const { setsDir } = JSON.parse(call.stdin)
+    const calls = await callsOn(path.join(setsDir, 'underlay'), temporaryDirectory(), call)
+    expect(calls).toEqual(['openat', expect.stringMatching(/^(fstat|statx|newfstatat)$/), 'read', 'close'])
   })
 
   const { kind } = startedOf(BUILD_RECORD)

@@ -53,13 +53,25 @@ export async function traced(directory: string, call: Call): Promise<Trace> {
   }
 }
 
+/** The system calls of the plugin that have to do with a file, in order. */
+export async function callsOn(file: string, directory: string, call: Call): Promise<string[]> {
+  const log = path.join(directory, 'calls')
+  // -y writes the path of each descriptor. Without -f there is only the thread that reads files.
+  const strace = ['strace', '-y', '--trace=%file,%desc', '-o', log]
+  const { exitCode, stdout } = await start(directory, [...strace, PLUGIN], call)
+  if (exitCode !== 0) throw new Error(stdout)
+  const lines = readFileSync(log, 'utf8').split('\n')
+  return lines.filter((line) => line.includes(file)).flatMap((line) => /^\w+/.exec(line) ?? [])
+}
+
 function matches(log = '', pattern: RegExp): string[] {
   return [...log.matchAll(pattern)].map(([, group = '']) => group)
 }
 
-function named(file: string, { env }: Call): string {
+function named(file: string, { env, stdin }: Call): string {
   if (file === env.CNI_NETNS) return 'CNI_NETNS'
   if (file === realpathSync(PLUGIN)) return 'the executable'
+  if (path.dirname(file) === JSON.parse(stdin).setsDir) return 'the set'
   // Which of its files hold the limits of memory, and where, is up to the version of cgroups and to the machine.
   return file.replace(/^\/sys\/fs\/cgroup\/.*/, '/sys/fs/cgroup/…')
 }
