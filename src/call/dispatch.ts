@@ -10,7 +10,7 @@ import {
   versionAnswer,
   versionOf,
 } from '../cni/request.ts'
-import { isLogPath, LOG_LEVELS } from '../config/schema.ts'
+import { isAbsolutePath, LOG_LEVELS } from '../config/schema.ts'
 import { CniError, Code, listed, messageOf } from '../errors.ts'
 import { withNetns } from '../kernel/netns.ts'
 import { readSet } from '../kernel/set-file.ts'
@@ -118,6 +118,6 @@ function logTarget(document: unknown): LogTarget {
   const { logLevel, logFile } = isObject(document) ? document : {}
   return {
     logLevel: LOG_LEVELS.find((level) => level === logLevel) ?? 'info',
-    ...(typeof logFile === 'string' && isLogPath(logFile) ? { logFile } : {}),
+    ...(typeof logFile === 'string' && isAbsolutePath(logFile) ? { logFile } : {}),
   }
 }

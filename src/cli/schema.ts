@@ -1,13 +1,5 @@
 import { type $ZodType, type ToJSONSchemaParams, toJSONSchema } from 'zod/v4/core'
-import {
-  CONF,
-  DIRECTORY_PATH,
-  LOG_PATH,
-  MAX_PATH_LENGTH,
-  ROUTE as ROUTE_SCHEMA,
-  RULES,
-  type Rule,
-} from '../config/schema.ts'
+import { ABSOLUTE_PATH, CONF, MAX_PATH_LENGTH, ROUTE as ROUTE_SCHEMA, RULES, type Rule } from '../config/schema.ts'
 import { Exit } from './command.ts'
 import { DISPOSITION, GATEWAY, KEYS, type Key, OVERRIDES, ROUTE } from './keys.ts'
 import { gateway, IFNAME, PREFIX, SOURCE, STRANGE_KEY } from './patterns.ts'
@@ -60,10 +52,8 @@ function checks(rule: Rule): Json {
       return { pattern: SOURCE }
     case 'ifname':
       return { minLength: 1, maxLength: 15, pattern: IFNAME }
-    case 'directory':
-      return { maxLength: MAX_PATH_LENGTH, pattern: DIRECTORY_PATH.source }
-    case 'logFile':
-      return { maxLength: MAX_PATH_LENGTH, pattern: LOG_PATH.source }
+    case 'path':
+      return { maxLength: MAX_PATH_LENGTH, pattern: ABSOLUTE_PATH.source }
     case 'list':
       return { maxItems: rule.max }
     default:

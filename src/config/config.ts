@@ -203,7 +203,7 @@ function readRoutes(
     const twice = duplicates(route, seen)
     problems.push(...members.problems, ...(isObject(one) ? contradictions(route, keys) : []), ...twice)
     const { set } = route
-    if (set === undefined || keys.dst !== undefined || twice.length > 0) return route
+    if (set === undefined || twice.length > 0) return route
     withSets.push({
       path,
       set,

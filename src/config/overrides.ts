@@ -1,6 +1,6 @@
 import { isObject, type NetConf } from '../cni/request.ts'
 import { Code, listed, refusal } from '../errors.ts'
-import { isWithin } from '../net/address.ts'
+import { isWithin, parsePrefix, prefixesAroundIn } from '../net/address.ts'
 import { ATTRIBUTE_NAMES, ATTRIBUTES } from '../net/attributes.ts'
 import { type Config, parseConfig, type ReadConfig, readConfig, withoutNulls } from './config.ts'
 import { isKnown } from './misnamed-keys.ts'
@@ -86,7 +86,11 @@ const MAX_LISTED = 10
 /** What a pod asks for beyond `overrides.within`. */
 function outsideOf(within: readonly string[], { entries, gateway }: ReadConfig): string[] {
   const problems: string[] = []
-  const inside = (inner: string) => within.some((outer) => isWithin(inner, outer))
+  const prefixesAround = prefixesAroundIn(new Set(within.map((outer) => parsePrefix(outer)?.network ?? outer)))
+  const inside = (inner: string) => {
+    const [address = ''] = inner.split('/')
+    return prefixesAround(address).some((outer) => isWithin(inner, outer))
+  }
   const outside = `outside "overrides.within" (${listed(within, MAX_LISTED).join(', ') || 'none'})`
   for (const { path, dst, expansion, gw, dev, given, attributes } of entries) {
     if (dst !== undefined && !inside(dst)) problems.push(`${path}.dst: ${dst} is ${outside}`)

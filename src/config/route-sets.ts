@@ -2,7 +2,7 @@ import type { NetConf } from '../cni/request.ts'
 import { type Family, parsePrefix } from '../net/address.ts'
 import { DEFAULT_DST } from '../net/route.ts'
 import type { ConfiguredRoute } from './config.ts'
-import { destinationProblem, isDirectoryPath, MAX_ROUTES, SETS_DIR } from './schema.ts'
+import { destinationProblem, isAbsolutePath, MAX_ROUTES, SETS_DIR } from './schema.ts'
 
 /** A prefix of a route set. */
 export interface SetPrefix {
@@ -39,14 +39,13 @@ export const UNKNOWN_SETS: ReadSet = () => undefined
 /** Larger files are not read: 10,000 prefixes take half of it at most. */
 export const MAX_SET_BYTES = 1024 * 1024
 
-/** How many lines the problems of a set name. */
-const MAX_WRONG = 20
+/** Nobody reads further. */
+const MAX_PROBLEMS = 20
 
 /** Reads the text of a set: one prefix a line, `#` before comments. A prefix that is there twice counts once. */
 export function parseSet(text: string): ParsedSet {
   const prefixes = new Map<string, SetPrefix>()
   const problems: SetProblem[] = []
-  let wrong = 0
   for (const [index, line] of text.split('\n').entries()) {
     const comment = line.indexOf('#')
     const written = (comment < 0 ? line : line.slice(0, comment)).trim()
@@ -56,28 +55,26 @@ export function parseSet(text: string): ParsedSet {
       prefix && `${prefix.address}/${prefix.length}` === prefix.network
         ? defaultProblem(prefix)
         : destinationProblem(written)
+    const number = index + 1
     if (problem !== undefined) {
-      wrong += 1
-      if (wrong <= MAX_WRONG) problems.push({ line: index + 1, says: problem })
+      problems.push({ line: number, says: problem })
+      if (problems.length === MAX_PROBLEMS) break
     } else if (prefix && !prefixes.has(prefix.network)) {
       const { family, network } = prefix
-      prefixes.set(network, { family, dst: network, line: index + 1 })
+      prefixes.set(network, { family, dst: network, line: number })
     }
   }
-  if (wrong > MAX_WRONG) problems.push({ says: `and ${wrong - MAX_WRONG} more lines are wrong` })
   if (prefixes.size > MAX_ROUTES) problems.push({ says: `has ${prefixes.size} prefixes; the limit is ${MAX_ROUTES}` })
   return problems.length > 0 ? { problems } : { prefixes: [...prefixes.values()] }
 }
 
-/** Reads the text of a set that is in `file`. */
-export function setIn(text: string, file: string): SetRead {
+/** Reads the text of a set that is in `file`, which its problems name. */
+export function setIn(text: string, file: string): NonNullable<SetRead> {
   const parsed = parseSet(text)
-  return 'prefixes' in parsed ? { file, ...parsed } : { problems: problemsIn(file, parsed.problems) }
-}
-
-/** The problems of a set, each with its file and line. */
-function problemsIn(file: string, problems: readonly SetProblem[]): string[] {
-  return problems.map(({ line, says }) => `${file}:${line === undefined ? '' : `${line}:`} ${says}`)
+  if ('prefixes' in parsed) return { file, ...parsed }
+  return {
+    problems: parsed.problems.map(({ line, says }) => `${file}:${line === undefined ? '' : `${line}:`} ${says}`),
+  }
 }
 
 function defaultProblem({ family, network }: { family: Family; network: string }): string | undefined {
@@ -88,15 +85,15 @@ function defaultProblem({ family, network }: { family: Family; network: string }
 /** The sets that a configuration can name, each read once. */
 export type Sets = (name: string) => SetRead
 
-/** The sets of the directory that a configuration names. */
+/** The sets of the directory that a configuration names. What is wrong with one is told once. */
 export function setsOf({ setsDir }: NetConf, readSet: ReadSet): Sets {
-  const directory = setsDir ?? SETS_DIR
-  // Otherwise the configuration is refused for that.
-  if (typeof directory !== 'string' || !isDirectoryPath(directory)) return () => undefined
   const known = new Map<string, SetRead>()
   return (name) => {
-    const read = known.has(name) ? known.get(name) : readSet(directory, name)
-    known.set(name, read)
+    const directory = setsDir ?? SETS_DIR
+    // If the directory is wrong, the configuration is refused for that.
+    if (known.has(name) || typeof directory !== 'string' || !isAbsolutePath(directory)) return known.get(name)
+    const read = readSet(directory, name)
+    known.set(name, read && 'prefixes' in read ? read : undefined)
     return read
   }
 }
@@ -138,29 +135,27 @@ export interface Taken {
  */
 export function expandSets(entries: readonly SetEntry[], sets: Sets, { take, left }: Taken): Expanded {
   const expansions = new Map<string, Expansion>()
-  const [problems, later] = [new Set<string>(), new Set<string>()]
-  const told = new Set<string>()
+  const [problems, later] = [[] as string[], [] as string[]]
   let room = left
   for (const entry of entries) {
     const { path, set } = entry
     const read = sets(set)
-    if (read === undefined || told.has(set)) continue
+    if (read === undefined) continue
     if ('problems' in read) {
-      told.add(set)
-      for (const problem of read.problems) (read.later ? later : problems).add(`${path}.set: ${problem}`)
+      ;(read.later ? later : problems).push(...read.problems.map((problem) => `${path}.set: ${problem}`))
       continue
     }
     const { routes, problems: contradictions } = expand(entry, read.file, read.prefixes)
-    for (const problem of contradictions) problems.add(problem)
+    problems.push(...contradictions)
     const made = routes.filter(take)
     room -= made.length
     if (room < 0) {
-      problems.add(`${path}.set: makes more than ${MAX_ROUTES} routes of "routes", which is the limit`)
+      problems.push(`${path}.set: brings the routes to ${MAX_ROUTES - room}; the limit is ${MAX_ROUTES}`)
       break
     }
     expansions.set(path, { file: read.file, routes: made })
   }
-  return { expansions, problems: [...problems], later: [...later] }
+  return { expansions, problems, later }
 }
 
 /** The other keys of an entry are checked and read once for each family, and are the same for all prefixes of it. */

@@ -21,7 +21,7 @@ export type Rule =
   | { readonly is: 'word'; readonly words: readonly string[] }
   | { readonly is: 'name'; readonly pattern: RegExp }
   | { readonly is: 'gateway'; readonly family?: Family; readonly auto: boolean }
-  | { readonly is: 'prefix' | 'source' | 'ifname' | 'logFile' | 'directory' }
+  | { readonly is: 'prefix' | 'source' | 'ifname' | 'path' }
   | { readonly is: 'list'; readonly max: number }
 
 /** The rules, by the schema that checks them. */
@@ -179,20 +179,22 @@ export const DISPOSITION_KEYS = { ipv4: OF_FAMILY, ipv6: OF_FAMILY }
 
 /** Where the sets are, if the configuration does not say. */
 export const SETS_DIR = '/var/lib/x-calico-route/sets'
-/** An absolute path of a directory, without `..`. */
-export const DIRECTORY_PATH = /^\/(?!(?:[\s\S]*\/)?\.\.(?:\/|$))/
 
-/** An absolute path of a file, without `..`. */
-export const LOG_PATH = /^\/(?!(?:[\s\S]*\/)?\.\.(?:\/|$))[\s\S]*[^/]$/
+/** An absolute path without `..`. */
+export const ABSOLUTE_PATH = /^\/(?!(?:[\s\S]*\/)?\.\.(?:\/|$))[\s\S]*[^/]$/
 export const MAX_PATH_LENGTH = 4095
 
-export function isDirectoryPath(path: string): boolean {
-  return path.length <= MAX_PATH_LENGTH && DIRECTORY_PATH.test(path)
+export function isAbsolutePath(path: string): boolean {
+  return path.length <= MAX_PATH_LENGTH && ABSOLUTE_PATH.test(path)
 }
 
-export function isLogPath(path: string): boolean {
-  return path.length <= MAX_PATH_LENGTH && LOG_PATH.test(path)
-}
+const PATH = z.optional(
+  text({ is: 'path' }, (value) =>
+    isAbsolutePath(value)
+      ? undefined
+      : `must be an absolute path without ".." and without "/" at its end, is ${quote(value)}`,
+  ),
+)
 
 /** One entry of `routes`, on its own. */
 export const ROUTE = z.strictObject(ROUTE_KEYS)
@@ -245,21 +247,13 @@ export type LogLevel = (typeof LOG_LEVELS)[number]
 export const CONF = z.looseObject({
   defaultRoute: z.optional(z.union([DISPOSITION, z.strictObject(DISPOSITION_KEYS)])),
   routes: z.optional(atMost(MAX_ROUTES, z.unknown())),
-  setsDir: z.optional(
-    text({ is: 'directory' }, (value) =>
-      isDirectoryPath(value) ? undefined : `must be the absolute path of a directory, is ${quote(value)}`,
-    ),
-  ),
+  setsDir: PATH,
   ovnGateway: z.optional(z.union([autoOrGateway(), z.strictObject(GATEWAY_KEYS)])),
   overrides: z.optional(OVERRIDES),
   kubevirt: FLAG,
   dryRun: FLAG,
   logLevel: z.optional(z.enum(LOG_LEVELS)),
-  logFile: z.optional(
-    text({ is: 'logFile' }, (value) =>
-      isLogPath(value) ? undefined : `must be the absolute path of a file, is ${quote(value)}`,
-    ),
-  ),
+  logFile: PATH,
 })
 
 /** The keys that an object, or each object of a list, can have at one of our keys. */

@@ -4,38 +4,25 @@ import { messageOf } from '../errors.ts'
 
 /** Reads a set from its file. */
 export function readSet(directory: string, name: string): SetRead {
-  const file = `${directory.replace(/\/+$/, '')}/${name}`
+  const file = `${directory}/${name}`
+  const refused = (what: string, later = false): SetRead => ({ problems: [`${file}: ${what}`], later })
+  let fd: number | undefined
   try {
-    return readFile(file, name)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') return refused(file, `cannot be read: ${messageOf(error)}`)
-    return { ...refused(file, missing(name)), later: true }
-  }
-}
-
-function readFile(file: string, name: string): SetRead {
-  // A FIFO at this path would block us for ever.
-  const fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK)
-  try {
+    // A FIFO at this path would block us for ever.
+    fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK)
     const stat = fstatSync(fd)
-    if (!stat.isFile()) return refused(file, `is not a file; write the prefixes of set ${name} into one`)
-    const { size } = stat
-    if (size > MAX_SET_BYTES) return refused(file, `has ${size} bytes; the limit is ${MAX_SET_BYTES}`)
-    const bytes = Buffer.allocUnsafe(size + 1)
+    if (!stat.isFile()) return refused('is not a regular file; write the prefixes into one')
+    if (stat.size > MAX_SET_BYTES) return refused(`has ${stat.size} bytes; the limit is ${MAX_SET_BYTES}`)
+    const bytes = Buffer.allocUnsafe(stat.size + 1)
     const length = readSync(fd, bytes)
-    if (length !== size) return { ...refused(file, CHANGED), later: true }
+    if (length !== stat.size)
+      return refused('changed while it was read; write it under another name, then rename it', true)
     return setIn(bytes.toString('utf8', 0, length), file)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code !== 'ENOENT') return refused(`cannot be read: ${messageOf(error)}`)
+    return refused(`does not exist yet; add "${name}" to the agent's ConfigMap, or write the file yourself`, true)
   } finally {
-    closeSync(fd)
+    if (fd !== undefined) closeSync(fd)
   }
-}
-
-const CHANGED = 'changed while it was read; write a new file beside it and rename that'
-
-function missing(name: string): string {
-  return `does not exist yet; add "${name}" to the ConfigMap from which the agent makes these files, or write it yourself`
-}
-
-function refused(file: string, what: string): { problems: readonly string[] } {
-  return { problems: [`${file}: ${what}`] }
 }

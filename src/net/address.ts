@@ -60,6 +60,19 @@ export function isWithin(inner: string, outer: string): boolean {
   return parsePrefix(`${address}/${length}`)?.network === parsePrefix(outer)?.network
 }
 
+/**
+ * Tells which of `prefixes`, in the form of the kernel, contain an address. They are looked up by length: there may be
+ * thousands, but of few different lengths.
+ */
+export function prefixesAroundIn(prefixes: ReadonlySet<string>): (address: string) => string[] {
+  const lengths = { 4: new Set<string>(), 6: new Set<string>() }
+  for (const prefix of prefixes) lengths[familyOf(prefix)].add(prefix.slice(prefix.indexOf('/')))
+  return (address) =>
+    [...lengths[familyOf(address)]]
+      .map((length) => parsePrefix(`${address}${length}`)?.network ?? '')
+      .filter((network) => prefixes.has(network))
+}
+
 /** The family that the notation of an address or prefix shows. */
 export function familyOf(text: string): Family {
   return text.includes(':') ? 6 : 4

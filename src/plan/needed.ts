@@ -1,6 +1,6 @@
 import { gatewayAddressesOf, type PrevResult } from '../cni/result.ts'
 import type { Config } from '../config/config.ts'
-import { familyOf, isLinkLocal, isWithin, parsePrefix } from '../net/address.ts'
+import { isLinkLocal, isWithin, parsePrefix, prefixesAroundIn } from '../net/address.ts'
 import {
   DEFAULT_DST,
   devicesOf,
@@ -83,16 +83,6 @@ function wantedAddresses({ gateway }: Config, reported: GatewayAddresses): strin
   if (!gateway) return []
   const named = Object.values(gateway.wanted).flatMap((one) => (one === 'auto' ? [] : one.address))
   return [...named, ...Object.values(reported)]
-}
-
-/** Tells which of `prefixes` contain an address. Meant for prefixes of few different lengths. */
-function prefixesAroundIn(prefixes: ReadonlySet<string>): (address: string) => string[] {
-  const lengths = { 4: new Set<string>(), 6: new Set<string>() }
-  for (const prefix of prefixes) lengths[familyOf(prefix)].add(prefix.slice(prefix.indexOf('/')))
-  return (address) =>
-    [...lengths[familyOf(address)]]
-      .map((length) => parsePrefix(`${address}${length}`)?.network ?? '')
-      .filter((network) => prefixes.has(network))
 }
 
 /** A function that is true for each text it sees for the first time. */

@@ -30,7 +30,7 @@ import { afterwards } from './effects.ts'
 import type { GatewayAddresses } from './gateway.ts'
 import { kubevirtProblems } from './kubevirt.ts'
 import { isExplicit, nextHops, noNextHops, type Via } from './next-hop.ts'
-import { nicProblem, type Problem } from './problem.ts'
+import { isSame, nicProblem, type Problem } from './problem.ts'
 
 /** What ADD does to a pod. Without `ops` and `problems`, the pod is as configured. */
 export interface Plan {
@@ -83,7 +83,8 @@ export function planAdd(
   for (const configured of config.routes) {
     const verdict = planRoute(configured, ifname, snapshot, present.get(configured.dst) ?? [], lookup)
     if (verdict.is === 'refused') {
-      problems.push(verdict.problem)
+      // All prefixes of a set may share it.
+      if (!isSame(verdict.problem, problems.at(-1))) problems.push(verdict.problem)
       continue
     }
     routes.push({ configured, route: verdict.route })

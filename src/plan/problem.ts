@@ -16,6 +16,10 @@ export function nicProblem(at: string, dev: string, { links }: Snapshot): Proble
   return undefined
 }
 
+export function isSame(a: Problem, b: Problem | undefined): boolean {
+  return a.at === b?.at && a.says === b.says
+}
+
 export function problemText({ at, says }: Problem): string {
   return `${at}: ${says}`
 }

@@ -53,7 +53,7 @@ describe('in the event of a pod that does not start one sees', () => {
     ['must be an integer from 0 to 4294967295', config(routes({ dst: DST, priority: 4_294_967_296 }))],
     ['must be "auto" or an IP address', config({ ovnGateway: { ipv6: DST } })],
     ['is not an IPv4 address', config({ ovnGateway: { ipv4: GW } })],
-    ['must be the absolute path of a file', config({ logFile: 'log/x-calico-route.log' })],
+    ['must be an absolute path without ".." and without "/" at its end', config({ logFile: 'log/x-calico-route.log' })],
     ['args.cni.logFile: not in "overrides.allow"', override({ logFile: '/etc/passwd' })],
     ['a pod cannot set this', override(routes({ dst: DST, table: 100 }))],
     ['a pod cannot set this', override({ ovnGateway: { dev: 'net1' } })],

@@ -51,6 +51,14 @@ describe('validate notes a route', () => {
     ])
   })
 
+  it('by their places among entries that name a set', async () => {
+    expect(await routes({ set: 'a' }, { dst: '10.50.0.0/16' }, { set: 'b' }, { dst: '10.50.31.0/24' })).toEqual([
+      expect.stringMatching(/^routes\[0\]\.set: the prefixes of a were not checked/),
+      expect.stringMatching(/^routes\[2\]\.set: the prefixes of b were not checked/),
+      `routes[3]: routes[1] covers 10.50.31.0/24 with 10.50.0.0/16 and ${END}`,
+    ])
+  })
+
   it('at its place in the file', async () => {
     const [line] = await said({ routes: [{ dst: '10.50.0.0/16' }, { dst: '10.50.31.0/24' }] })
     expect(line).toMatch(/^stdin:1:102: note: plugins\[1\]\.routes\[1\]: /)

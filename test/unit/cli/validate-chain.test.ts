@@ -3,6 +3,8 @@ import { CALICO, findings, list, OURS, TUNING, validate } from '../../support/va
 
 const NOTHING_LEFT =
   'note: plugins[1]: removes the default route and adds no route, so the pod reaches nothing through Calico; add "routes", or write "defaultRoute": "keep"'
+const UNKNOWN_SET =
+  'note: plugins[1].routes[0].set: the prefixes of a were not checked; give --sets DIR, or the ConfigMap x-calico-route-sets among the files'
 
 describe('validate says of a chain', () => {
   it('that it is ok, and which plugins it has', async () => {
@@ -230,6 +232,35 @@ describe('validate says of a chain', () => {
         'note: plugins[1].routes[0]: DHCP clients that apply routes in order refuse this one: the route to its gateway comes last; write "scope": "link"',
         'note: plugins[1].routes[2]: KubeVirt hands no IPv6 routes to a VM; write them in its cloud-init network configuration',
         'note: plugins[1].overrides: ignored for a VM: KubeVirt does not pass cni-args on',
+      ],
+    ],
+    [
+      'of a set, which may hold anything, that it is not known',
+      list([CALICO, { type: 'x-calico-route', routes: [{ set: 'a' }] }]),
+      [UNKNOWN_SET],
+    ],
+    [
+      'what KubeVirt makes of routes that stand beside a set',
+      list([
+        CALICO,
+        { type: 'x-calico-route', kubevirt: true, routes: [{ set: 'a', scope: 'link' }, { dst: 'fd00::/64' }] },
+      ]),
+      [
+        'note: plugins[1].routes[1]: KubeVirt hands no IPv6 routes to a VM; write them in its cloud-init network configuration',
+        UNKNOWN_SET,
+      ],
+    ],
+    [
+      'what is wrong with an entry that names a set',
+      list([
+        CALICO,
+        { type: 'x-calico-route', setsDir: 'sets', routes: [{ set: 'A' }, { set: 'a', dst: '10.0.0.0/8', mtu: 1 }] },
+      ]),
+      [
+        'error: plugins[1].setsDir: must be an absolute path without ".." and without "/" at its end, is "sets"',
+        'error: plugins[1].routes[0].set: "A" is not the name of a set; write at most 63 lower case letters, digits and hyphens, such as "underlay"',
+        'error: plugins[1].routes[1].set: cannot be combined with "dst"; remove one of them',
+        'error: plugins[1].routes[1].mtu: must be an integer from 68 to 65520, is 1',
       ],
     ],
     [

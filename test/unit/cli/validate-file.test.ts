@@ -135,7 +135,7 @@ describe('validate says of a file', () => {
     expect(lines).toHaveLength(3)
     expect(lines[0]).toMatch(/: note: plugins\[1\]\.k{77}\.\.\.: unknown key, which is ignored$/)
     expect(lines[1]).toMatch(
-      /: error: plugins\[1\]\.logFile: must be the absolute path of a file, is "[\\n]{76}\.\.\.$/,
+      /: error: plugins\[1\]\.logFile: must be an absolute path without "\.\." and without "\/" at its end, is "[\\n]{76}\.\.\.$/,
     )
   })
 

@@ -304,9 +304,9 @@ describe('a wrong configuration is refused with code 7, key path first', () => {
     ],
     ['dryRun: must be a boolean, is "true"', { dryRun: 'true' }],
     ['logLevel: must be debug, info, warn or error, is "verbose"', { logLevel: 'verbose' }],
-    ['logFile: must be the absolute path of a file, is "x.log"', { logFile: 'x.log' }],
+    ['logFile: must be an absolute path without ".." and without "/" at its end, is "x.log"', { logFile: 'x.log' }],
     [
-      'logFile: must be the absolute path of a file, is "/var/log/../../etc/passwd"',
+      'logFile: must be an absolute path without ".." and without "/" at its end, is "/var/log/../../etc/passwd"',
       { logFile: '/var/log/../../etc/passwd' },
     ],
     ['ovnGateway: must be "auto" or an IP address, is "10.0.1.1/24"', { ovnGateway: '10.0.1.1/24' }],
