@@ -4,12 +4,15 @@ import { boundArgs } from '../../src/cni/pod-args.ts'
 import { checkEnv, decodeText, type Env, parseDocument, parseRequest, type Request } from '../../src/cni/request.ts'
 import { buildResult, gatewayAddressesOf, parsePrevResult } from '../../src/cni/result.ts'
 import { effectiveConfig } from '../../src/config/overrides.ts'
-import { UNKNOWN_SETS } from '../../src/config/route-sets.ts'
+import type { ReadSet } from '../../src/config/route-sets.ts'
 import { CniError, Code } from '../../src/errors.ts'
 import { batchLine, parseLinks, parseRoutes } from '../../src/net/iproute2.ts'
 import type { RouteOp, Snapshot } from '../../src/net/route.ts'
-import { planAdd, planDel } from '../../src/plan/plan.ts'
+import { planAdd } from '../../src/plan/plan.ts'
+import { decideDel } from '../../src/verbs/del.ts'
 import { refuseProblems, refuseUnwritable } from '../../src/verbs/refusals.ts'
+import { setsOf } from '../support/sets.ts'
+import { SETS } from './documents.ts'
 
 /** What the call comes to: the lines and the Result, or the error. Throws what is no CniError. */
 export type Decision = { readonly lines: readonly string[]; readonly result?: string } | { readonly refused: CniError }
@@ -34,21 +37,22 @@ export const TWO_NICS: Answers = {
   ]),
 }
 
-export function decide(env: Env, stdin: Uint8Array, answers: Answers = TWO_NICS): Decision {
+/** @param sets the texts of the sets of the node */
+export function decide(env: Env, stdin: Uint8Array, answers: Answers = TWO_NICS, sets = SETS): Decision {
   try {
     checkEnv(env)
-    return decided(parseRequest(env, parseDocument(boundArgs(decodeText(stdin)).text)), answers)
+    return decided(parseRequest(env, parseDocument(boundArgs(decodeText(stdin)).text)), answers, setsOf(sets))
   } catch (error) {
     if (error instanceof CniError) return { refused: error }
     throw error
   }
 }
 
-function decided(request: Request, answers: Answers): Decision {
+function decided(request: Request, answers: Answers, readSet: ReadSet): Decision {
   switch (request.verb) {
     case 'ADD':
     case 'CHECK': {
-      const config = effectiveConfig(request.conf, UNKNOWN_SETS)
+      const config = effectiveConfig(request.conf, readSet)
       const prev = parsePrevResult(request.conf.prevResult)
       refuseUnwritable(request.ifname)
       const plan = planAdd(config, request.ifname, snapshotOf(answers), {
@@ -61,7 +65,7 @@ function decided(request: Request, answers: Answers): Decision {
     }
     case 'DEL':
       return {
-        lines: linesOf(planDel(() => effectiveConfig(request.conf, UNKNOWN_SETS), request.ifname, snapshotOf(answers))),
+        lines: linesOf(decideDel(request.conf, request.ifname, snapshotOf(answers), readSet)),
       }
     default:
       return { lines: [] }

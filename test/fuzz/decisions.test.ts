@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { vars } from './call.ts'
 import { type Decision, decide, TWO_NICS } from './decide.ts'
-import { configuration, environment } from './documents.ts'
+import { configuration, environment, ODD } from './documents.ts'
 import { linksAnswer, routesAnswer } from './ip-answers.ts'
 import { mutated } from './mutations.ts'
 import { expectBatchLine, expectReadable } from './rules.ts'
@@ -53,7 +53,7 @@ function holds<T extends [unknown, ...unknown[]]>(
 
 describe(`seed ${SEED}: what the plugin decides is a readable refusal or a batch of known words, whatever`, () => {
   test('the configuration, prevResult and args.cni say', () => {
-    const often = { changes: 0.1, 'code 7': 0.1, 'code 120': 0.02 }
+    const often = { changes: 0.1, 'code 7': 0.1, 'code 11': 0.002, 'code 120': 0.02 }
     holds([verb, configuration], 6000, often, (env, conf) => decide(env, encode(conf)))
   })
 
@@ -64,6 +64,24 @@ describe(`seed ${SEED}: what the plugin decides is a readable refusal or a batch
 
   test('happened to the bytes of stdin', () => {
     holds([verb, mutated(configuration)], 6000, { changes: 0.02, 'code 6': 0.1, 'code 7': 0.1 }, decide)
+  })
+
+  test('the file of a set says', () => {
+    const conf = encode({
+      cniVersion: '1.1.0',
+      name: 'k8s-pod-network',
+      routes: [{ set: 'underlay' }, { dst: '10.60.0.0/16' }, { set: 'four', table: 100 }],
+      prevResult: {},
+    })
+    const line = fc.oneof(
+      { weight: 20, arbitrary: fc.constantFrom('', '# a', '10.50.0.0/16', '10.50.0.0/16 # b', ' fd00:10:50::/48\r') },
+      { weight: 1, arbitrary: ODD.map((odd) => (typeof odd === 'string' ? odd : JSON.stringify(odd))) },
+    )
+    const text = fc.array(line, { maxLength: 6 }).map((lines) => lines.join('\n'))
+    const bytes = fc.tuple(text, mutated(text)).map(([text, changed]) => [text, Buffer.from(changed).toString()])
+    holds([verb, text, bytes], 4000, { changes: 0.1, 'code 7': 0.1 }, (env, underlay, [four = '', mutant = '']) =>
+      decide(env, conf, TWO_NICS, { underlay, four: underlay.length % 2 ? four : mutant }),
+    )
   })
 
   test('ip answers', () => {

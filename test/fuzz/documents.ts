@@ -1,4 +1,6 @@
 /** Documents as a runtime could send them: nearly right in structure, and wrong in one place or in several. */
+import { tmpdir } from 'node:os'
+import path from 'node:path'
 import fc from 'fast-check'
 import { EXAMPLES } from '../support/attributes.ts'
 
@@ -59,8 +61,20 @@ const PREFIXES = [
 ]
 const IFNAMES = ['eth0', 'net1', 'lo', 'eth0:1', 'a#b', 'a"b']
 
+/** The sets of the node. There is one more that somebody names. */
+export const SETS: Readonly<Record<string, string>> = {
+  underlay: '# of the data centre\n10.50.0.0/16\n10.199.0.0/16\nfd00:10:50::/48\n',
+  four: '10.50.0.0/16\n172.16.0.0/12',
+  empty: '',
+  bad: '10.50.0.1/16\n0.0.0.0/0\n10.50.0.0/16 dev lo\n',
+}
+/** Where the executable finds them. */
+export const SETS_DIR = path.join(tmpdir(), `xcr-fuzz-sets-${process.pid}`)
+const setName = mostly(...Object.keys(SETS), 'underlay', 'four', 'missing')
+
 const ROUTE_KEYS = {
   dst: mostly(...PREFIXES),
+  set: setName,
   gw: mostly(...ADDRESSES),
   dev: mostly(...IFNAMES),
   src: mostly(...ADDRESSES),
@@ -88,9 +102,21 @@ const sound = fc.constantFrom(4 as const, 6 as const).chain((family) =>
     { requiredKeys: ['dst'] },
   ),
 )
+/** The keys that fit both families. */
+const soundSet = fc.record(
+  {
+    set: mostly('underlay', 'underlay', 'four', 'four', 'empty', 'missing'),
+    priority: mostly(0, 50, 1024, 4294967295),
+    table: mostly(0, 100, 254, 4294967295),
+    mtu: mostly(1280, 1400),
+  },
+  { requiredKeys: ['set'] },
+)
 const configuredRoute = fc.oneof(
   { weight: 30, arbitrary: sound },
-  { weight: 2, arbitrary: fc.record(ROUTE_KEYS, { requiredKeys: ['dst'] }) },
+  { weight: 4, arbitrary: soundSet },
+  { weight: 1, arbitrary: fc.record(ROUTE_KEYS, { requiredKeys: ['dst'] }) },
+  { weight: 1, arbitrary: fc.record(ROUTE_KEYS, { requiredKeys: ['set'] }) },
   { weight: 1, arbitrary: ODD },
 )
 const disposition = mostly('remove', 'demote', 'keep', { ipv4: 'keep' }, { ipv4: 'remove', ipv6: 'demote' })
@@ -170,6 +196,7 @@ export const configuration: fc.Arbitrary<object> = fc
       name: mostly('k8s-pod-network'),
       type: mostly('x-calico-route'),
       prevResult,
+      setsDir: mostly(SETS_DIR),
     }),
     ours: fc.record(OUR_KEYS, { requiredKeys: ['routes'] }),
     overrides: rarely(overrides),

@@ -1,14 +1,21 @@
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
 import fc from 'fast-check'
-import { afterAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { configure, createNamespaces, dump, netnsPath, removeNamespaces } from '../support/netns.ts'
 import { call, vars } from './call.ts'
-import { configuration, environment } from './documents.ts'
+import { configuration, environment, SETS, SETS_DIR } from './documents.ts'
 import { linksAnswer, routesAnswer } from './ip-answers.ts'
 import { ipStandIn } from './ip-stand-in.ts'
 import { mutated } from './mutations.ts'
 import { expectAnswer, expectBatchLine } from './rules.ts'
 import { runs, SEED } from './runs.ts'
 
+beforeAll(() => {
+  mkdirSync(SETS_DIR)
+  for (const [name, text] of Object.entries(SETS)) writeFileSync(path.join(SETS_DIR, name), text)
+})
+afterAll(() => rmSync(SETS_DIR, { recursive: true }))
 afterAll(removeNamespaces)
 
 const encode = (value: unknown) => new TextEncoder().encode(JSON.stringify(value))

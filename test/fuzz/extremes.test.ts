@@ -1,4 +1,6 @@
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import { createNamespaces, netnsPath, removeNamespaces } from '../support/netns.ts'
 import { call, vars } from './call.ts'
@@ -60,6 +62,26 @@ const EXTREMES: { what: string; stdin: () => string; verb?: string }[] = [
   { what: 'one byte too many', stdin: () => ' '.repeat(STDIN_LIMIT + 1) },
 ]
 
+const MIB = 1024 * 1024
+const full = (unit: string) => unit.repeat(Math.floor(MIB / unit.length))
+
+/** Files of a set, of all that they may hold. */
+const SETS: { what: string; text: () => string | Uint8Array }[] = [
+  { what: 'one line', text: () => full('1') },
+  { what: 'one comment', text: () => full('#') },
+  { what: 'line ends', text: () => full('\n') },
+  { what: 'zero bytes', text: () => full('\0') },
+  { what: 'bytes that are no text', text: () => new Uint8Array(MIB).fill(0xff) },
+  { what: 'white space before a prefix', text: () => `${full('\u3000').slice(0, MIB / 4)}10.50.0.0/16` },
+  { what: 'wrong lines', text: () => full('x\n') },
+  { what: 'default routes', text: () => full('::/0\n') },
+  { what: 'one prefix, many times', text: () => full('::/1\n') },
+  { what: 'more prefixes than there may be', text: () => numbered(60_000, host).replaceAll(',', '\n') },
+  { what: 'as many prefixes as there may be', text: () => numbered(10_000, host).replaceAll(',', '\n') },
+]
+/** 10,000 routes in the configuration take 146 MB. */
+const SET_KIB = 160 * 1024
+
 /** Looks at the most memory a process has had so far, until it is gone. @returns what was seen last, in KiB */
 function peakOf(): { watch: (pid: number) => void; kib: () => number } {
   let peak = 0
@@ -74,6 +96,24 @@ function peakOf(): { watch: (pid: number) => void; kib: () => number } {
   }
   return { watch, kib: () => peak }
 }
+
+describe('the executable answers within seconds, and in the memory of the longest configuration, to a set of', () => {
+  test.each(SETS)('$what', async ({ text }) => {
+    const setsDir = mkdtempSync(path.join(tmpdir(), 'xcr-sets-'))
+    writeFileSync(path.join(setsDir, 'a'), text())
+    const { pod } = await createNamespaces('pod')
+    const { watch, kib } = peakOf()
+    const routes = [1, 2, 3].map((priority) => ({ set: 'a', priority }))
+    const conf = { cniVersion: '1.1.0', name: 'k8s-pod-network', setsDir, routes, prevResult: {} }
+    const stdin = new TextEncoder().encode(JSON.stringify(conf))
+    const answer = await call(vars('ADD', netnsPath(pod)), stdin, { watch })
+    rmSync(setsDir, { recursive: true })
+    expectAnswer(answer)
+    expect(answer.stdout.length + answer.stderr.length).toBeLessThan(LONGEST_OUTPUT)
+    expect(kib()).toBeGreaterThan(0)
+    expect(kib()).toBeLessThan(SET_KIB)
+  })
+})
 
 describe('the executable answers within seconds and a gigabyte', () => {
   test.each(EXTREMES)('$what', async ({ stdin, verb = 'ADD' }) => {

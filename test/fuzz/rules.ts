@@ -11,11 +11,18 @@ const ATTRIBUTES = EXAMPLES.map(({ name, attribute }) => `(?: ${name} ${VALUE[at
 const DEV = '[^\\s/:#"\'\\\\\\0]{1,15}'
 
 /** Every batch line there is, given what may stand for an address and for other words of the kernel's. */
-const batchLine = ({ address, prefix, dev, word }: Record<'address' | 'prefix' | 'dev' | 'word', string>) =>
+const batchLine = ({
+  address,
+  prefix,
+  dev,
+  proto,
+  number,
+  word,
+}: Record<'address' | 'prefix' | 'dev' | 'proto' | 'number' | 'word', string>) =>
   new RegExp(
-    `^route (?:add|append|replace|del) ${prefix}(?: from ${prefix})?(?: nhid ${NUMBER})?(?: via (?:inet6 )?${address})?` +
-      `(?: dev ${dev})?(?: onlink)?(?: table ${NUMBER})? proto ${NUMBER}(?: metric ${NUMBER})?(?: tos ${word})?` +
-      `(?: scope ${NUMBER})?(?: src ${address})?${ATTRIBUTES}(?: expires ${NUMBER})?` +
+    `^route (?:add|append|replace|del) ${prefix}(?: from ${prefix})?(?: nhid ${number})?(?: via (?:inet6 )?${address})?` +
+      `(?: dev ${dev})?(?: onlink)?(?: table ${NUMBER})?${proto}(?: metric ${NUMBER})?(?: tos ${word})?` +
+      `(?: scope ${NUMBER})?(?: src ${address})?${ATTRIBUTES}(?: expires ${number})?` +
       `(?: (?:${METRIC}) ${word})*(?: pref ${word})?` +
       `(?: nexthop(?: via (?:inet6 )?${address})? dev ${dev} weight ${NUMBER}(?: onlink)?)*$`,
   )
@@ -28,17 +35,29 @@ const GRAMMAR = {
     address: '[0-9a-f.:]{2,39}',
     prefix: '[0-9a-f.:]{2,39}/\\d{1,3}',
     dev: DEV,
+    proto: ` proto ${NUMBER}`,
+    number: NUMBER,
     word: '(?:0x[0-9a-f]{1,2}|[0-9.]{1,10}(?:ms|s)?|low|medium|high)',
   }),
-  /** Whatever answers in the place of ip(8) gets its words back, each in the place of one word. */
-  strange: batchLine({ address: WORD, prefix: WORD, dev: WORD, word: WORD }),
+  /**
+   * Whatever answers in the place of ip(8) gets its words back, each in the place of one word. Of most next hops of an IPv6
+   * multipath route the kernel shows no protocol.
+   */
+  strange: batchLine({
+    address: WORD,
+    prefix: WORD,
+    dev: WORD,
+    proto: `(?: proto ${NUMBER})?`,
+    number: WORD,
+    word: WORD,
+  }),
 }
 
 export function expectBatchLine(line: string, answeredBy: keyof typeof GRAMMAR = 'known'): void {
   expect(line).toMatch(GRAMMAR[answeredBy])
 }
 
-const CODES = [1, 4, 5, 6, 7, 8, 50, 100, 101, 102, 103, 104, 110, 120]
+const CODES = [1, 4, 5, 6, 7, 8, 11, 50, 100, 101, 102, 103, 104, 110, 120]
 /** A message fits into an event of Kubernetes, which is cut at 1024 bytes, and leaves room for the pod's own name. */
 const LONGEST_MESSAGE = 1000
 const LONGEST_DETAILS = 100_000
