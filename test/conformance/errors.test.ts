@@ -97,6 +97,17 @@ const WRONG: readonly (readonly [string, Conf, string | RegExp])[] = [
     { routes: [{ dst: DST }, { dst: DST, table: 254 }] },
     /^routes\[1\]/,
   ],
+  ['a set whose name is a path', { routes: [{ set: '../passwd' }] }, /^routes\[0\]\.set\b/],
+  ['a set in capitals', { routes: [{ set: 'Underlay' }] }, /^routes\[0\]\.set\b.*lower case/],
+  ['a set with a line end', { routes: [{ set: 'underlay\n' }] }, /^routes\[0\]\.set\b/],
+  ['a set of 64 letters', { routes: [{ set: 'a'.repeat(64) }] }, /^routes\[0\]\.set\b/],
+  ['a set beside a destination', { routes: [{ dst: DST, set: 'underlay' }] }, /^routes\[0\]\.set\b.*dst/],
+  ['a set that is null', { routes: [{ set: null }] }, /^routes\[0\]\.dst\b.*set/],
+  ['a set twice', { routes: [{ set: 'a' }, { set: 'a', mtu: 1400 }] }, /^routes\[1\].*routes\[0\]/],
+  ['a set that is a directory', { setsDir: '/usr', routes: [{ set: 'bin' }] }, /^routes\[0\]\.set\b.*\/usr\/bin\b/],
+  ['a set that is a device', { setsDir: '/dev', routes: [{ set: 'zero' }] }, /^routes\[0\]\.set\b.*\/dev\/zero\b/],
+  ['sets without their directory', { setsDir: 'sets' }, /^setsDir\b/],
+  ['sets above', { setsDir: '/srv/../etc' }, /^setsDir\b/],
   ['a dry run in quotes', { dryRun: 'true' }, /^dryRun\b/],
   ['a dry run of 1', { dryRun: 1 }, /^dryRun\b/],
   ['a log level nobody knows', { logLevel: 'verbose' }, /^logLevel\b.*debug/],
@@ -114,7 +125,16 @@ const NULL: readonly Conf[] = [
 ]
 /** Those with which ADD has nothing to do. */
 const IDLE: readonly Conf[] = [
-  { routes: null, ovnGateway: null, overrides: null, kubevirt: null, dryRun: null, logLevel: null, logFile: null },
+  {
+    routes: null,
+    setsDir: null,
+    ovnGateway: null,
+    overrides: null,
+    kubevirt: null,
+    dryRun: null,
+    logLevel: null,
+    logFile: null,
+  },
   { overrides: { allow: null, within: null }, args: { cni: { routes: null, defaultRoute: null } } },
 ]
 const absent = [
@@ -135,6 +155,8 @@ const deleted = [
   { defaultroute: 'keep' },
   { flushgateway: true, addroutes: [] },
   { routes: [{ dst: DST, gw: '::' }] },
+  { routes: [{ set: 'no-such-set' }, { set: '../passwd' }] },
+  { setsDir: '/nowhere', routes: [{ set: 'no-such-set', dev: 'net1' }] },
 ].map(
   (conf): Vector => ({
     it: `DEL succeeds with ${JSON.stringify(conf)}`,
@@ -187,6 +209,17 @@ const impossible: Vector[] = [
     gives: error(7, /^routes\[1\]\.src\b.*10\.1\.2\.3/),
   },
 ]
+
+/** A file of the node that somebody may still write. */
+const missing = (['ADD', 'CHECK'] as const).map(
+  (verb): Vector => ({
+    it: `${verb} with a set that is not there yet asks the runtime to try again later`,
+    source: PROMISE,
+    verb,
+    conf: { setsDir: '/nowhere', routes: [{ dst: DST }, { set: 'underlay' }] },
+    gives: error(11, /^routes\[1\]\.set: \/nowhere\/underlay: does not exist yet/),
+  }),
+)
 
 const objects: Vector[] = [
   {
@@ -260,4 +293,4 @@ const objects: Vector[] = [
   },
 ]
 
-conform('errors', [...wrong, ...absent, ...deleted, ...impossible, ...objects])
+conform('errors', [...wrong, ...absent, ...deleted, ...impossible, ...missing, ...objects])

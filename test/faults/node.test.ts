@@ -1,5 +1,5 @@
 /** What is wrong with the node, or with how the runtime starts the plugin, from the start and for good. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { execaSync } from 'execa'
@@ -22,6 +22,18 @@ afterAll(() => {
   rmSync(FULL, { recursive: true })
 })
 
+/** The directory of the sets of the node. */
+const SETS = mkdtempSync(path.join(tmpdir(), 'xcr-sets-'))
+beforeAll(() => {
+  mkdirSync(`${SETS}/directory`)
+  writeFileSync(`${SETS}/secret`, '10.80.0.0/16\n', { mode: 0 })
+  writeFileSync(`${SETS}/half`, '10.80.0.0/16\n10.90.')
+  // Reading the memory at address 0 fails, and the kernel does not know how long a status will be.
+  symlinkSync('/proc/self/mem', `${SETS}/broken`)
+  symlinkSync('/proc/self/status', `${SETS}/changing`)
+})
+afterAll(() => rmSync(SETS, { recursive: true }))
+
 const shell = (text: string) => ['bash', '-ec', `${text}; exec "$0"`]
 const without = (capability: string) => ['setpriv', `--bounding-set=-${capability}`, '--inh-caps=-all']
 
@@ -32,6 +44,8 @@ interface Trouble extends Circumstances {
   readonly CHECK: Ending
   readonly DEL: Ending
   readonly config?: object
+  /** A set that a further entry of `routes` names. */
+  readonly set?: string
   /** Successes that tell of it. */
   readonly warns?: readonly Verb[]
 }
@@ -40,6 +54,9 @@ const FAILS_ALWAYS = (code: number) => ({ ADD: [code, false], CHECK: [code, true
 const NEVER_FAILS = { ADD: [0, true], CHECK: [0, true], DEL: [0, true] } as const
 /** The verdict of a call whose stdout leads nowhere is its exit status. CHECK and DEL have nothing to print. */
 const NOT_HEARD = { ADD: ['exit 1', true], CHECK: ['exit 0', true], DEL: ['exit 0', true], deaf: true } as const
+
+/** Nothing was started yet. DEL goes by what is in the pod. */
+const NO_SET = (code: number) => ({ ADD: [code, false], CHECK: [code, true], DEL: [0, true] }) as const
 
 const TROUBLES: Record<string, Trouble> = {
   'nsenter is missing': { ...FAILS_ALWAYS(103), host: () => hostWithOnly('ip') },
@@ -78,6 +95,12 @@ const TROUBLES: Record<string, Trouble> = {
     config: { logFile: '/nowhere/x-calico-route.log' },
     warns: ['ADD', 'CHECK', 'DEL'],
   },
+  'the set does not exist': { ...NO_SET(11), set: 'missing' },
+  'the set is a directory': { ...NO_SET(7), set: 'directory' },
+  'the set ends within a line': { ...NO_SET(7), set: 'half' },
+  'the set may not be read': { ...NO_SET(7), set: 'secret', via: without('dac_override,-dac_read_search') },
+  'the set is on a broken disk': { ...NO_SET(7), set: 'broken' },
+  'the set changes meanwhile': { ...NO_SET(11), set: 'changing' },
 }
 
 function troubled(scenario: Scenario, verb: 'ADD' | 'CHECK' | 'DEL'): Table {
@@ -96,16 +119,21 @@ function troubled(scenario: Scenario, verb: 'ADD' | 'CHECK' | 'DEL'): Table {
     cell: (_, row) => {
       const trouble = Object.values(TROUBLES)[row]
       if (!trouble) return undefined
-      const { [verb]: ending, warns = [] } = trouble
+      const { [verb]: ending, warns = [], set } = trouble
       const [code, changed] = ending
       return {
         ...trouble,
+        ...(set === undefined ? {} : { config: withSet(scenario, set) }),
         code,
         state: changed ? done : 'as it was',
         warned: warns.includes(verb) || (verb === 'DEL' && code === 0 && !changed),
       }
     },
   }
+}
+
+function withSet({ config: { routes } }: Scenario, set: string): object {
+  return { setsDir: SETS, routes: [...(Array.isArray(routes) ? routes : []), { set }] }
 }
 
 tables(
