@@ -10,10 +10,12 @@ import {
   versionAnswer,
   versionOf,
 } from '../cni/request.ts'
+import { isDry } from '../config/overrides.ts'
 import { isAbsolutePath, LOG_LEVELS } from '../config/schema.ts'
 import { CniError, Code, listed, messageOf } from '../errors.ts'
 import { withNetns } from '../kernel/netns.ts'
 import { readSet } from '../kernel/set-file.ts'
+import { type WithTurn, withTurn } from '../kernel/turns.ts'
 import { add } from '../verbs/add.ts'
 import { check } from '../verbs/check.ts'
 import { del } from '../verbs/del.ts'
@@ -34,8 +36,9 @@ const MAX_LOGGED = 1000
 /** How a call reaches the outside world. The rehearsal brings its own. */
 export interface Surroundings extends Outside {
   readonly readStdin: () => Promise<Uint8Array>
+  readonly withTurn: WithTurn
 }
-const THE_SYSTEM: Surroundings = { readStdin: readStdinInTime, withNetns, readSet }
+const THE_SYSTEM: Surroundings = { readStdin: readStdinInTime, withNetns, readSet, withTurn }
 
 /**
  * One call of a runtime, from its environment to its answer. Never throws: every failure becomes the error object of
@@ -80,12 +83,12 @@ export async function dispatch(env: Env, outside: Surroundings = THE_SYSTEM): Pr
   }
 }
 
-function run(request: Request, outside: Outside): Promise<Outcome> | Outcome {
+function run(request: Request, outside: Surroundings): Promise<Outcome> | Outcome {
   switch (request.verb) {
     case 'ADD':
-      return add(request, outside)
+      return inTurn(request, outside, () => add(request, outside))
     case 'DEL':
-      return del(request, outside)
+      return inTurn(request, outside, () => del(request, outside))
     case 'CHECK':
       return check(request, outside)
     case 'STATUS':
@@ -95,6 +98,15 @@ function run(request: Request, outside: Outside): Promise<Outcome> | Outcome {
     default:
       throw request satisfies never
   }
+}
+
+/** Does the work of a call that changes the pod, while no repair does. */
+function inTurn(
+  { containerId, netns, conf }: Request & { verb: 'ADD' | 'DEL' },
+  { withTurn }: Surroundings,
+  work: () => Promise<Outcome>,
+): Promise<Outcome> {
+  return netns === '' || isDry(conf) ? work() : withTurn(containerId, work)
 }
 
 function printed(value: unknown): Reply {

@@ -250,7 +250,7 @@ export function isObject(value: unknown): value is Record<string, unknown> {
 /**
  * @see https://github.com/containernetworking/cni/blob/main/SPEC.md#parameters CNI_CONTAINERID; network names follow the same rule
  */
-function idProblem(id: string): string | undefined {
+export function idProblem(id: string): string | undefined {
   return /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(id)
     ? undefined
     : 'must start with a letter or digit and have only letters, digits, "_", "." and "-"'

@@ -1,6 +1,7 @@
 import { dispatch } from '../call/dispatch.ts'
 import { rehearseStreams } from '../call/stdio.ts'
 import { withNetns } from '../kernel/netns.ts'
+import { withTurn } from '../kernel/turns.ts'
 
 const CONF = {
   cniVersion: '1.0.0',
@@ -61,6 +62,8 @@ export async function rehearse(node: string): Promise<void> {
       readSet: () => ({ file: 'rehearsal', prefixes: [{ family: 6, dst: 'fd00::/8', line: 1 }] }),
       withNetns: (path, limit, use) =>
         withNetns(path, limit, (netns) => use({ ...netns, own: false, enter: [node, '-e', program, '--'] })),
+      // In the working directory, which is the build's own.
+      withTurn: (container, work) => withTurn(container, work, '.'),
     })
     if (exitCode !== 0) throw new Error(`rehearsal of ${verb}: ${stdout}`)
   }

@@ -1,4 +1,4 @@
-import { existsSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
 import type { Start } from '../../scripts/build/sea-blob.ts'
@@ -6,7 +6,7 @@ import { type CalicoPod, calicoPod } from '../support/calico.ts'
 import { type Call, callsOn, instructions, traced } from '../support/counts.ts'
 import { removeNamespace, removeNamespaces } from '../support/netns.ts'
 import { calicoResult } from '../support/results.ts'
-import { environment, PLUGIN, type Verb } from '../support/runtime.ts'
+import { environment, PLUGIN, run, type Verb } from '../support/runtime.ts'
 import { add } from '../support/verbs.ts'
 import { BUILD_RECORD, startedOf, temporaryDirectory } from './product.ts'
 
@@ -158,6 +158,21 @@ describe.skipIf(missing.length > 0)('what a call costs:', () => {
     const { setsDir } = JSON.parse(call.stdin)
     const calls = await callsOn(path.join(setsDir, 'underlay'), temporaryDirectory(), call)
     expect(calls).toEqual(['openat', expect.stringMatching(/^(fstat|statx|newfstatat)$/), 'read', 'close'])
+  })
+
+  test.each([
+    ['one more without the directory of turns', 'true', ['stat']],
+    ['four more with it, by which a repair knows of the call', 'mkdir turns', ['stat', 'symlink', 'stat', 'unlink']],
+  ])('system calls: %s', async (_, make, expected) => {
+    const { env, stdin } = await prepare('ADD')
+    const log = path.join(temporaryDirectory(), 'strace')
+    const shell = `mkdir -p /run/x-calico-route; cd /run/x-calico-route; mount -t tmpfs none .; cd .; ${make}; exec "$@"`
+    const strace = ['strace', '-f', '--trace=%file', '-o', log]
+    expect(await run(env, stdin, ['unshare', '--mount', 'sh', '-ec', shell, 'sh', ...strace])).toMatchObject({
+      exitCode: 0,
+    })
+    const calls = readFileSync(log, 'utf8').matchAll(/ (?:l|new)?f?(\w+?)(?:at|x)?\(.*x-calico-route\/turns/g)
+    expect(Array.from(calls, ([, name]) => name)).toEqual(expected)
   })
 
   const { kind } = startedOf(BUILD_RECORD)
