@@ -113,6 +113,21 @@ export function gatewayAddressesOf(
   return addresses
 }
 
+/** The default route of the main table in a Result that has a gateway. */
+export function reportedDefault(
+  { routes = [] }: PrevResult,
+  family: Family,
+): { readonly gw: string; readonly priority: number } | undefined {
+  for (const { dst, gw, table, priority } of routes) {
+    if (table !== undefined && table !== 0 && table !== MAIN_TABLE) continue
+    const address =
+      parsePrefix(dst)?.network === DEFAULT_DST[family] && typeof gw === 'string' ? parseAddress(gw) : undefined
+    if (address)
+      return { gw: address.address, priority: (typeof priority === 'number' && priority) || DEFAULT_PRIORITY[family] }
+  }
+  return undefined
+}
+
 /** The MAC address that the previous plugins reported for a NIC of the pod. */
 export function macOf({ interfaces = [] }: PrevResult, ifname: string): string | undefined {
   const nic = interfaces.find(({ name, sandbox }) => name === ifname && typeof sandbox === 'string' && sandbox !== '')

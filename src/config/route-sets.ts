@@ -44,6 +44,8 @@ const MAX_PROBLEMS = 20
 
 /** Reads the text of a set: one prefix a line, `#` before comments. A prefix that is there twice counts once. */
 export function parseSet(text: string): ParsedSet {
+  const bare = bareReturn(text)
+  if (bare) return { problems: [bare] }
   const prefixes = new Map<string, SetPrefix>()
   const problems: SetProblem[] = []
   for (const [index, line] of text.split('\n').entries()) {
@@ -66,6 +68,14 @@ export function parseSet(text: string): ParsedSet {
   }
   if (prefixes.size > MAX_ROUTES) problems.push({ says: `has ${prefixes.size} prefixes; the limit is ${MAX_ROUTES}` })
   return problems.length > 0 ? { problems } : { prefixes: [...prefixes.values()] }
+}
+
+/** Where lines end by carriage returns alone, all is one line, and a comment at its beginning would hide the rest. */
+function bareReturn(text: string): SetProblem | undefined {
+  const at = text.includes('\r') ? text.search(/\r(?!\n|$)/) : -1
+  if (at < 0) return undefined
+  const line = text.slice(0, at).split('\n').length
+  return { line, says: 'has a carriage return without a line feed; end lines with line feeds, or with both' }
 }
 
 /** Reads the text of a set that is in `file`, which its problems name. */

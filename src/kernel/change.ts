@@ -129,20 +129,24 @@ const UNCHANGED = "the pod's routes are unchanged"
 
 /** What a look at a namespace sees. Changes nothing. @throws CniError 100, 103, 104, and what the look throws */
 export async function readRoutes<T>(netns: Netns, look: Look<T>): Promise<T> {
-  return (await readRoutesAndLookUp(netns, look, [])).heard
+  return (await readRoutesAndLookUp(netns, look, () => [])).heard
 }
 
-/** The same, and the route that the kernel chooses for a packet to each of `addresses`, if it has one. */
+/**
+ * The same, and the route that the kernel chooses for a packet to each address, if it has one.
+ * @param addressesFor which addresses, given what was heard
+ */
 export async function readRoutesAndLookUp<T>(
   netns: Netns,
   look: Look<T>,
-  addresses: readonly string[],
+  addressesFor: (heard: T) => readonly string[],
 ): Promise<{ heard: T; chosen: ReadonlyMap<string, Route> }> {
   for (let attempt = 1; ; attempt++) {
     const chosen = new Map<string, Route>()
     // For an address without a route ip(8) prints an error, and goes on.
     const { heard, told } = await converse(netns, 'go on', async ({ ask, tell }) => {
       const { heard } = await ask(look)
+      const addresses = addressesFor(heard)
       return { heard, told: await tell([], addresses.length > 0 ? lookUpInto(chosen, addresses) : undefined) }
     })
     const { failure, blurred } = told

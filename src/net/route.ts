@@ -1,5 +1,5 @@
 import { listed } from '../errors.ts'
-import type { Family } from './address.ts'
+import { type Family, familyOf } from './address.ts'
 import { type Attributes, sameAttributes } from './attributes.ts'
 
 /**
@@ -147,7 +147,7 @@ export interface Route {
 
 /** Why there is an operation, or a problem. */
 export interface Origin {
-  readonly key: 'routes' | 'defaultRoute' | 'ovnGateway' | 'DEL' | 'rollback'
+  readonly key: 'routes' | 'defaultRoute' | 'ovnGateway' | 'DEL' | 'rollback' | 'surplus'
   /** The key path, and with a set where in it: `routes[0]`, `args.cni.routes[0] (underlay:12)`, `ovnGateway.ipv4`. */
   readonly path: string
   /** For `routes`: the entry has a `gw`. */
@@ -275,9 +275,24 @@ export function partOf(route: Route, which: 'only' | 'without', dev: string): Ro
   return { ...rest, ...(gw === undefined ? {} : { gw }), dev: first.dev, ...(onlink ? { onlink } : {}) }
 }
 
+/**
+ * True for a route that is a next hop of an IPv6 multipath route, if others share its place. Routes that expire never are.
+ * @see linux include/net/ip6_route.h rt6_qualify_for_ecmp
+ */
+export function isNextHop6({ family, gw, expires }: Route): boolean {
+  return family === 6 && gw !== undefined && expires === undefined
+}
+
 /** True for a default route of the main table. */
 export function isMainDefault(route: Route): boolean {
   return route.table === MAIN_TABLE && route.type === UNICAST && route.dst === DEFAULT_DST[route.family]
+}
+
+/** The default route of the main table through a gateway. */
+export function defaultVia(gw: string, dev: string): Omit<Route, 'protocol' | 'priority'> {
+  const family = familyOf(gw)
+  const scope = family === 4 ? { scope: Scope.global } : {}
+  return { family, type: UNICAST, dst: DEFAULT_DST[family], gw, dev, table: MAIN_TABLE, ...scope }
 }
 
 /** A key that two routes of one family share exactly if they are in one place. */

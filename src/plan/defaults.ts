@@ -118,7 +118,7 @@ function planFamily(config: Config, pod: PodDefaults, reported: string | undefin
 }
 
 /** True if a default route is the wanted one, whoever made it. */
-function isSameDefault(route: Route, wanted: Route): boolean {
+export function isSameDefault(route: Route, wanted: Route): boolean {
   return samePlace(route, wanted) && sameNextHop(route, wanted)
 }
 
@@ -187,7 +187,8 @@ function fatesByDemotion(
     if (!isPlainDefault(route)) return STAYS
     if (stale.has(route)) return { is: 'removed', origin: DEFAULT_ROUTE }
     if (!attached) {
-      if (isDemoted(route) || route.protocol === RESTORED_PROTOCOL) return STAYS
+      // One that another chain made for its ovnGateway is not the NIC's own, and that chain would make it again.
+      if (isDemoted(route) || route.protocol === RESTORED_PROTOCOL || isMadeByUs(route)) return STAYS
       return demotion(route, ifname, { inPlace, gateways })
     }
     if (!isDemoted(route)) return mark(route, inPlace(route))

@@ -4,12 +4,12 @@ import {
   byDestination,
   byPlace,
   devicesOf,
+  isNextHop6,
   placeOf,
   type Route,
   type RouteOp,
   type Snapshot,
   sameNextHop,
-  samePlace,
   sameRoute,
   sharingPlace,
   UNKNOWN_PROTOCOL,
@@ -19,17 +19,40 @@ import {
 
 /** The snapshot that the kernel will show after `ops`. */
 export function afterwards(snapshot: Snapshot, ops: readonly RouteOp[]): Snapshot {
-  const opsIn = byPlace(ops, ({ route }) => route)
-  const inPlace = sharingPlace(snapshot.routes)
-  // Of several IPv4 routes in a place `replace` replaces the first; of IPv6 routes, all.
-  const replaced = (route: Route) => route.family === 6 || inPlace(route)[0] === route
-  const gone = (route: Route) =>
-    opsIn(route).some(
-      ({ op, route: other }) =>
-        (op === 'del' && sameRoute(other, route)) || (op === 'replace' && samePlace(other, route) && replaced(route)),
-    )
-  const come = ops.flatMap(({ op, route }) => (op === 'del' ? [] : route))
-  return { ...snapshot, routes: [...snapshot.routes.filter((route) => !gone(route)), ...come] }
+  if (ops.length === 0) return snapshot
+  const opsIn = Map.groupBy(ops, ({ route }) => placeOf(route))
+  const touched = Map.groupBy(
+    snapshot.routes.filter((route) => opsIn.has(placeOf(route))),
+    placeOf,
+  )
+  const held = (place: string) => (opsIn.get(place) ?? []).reduce(afterOne, touched.get(place) ?? [])
+  const routes = snapshot.routes.flatMap((route) => {
+    const place = placeOf(route)
+    if (!opsIn.has(place)) return route
+    // All that is in the place comes where its first route was.
+    return touched.get(place)?.[0] === route ? held(place) : []
+  })
+  const come = [...opsIn.keys()].filter((place) => !touched.has(place)).flatMap(held)
+  return { ...snapshot, routes: [...routes, ...come] }
+}
+
+/** What is in a place after an operation there. */
+function afterOne(inPlace: readonly Route[], { op, route }: RouteOp): readonly Route[] {
+  switch (op) {
+    case 'del': {
+      const gone = inPlace.find((other) => sameRoute(other, route))
+      return inPlace.filter((other) => other !== gone)
+    }
+    case 'replace': {
+      // Of several IPv4 routes in a place it replaces the first; of IPv6 routes, all next hops.
+      const [, ...others] = inPlace
+      return [route, ...others.filter((other) => !isNextHop6(route) || !isNextHop6(other))]
+    }
+    case 'prepend':
+      return [route, ...inPlace]
+    default:
+      return [...inPlace, route]
+  }
 }
 
 /**

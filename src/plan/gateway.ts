@@ -1,8 +1,8 @@
 import type { Gateway } from '../config/config.ts'
 import { type Family, familyOf, isLinkLocal, isWithin } from '../net/address.ts'
 import {
-  DEFAULT_DST,
   DEFAULT_PRIORITY,
+  defaultVia,
   devicesOf,
   GATEWAY_PROTOCOL,
   isDemoted,
@@ -13,7 +13,6 @@ import {
   RESTORED_PROTOCOL,
   type Route,
   restored,
-  Scope,
   type Snapshot,
   sameNextHop,
   samePlace,
@@ -60,21 +59,15 @@ function namedGateway(
   gw: string,
 ): WantedDefaults {
   const device = dev ?? ifname
-  if (!onlink && !isOnLink(gw, device, snapshot)) {
+  if (!onlink && !isOnLink(gw, device, snapshot.routes)) {
     const at = named ? `ovnGateway.ipv${family}` : 'ovnGateway'
     const says = `${gw} is not on-link on ${device}; write the gateway of its subnet, another NIC as "dev", or "onlink": true`
     return { problem: { at, says } }
   }
   const route: Route = {
-    family,
-    type: UNICAST,
-    dst: DEFAULT_DST[family],
-    gw,
-    dev: device,
-    table: MAIN_TABLE,
+    ...defaultVia(gw, device),
     protocol: GATEWAY_PROTOCOL,
     priority: priority || DEFAULT_PRIORITY[family],
-    ...(family === 4 ? { scope: Scope.global } : {}),
     ...(onlink ? { onlink } : {}),
   }
   return { routes: [route] }
@@ -184,10 +177,11 @@ export function noGateway(ifname: string, { wanted, dev }: Pick<Gateway, 'wanted
   return { at: 'ovnGateway', says: `no ${families} gateway is known: ${where}; write its address, such as "10.0.1.1"` }
 }
 
-function isOnLink(gw: string, dev: string, snapshot: Snapshot): boolean {
+/** True if a gateway can be reached on a NIC without another. */
+export function isOnLink(gw: string, dev: string, routes: readonly Route[]): boolean {
   if (isLinkLocal(gw)) return true
   // What a default route makes on-link does not count: it may be about to be removed.
-  return snapshot.routes.some(
+  return routes.some(
     (route) =>
       !isMainDefault(route) &&
       route.table === MAIN_TABLE &&

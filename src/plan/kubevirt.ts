@@ -1,6 +1,6 @@
 import { isWithin, parsePrefix } from '../net/address.ts'
 import { routeText } from '../net/iproute2.ts'
-import { DEFAULT_DST, MAIN_TABLE, placeOf, type Route, type Snapshot, UNICAST } from '../net/route.ts'
+import { DEFAULT_DST, isNextHop6, MAIN_TABLE, placeOf, type Route, type Snapshot, UNICAST } from '../net/route.ts'
 import type { Problem } from './problem.ts'
 
 /**
@@ -83,13 +83,9 @@ function problem(says: string): Problem {
   return { at: 'kubevirt', says }
 }
 
-/**
- * Routes in one IPv6 place, which the kernel shows as one multipath route. Routes that expire are never part of one.
- * @see linux include/net/ip6_route.h rt6_qualify_for_ecmp
- */
+/** Routes in one IPv6 place, which the kernel shows as one multipath route. */
 function multipaths6(routes: readonly Route[]): Route[][] {
-  const hops = routes.filter(({ family, gw, expires }) => family === 6 && gw !== undefined && expires === undefined)
-  return [...Map.groupBy(hops, placeOf).values()].filter((inPlace) => inPlace.length > 1)
+  return [...Map.groupBy(routes.filter(isNextHop6), placeOf).values()].filter((inPlace) => inPlace.length > 1)
 }
 
 function isMain4(route: Route): boolean {

@@ -1,4 +1,4 @@
-import { gatewayAddressesOf, type PrevResult } from '../cni/result.ts'
+import { gatewayAddressesOf, type PrevResult, reportedDefault } from '../cni/result.ts'
 import type { Config } from '../config/config.ts'
 import { isLinkLocal, isWithin, parsePrefix, prefixesAroundIn } from '../net/address.ts'
 import {
@@ -11,7 +11,6 @@ import {
   type Route,
   UNICAST,
 } from '../net/route.ts'
-import type { GatewayAddresses } from './gateway.ts'
 import { CALICO_GATEWAY } from './next-hop.ts'
 
 /**
@@ -52,7 +51,7 @@ function filterForAdd(config: Config, ifname: string, prev: PrevResult): RouteFi
     ...routes.map(({ dst }) => dst),
     ...(prev.routes ?? []).map(({ dst }) => parsePrefix(dst)?.network ?? dst),
   ])
-  const addresses = wantedAddresses(config, gatewayAddressesOf(prev, ifname))
+  const addresses = wantedAddresses(config, prev, ifname)
   const prefixesAround = prefixesAroundIn(new Set(routes.map(({ dst }) => dst)))
   const isFirst = firstSeen()
   return (route) => {
@@ -78,11 +77,13 @@ function filterForAdd(config: Config, ifname: string, prev: PrevResult): RouteFi
   }
 }
 
-/** The addresses of the gateways that `ovnGateway` may want a route through. */
-function wantedAddresses({ gateway }: Config, reported: GatewayAddresses): string[] {
-  if (!gateway) return []
-  const named = Object.values(gateway.wanted).flatMap((one) => (one === 'auto' ? [] : one.address))
-  return [...named, ...Object.values(reported)]
+/** The addresses of gateways that default routes may be made through. */
+function wantedAddresses({ gateway, defaultRoute }: Config, prev: PrevResult, ifname: string): string[] {
+  const named = Object.values(gateway?.wanted ?? {}).flatMap((one) => (one === 'auto' ? [] : one.address))
+  const reported = gateway ? Object.values(gatewayAddressesOf(prev, ifname)) : []
+  // One that `demote` was to keep, and that is lost.
+  const kept = ([4, 6] as const).filter((family) => defaultRoute[family] === 'demote')
+  return [...named, ...reported, ...kept.flatMap((family) => reportedDefault(prev, family)?.gw ?? [])]
 }
 
 /** A function that is true for each text it sees for the first time. */

@@ -27,6 +27,19 @@ export interface Via {
   readonly attributes?: KnownAttributes | undefined
 }
 
+/** The next hop of an entry without one, on a NIC; undefined if it is not known. */
+export type NextHops = (configured: ConfiguredRoute, dev: string) => Via | undefined
+
+/** What is known of next hops besides the kernel's routes. */
+export interface Hints {
+  /** What ADD reported. */
+  readonly hops: NextHops
+  /** What counts if nothing else tells, in place of a link-local next hop of our routes. */
+  readonly otherwise: NextHops | undefined
+  /** The default routes that `ovnGateway` wants. */
+  readonly gateways: readonly Route[]
+}
+
 /**
  * Finds the next hop that a NIC itself has. The kernel shows it in one of these, the first that exists: a default route
  * that we did not make, in the table of the configured route or else the main table; our routes of entries that learnt
@@ -35,23 +48,17 @@ export interface Via {
  *
  * Routes of ours from another configuration may lead wherever its entries said. From them we take only a link-local
  * next hop: that is Calico's for IPv6, which nothing else in the kernel shows.
- * @param hints what ADD reported, by destination
- * @param gateways the default routes that `ovnGateway` wants
  */
-export function nextHops(
-  config: Config,
-  snapshot: Snapshot,
-  hints: ReadonlyMap<string, Via>,
-  gateways: readonly Route[],
-): (configured: ConfiguredRoute, dev: string) => Via | undefined {
+export function nextHops(config: Config, snapshot: Snapshot, { hops, otherwise, gateways }: Hints): NextHops {
   const unicast = snapshot.routes.filter((route) => route.type === UNICAST)
   const defaultOf = bestDefaults(unicast)
+  const byDefault = hopsOfDefaults(defaultOf)
   let memory: Memory | undefined
 
   return (configured, dev) => {
-    const { family, dst, table } = configured
-    const standing = defaultOf(family, table, dev) ?? defaultOf(family, MAIN_TABLE, dev)
-    if (standing) return viaOf(standing, dev)
+    const { family, table } = configured
+    const standing = byDefault(configured, dev)
+    if (standing) return standing
 
     const onNic = (route: Route) => route.family === family && devicesOf(route).includes(dev)
     memory ??= memoryOf(config, unicast)
@@ -64,7 +71,8 @@ export function nextHops(
     const isOfUse = (route: Route) =>
       isLearnt(entryOf(route)) && onNic(route) && (route.table === table || !defaultOf(family, route.table, dev))
     const own = present?.protocol === PROTOCOL ? present : ours.find(isOfUse)
-    const hint = hints.get(dst)
+    // The Result has the routes of the main table. In another, a route of ours knows better.
+    const hint = table !== MAIN_TABLE && own?.table === table ? undefined : hops(configured, dev)
     const seen = present ?? own
     if (hint) {
       const via = seen && viaShownBy(seen)
@@ -74,6 +82,7 @@ export function nextHops(
     if (unicast.some((route) => onNic(route) && isCalicoLink(route))) return { gw: CALICO_GATEWAY }
     const other = present ?? gateways.find(onNic)
     if (other) return viaOf(other, dev)
+    if (otherwise) return otherwise(configured, dev)
     const linkLocal = ours.find(
       (route) => route.gw !== undefined && isLinkLocal(route.gw) && onNic(route) && entryOf(route) === undefined,
     )
@@ -118,8 +127,18 @@ function isLearnt(entry: ConfiguredRoute | undefined): boolean {
   return entry !== undefined && !isExplicit(entry)
 }
 
+/** The next hops of default routes that we did not make: in the table of the configured route, or else the main table. */
+export function hopsOfDefaults(defaultOf: DefaultOf): NextHops {
+  return ({ family, table }, dev) => {
+    const standing = defaultOf(family, table, dev) ?? defaultOf(family, MAIN_TABLE, dev)
+    return standing && viaOf(standing, dev)
+  }
+}
+
+type DefaultOf = (family: Family, table: number, dev: string) => Route | undefined
+
 /** Tells the best default route for all packets, of a table and NIC, that we did not make. */
-function bestDefaults(unicast: readonly Route[]): (family: Family, table: number, dev: string) => Route | undefined {
+export function bestDefaults(unicast: readonly Route[]): DefaultOf {
   const best = new Map<string, Route>()
   for (const route of unicast) {
     const { family, dst, tos, from, protocol, table, priority } = route

@@ -29,7 +29,7 @@ import { planDefaultsDel } from './defaults-del.ts'
 import { afterwards } from './effects.ts'
 import type { GatewayAddresses } from './gateway.ts'
 import { kubevirtProblems } from './kubevirt.ts'
-import { isExplicit, nextHops, noNextHops, type Via } from './next-hop.ts'
+import { isExplicit, type NextHops, nextHops, noNextHops, type Via } from './next-hop.ts'
 import { isSame, nicProblem, type Problem } from './problem.ts'
 
 /** What ADD does to a pod. Without `ops` and `problems`, the pod is as configured. */
@@ -48,9 +48,13 @@ export interface Plan {
 /** What prevResult says. */
 export interface Reported {
   readonly gatewayAddresses?: GatewayAddresses
-  /** For CHECK: the next hops that ADD reported, by destination. They count more than what our own routes show. */
-  readonly hops?: ReadonlyMap<string, Via>
+  /** For CHECK and repair: the next hops that ADD reported. They count more than what our own routes show. */
+  readonly hops?: NextHops
+  /** For repair: the next hops that count if neither a route nor this Result tells. */
+  readonly otherwise?: NextHops
 }
+
+const UNKNOWN: NextHops = () => undefined
 
 /**
  * The operations that make a pod's routes what the configuration says. Additions come before deletions: at no moment is
@@ -61,7 +65,7 @@ export function planAdd(
   config: Config,
   ifname: string,
   snapshot: Snapshot,
-  { gatewayAddresses: reported = {}, hops: hints = new Map() }: Reported = {},
+  { gatewayAddresses: reported = {}, hops = UNKNOWN, otherwise }: Reported = {},
 ): Plan {
   const nic = snapshot.links.find((link) => link.ifname === ifname)
   if (!nic)
@@ -73,7 +77,7 @@ export function planAdd(
   const present = byDestination(snapshot.routes, new Set(config.routes.map((route) => route.dst)))
   const defaults = planDefaults(config, ifname, snapshot, reported)
   const lookup: NextHopLookup = {
-    learn: nextHops(config, snapshot, hints, defaults.gateways),
+    learn: nextHops(config, snapshot, { hops, otherwise, gateways: defaults.gateways }),
     containsNextHop: nextHopNetworks(snapshot),
     noNextHop: noNextHops(snapshot),
   }
@@ -148,7 +152,7 @@ const refused = (at: string, says: string): Verdict => ({ is: 'refused', problem
 /** What the snapshot says of next hops. */
 interface NextHopLookup {
   /** The next hop that a NIC itself has. */
-  readonly learn: (configured: ConfiguredRoute, dev: string) => Via | undefined
+  readonly learn: NextHops
   /** Whether a prefix contains a next hop of the NIC's routes. */
   readonly containsNextHop: (dev: string, dst: string) => boolean
   /** Why there is no next hop. */

@@ -25,6 +25,8 @@ const LEAST: Tally = {
   undone: 0.05,
   undoneInOrder: 0.004,
   meddled: 0.01,
+  repaired: 0.05,
+  unrepaired: 0.003,
 }
 
 const tally = Object.fromEntries(Object.keys(LEAST).map((what) => [what, 0])) as unknown as Tally

@@ -4,6 +4,7 @@ import { execa } from 'execa'
 import { inNetns, netnsPath } from './netns.ts'
 
 const PORT = 7142
+const FLOW_PORT = 7143
 const script = (name: string) => fileURLToPath(new URL(`packets/${name}.ts`, import.meta.url))
 
 /** Lets the host in a namespace answer every caller on all its addresses, until the host is closed. */
@@ -15,6 +16,31 @@ export async function host(netns: string, name: string): Promise<AsyncDisposable
     async [Symbol.asyncDispose]() {
       child.kill()
       await child.catch(() => {})
+    },
+  }
+}
+
+/** Packets that flow while something is done. */
+export interface Flow {
+  /** Ends it. For each address, how many packets were sent and how many of these were lost. */
+  readonly end: () => Promise<Record<string, { readonly sent: number; readonly lost: number }>>
+}
+
+/** Sends packets from one namespace to addresses of another, which sends them back. Begins once all have answered. */
+export async function flow(from: string, to: string, ...addresses: string[]): Promise<Flow> {
+  const run = (netns: string, name: string, args: string[]) =>
+    execa('nsenter', [`--net=${netnsPath(netns)}`, process.execPath, script(name), ...args])
+  const echo = run(to, 'echo', [`${FLOW_PORT}`])
+  echo.catch(() => {}) // ends by a signal, as it should
+  await Promise.race([new Promise((resolve) => echo.stdout.once('data', resolve)), echo])
+  const child = run(from, 'flow', [`${FLOW_PORT}`, ...addresses])
+  await Promise.race([new Promise((resolve) => child.stdout.once('data', resolve)), child])
+  return {
+    end: async () => {
+      child.stdin.end()
+      const { stdout } = await child
+      echo.kill()
+      return JSON.parse(stdout.split('\n').at(-1) ?? '')
     },
   }
 }

@@ -138,6 +138,16 @@ const confs: fc.Arbitrary<Confs> = fc
   .boolean()
   .chain((first) => fc.record({ eth0: conf('eth0', first), net1: conf('net1', !first) }))
 
+/** Something is done to the routes of a NIC, and repair must set it right. */
+export interface Mending {
+  readonly do: 'mend'
+  readonly nic: Attached
+  /** Which of our routes are lost. */
+  readonly lost: readonly number[]
+  readonly isFlushed: boolean
+  readonly lines: readonly string[]
+}
+
 export type Step =
   | { readonly do: 'ADD' | 'DEL' | 'CHECK' | 'ADD and DEL'; readonly nic: Attached }
   | { readonly do: 'both'; readonly verbs: Readonly<Record<Attached, 'ADD' | 'DEL'>>; readonly delayMs: number }
@@ -146,6 +156,7 @@ export type Step =
   | { readonly do: 'appear'; readonly line: string }
   | { readonly do: 'vanish'; readonly which: number }
   | { readonly do: 'down'; readonly nic: Nic }
+  | Mending
   | Failure
   | Meddling
 
@@ -171,6 +182,16 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({ do: fc.constant('twice' as const), nic: attached, verbs: fc.tuple(verb, verb) }),
   },
   { weight: 4, arbitrary: fc.record({ do: fc.constant('lose' as const), nic: attached, which }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant('mend' as const),
+      nic: attached,
+      lost: fc.array(which, { maxLength: 2 }),
+      isFlushed: fc.boolean(),
+      lines: fc.array(fc.oneof(defaultLine, otherLine), { maxLength: 2 }),
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('appear' as const), line: fc.oneof(defaultLine, otherLine) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('vanish' as const), which }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('down' as const), nic }) },

@@ -6,9 +6,10 @@ import type { CniFailure, CniResult } from '../../support/runtime.ts'
 import { hostWhereIpIs } from '../../support/tools.ts'
 import { call, vars } from '../call.ts'
 import { expectAnswer } from '../rules.ts'
-import type { Attached, Case, Conf, Step } from './cases.ts'
+import type { Attached, Case, Conf, Mending, Step } from './cases.ts'
 import { afterAdd, difference, isMarked, PROTO } from './expected.ts'
 import { CLEANING, type Failure, type Meddling, meddlingLines } from './hostile.ts'
+import { repairedIn } from './mend.ts'
 import {
   ADDRESSES,
   attributesText,
@@ -45,6 +46,9 @@ export interface Tally {
   /** Of those where the first of several IPv4 routes in a place was brought back to where it was. */
   undoneInOrder: number
   meddled: number
+  repaired: number
+  /** Refused, or rolled back. */
+  unrepaired: number
 }
 
 type Verb = 'ADD' | 'DEL' | 'CHECK'
@@ -233,6 +237,41 @@ export async function play(pod: ModelPod, { table, links, confs, steps }: Case, 
     results.clear()
   }
 
+  /** Something is done to the NIC's routes, and repair makes them what CHECK expects, or leaves all as it was. */
+  async function mend({ nic, lost, isFlushed, lines }: Mending): Promise<void> {
+    if (links.replaced === nic) return
+    if (!results.has(nic)) await add(nic)
+    const result = results.get(nic)
+    results.clear()
+    if (!result) return
+    const ours = (await readTables(pod)).routes.filter((one) => one.dev === nic && isMarked(one))
+    const gone = isFlushed ? ours : lost.flatMap((which) => ours[which % ours.length] ?? [])
+    await tell(pod, [...gone.map(delLine), ...lines])
+    const before = await readTables(pod)
+    const conf = document(nic, confs[nic], result)
+    const { error, repaired } = await repairedIn(pod.path, nic, conf)
+    const after = await readTables(pod)
+    expectOthersUntouched(before, after, [nic])
+    if (error) {
+      tally.unrepaired++
+      expect([7, 100], `${error.msg}; ${error.details}`).toContain(error.code)
+      if (error.code === 7) expect(after.text).toBe(before.text)
+      else expectRestored(before, after, error)
+      return
+    }
+    const isStray = repaired?.found.some((one) => /: packets to /.test(one)) ?? false
+    if (repaired?.left !== undefined && !isStray) {
+      tally.unrepaired++
+      expect(repaired.found).not.toEqual([])
+      expect(after.text).toBe(before.text)
+      return
+    }
+    tally.repaired++
+    expectAsConfigured(await invoke('CHECK', nic, result))
+    expect((await repairedIn(pod.path, nic, conf)).repaired?.ops, 'a second repair').toEqual([])
+    expect((await readTables(pod)).text, 'after a second repair').toBe(after.text)
+  }
+
   async function run(step: Step): Promise<boolean> {
     switch (step.do) {
       case 'ADD':
@@ -264,6 +303,9 @@ export async function play(pod: ModelPod, { table, links, confs, steps }: Case, 
         return false
       case 'lose':
         await lose(step.nic, step.which)
+        return false
+      case 'mend':
+        await mend(step)
         return false
       case 'appear':
         await tell(pod, [step.line])

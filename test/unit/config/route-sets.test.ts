@@ -61,6 +61,15 @@ describe('the file of a set', () => {
     expect(read(`# sets\n${line} # why\n10.60.0.0/16\n`)).toEqual({ problems: problems.map((one) => `FILE:2: ${one}`) })
   })
 
+  it.each([
+    ['# the plant\r10.50.0.0/16\r', 1],
+    ['10.50.0.0/16\n10.60.0.0/16\r10.70.0.0/16\n', 2],
+    ['10.50.0.0/16\r\n# a\r\r\n', 2],
+  ])('cannot have lines that end by a carriage return alone: %j', (text, line) => {
+    const says = 'has a carriage return without a line feed; end lines with line feeds, or with both'
+    expect(read(text)).toEqual({ problems: [`FILE:${line}: ${says}`] })
+  })
+
   it('is told every mistake, up to 20', () => {
     const wrong = Array.from({ length: 30 }, (_, i) => `10.0.0.${i + 1}/24`)
     expect(read(wrong.join('\n'))).toEqual({

@@ -215,7 +215,7 @@ describe.each(CASES)('$name of an IPv$family route', ({ name, attribute, values,
       const config = parseConfig({ routes: [{ dst }] })
       const hop: Via = { gw, attributes: isReported ? { [name]: another } : {} }
       const present = pod(route(family, dst, { ...at, protocol: 142, ...held(name, value) }))
-      const { ops } = planAdd(config, 'eth0', present, { hops: new Map([[dst, hop]]) })
+      const { ops } = planAdd(config, 'eth0', present, { hops: () => hop })
       expect(ops.map(({ op }) => op)).toEqual(['replace'])
     })
 
