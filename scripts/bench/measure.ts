@@ -6,11 +6,13 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { removeNamespaces } from '../../test/support/netns.ts'
+import { type AgentRow, measureAgent } from './agent.ts'
 import { type Cgroup, createCgroup, MULTUS } from './cgroup.ts'
 import { CONTROL, type Contender, PRODUCT } from './contenders.ts'
 import { type HostileRow, measureHostile } from './hostile.ts'
 import { Launcher, type Sample } from './launcher.ts'
 import { peakAnonymous } from './memory.ts'
+import { measureNode, type NodeRow } from './node.ts'
 import { dropPageCache, warm } from './page-cache.ts'
 import { createPods, type Pods } from './pods.ts'
 import { ADD_2, configuration, destinations, LIMITED, type Scenario, scenarios, VERSION } from './scenarios.ts'
@@ -21,7 +23,7 @@ export interface Job {
   readonly contenders: readonly Contender[]
   readonly quick: boolean
   /** Nothing but these. */
-  readonly only?: 'storms' | 'slots' | 'hostile'
+  readonly only?: 'storms' | 'slots' | 'hostile' | 'node' | 'agent'
 }
 
 /** The samples of one contender in one scenario, one for each round. */
@@ -46,6 +48,8 @@ export interface Measured {
   readonly storms: readonly StormRow[]
   readonly slots: readonly SlotsRow[]
   readonly hostile: readonly HostileRow[]
+  readonly node: readonly NodeRow[]
+  readonly agent: readonly AgentRow[]
   /** What could not be measured here, and why. */
   readonly remarks: readonly string[]
 }
@@ -79,11 +83,13 @@ try {
 async function measure({ contenders, quick, only }: Job): Promise<Measured> {
   const remarks: string[] = []
   const remark = (text: string) => remarks.push(text)
-  const pods = only === 'hostile' ? undefined : await createPods(100)
+  const pods = only === 'hostile' || only === 'node' || only === 'agent' ? undefined : await createPods(100)
   await warm(filesOf(contenders))
   const calls = only || !pods ? NO_CALLS : await measureCalls(contenders, pods, quick, remark)
   const product = contenders.find(({ name }) => name === PRODUCT)
   const hostile = product && (!only || only === 'hostile') ? await measureHostile(product, quick) : []
+  const node = product && (!only || only === 'node') ? await measureNode(product, scratch, quick) : []
+  const agent = product && only === 'agent' ? await measureAgent(product, quick) : []
   let storms: Pick<Measured, 'storms' | 'slots'> = NO_STORMS
   try {
     if (only === 'slots' && product && pods)
@@ -92,7 +98,7 @@ async function measure({ contenders, quick, only }: Job): Promise<Measured> {
   } catch (error) {
     remark(`Storms: not measured: ${(error as Error).message}`)
   }
-  return { ...calls, ...storms, hostile, remarks }
+  return { ...calls, ...storms, hostile, node, agent, remarks }
 }
 
 function filesOf(contenders: readonly Contender[]): string[] {

@@ -32,7 +32,8 @@ export async function createPods(count: number, bystanders = 0): Promise<Pods> {
     first,
     async reset(pods, state, routes) {
       const script = batch([`route flush root ${CONFIGURED}`, ...(state === 'fresh' ? DEFAULTS : done(routes))])
-      await Promise.all(names.slice(0, pods).map((name) => ip(name, script)))
+      for (let i = 0; i < pods; i += 100)
+        await Promise.all(names.slice(i, Math.min(i + 100, pods)).map((name) => ip(name, script)))
     },
     async isDone(routes) {
       const { stdout } = await execa('ip', ['-n', first, '-json', 'route', 'show', 'table', 'main'])

@@ -1,8 +1,10 @@
+import type { AgentRow } from './agent.ts'
 import { BARE, CONTROL, GATED, PREDECESSOR, PRODUCT } from './contenders.ts'
 import type { HostileRow } from './hostile.ts'
 import type { Sample } from './launcher.ts'
 import type { Machine } from './machine.ts'
 import type { Measured, Survival } from './measure.ts'
+import type { NodeRow } from './node.ts'
 import { ADD_2, ADD_20, ADD_1000, ADD_CROWD, DEL_ALIVE, DEL_GONE, VERSION } from './scenarios.ts'
 import type { SlotsRow } from './slots.ts'
 import { mean, pairedRatio, type Ratio, type Summary, summary } from './statistics.ts'
@@ -39,6 +41,8 @@ export interface Report {
   readonly storms: readonly StormRow[]
   readonly slots: readonly SlotsRow[]
   readonly hostile: readonly HostileRow[]
+  readonly agent: readonly AgentRow[]
+  readonly node: readonly NodeRow[]
   readonly budgets: readonly Budget[]
   /** Why the figures allow no conclusion; undefined if they do. */
   readonly noise?: string
@@ -60,6 +64,8 @@ export function evaluate(measured: Measured, machine: Machine, remarks: readonly
     storms: measured.storms,
     slots: measured.slots,
     hostile: measured.hostile,
+    agent: measured.agent,
+    node: measured.node,
     budgets: budgetsOf(measured, scenarios),
     ...(noise === undefined ? {} : { noise }),
     remarks: [...remarks, ...measured.remarks],

@@ -28,6 +28,8 @@ export function tables(report: Report): string {
     ...stormTables(report),
     slotsTable(report),
     hostileTable(report),
+    agentTable(report),
+    nodeTable(report),
     budgetTable(report),
     ...report.remarks,
     ...(report.noise === undefined ? [] : [`WARNING: ${report.noise}`]),
@@ -104,6 +106,19 @@ function slotsTable({ slots }: Report): string {
 const groupOf = (row: SlotsRow) => `${limitsText(row)}, ${row.pages}`
 
 /** A row for each pod, columns for each verb. */
+function agentTable({ agent }: Report): string {
+  if (agent.length === 0) return ''
+  const head = ['agent', 'CPU', 'look', 'agent MiB', 'listener MiB', 'peak MiB', 'set to last pod']
+  const rows = agent.map((row) => [
+    `  ${row.attachments} attachments, every ${row.intervalS} s`,
+    `${row.cpuPercent.toFixed(2)} %`,
+    `${row.lookSeconds.toFixed(2)} s`,
+    ...[row.agentMiB, row.listenerMiB, row.peakMiB].map((value) => value.toFixed(1)),
+    `${row.changeSeconds.toFixed(1)} s`,
+  ])
+  return table([head, ...rows])
+}
+
 function hostileTable({ hostile }: Report): string {
   if (hostile.length === 0) return ''
   const columns = [...new Set(hostile.map(({ verb }) => verb))].flatMap((verb) => [verb, 's', 'CPU', 'MiB'])
@@ -116,6 +131,18 @@ function hostileTable({ hostile }: Report): string {
   ]
   const title = 'Pods filled by a tenant: seconds, CPU seconds and anonymous memory of the plugin’s own process'
   return table([[title, ...columns], ...pods.map(([pod, rows]) => [pod, ...rows.flatMap(cellsOf)])])
+}
+
+function nodeTable({ node }: Report): string {
+  const [first] = node
+  if (!first) return ''
+  const title = `All ${first.attachments.toLocaleString('en')} attachments of a node: time, and memory of all processes`
+  const rows = node.map(({ command, differing, seconds, anonymousMiB }) => [
+    `  ${command}, ${differing} ${differing === 'all' ? 'differ' : 'differs'}`,
+    `${seconds.toFixed(1)} s`,
+    `${anonymousMiB.toFixed(0)} MiB`,
+  ])
+  return table([[title, '', ''], ...rows])
 }
 
 function stormText({

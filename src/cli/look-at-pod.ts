@@ -28,12 +28,12 @@ export const MAX_DIFFERENCES = 100
 const MAX_LENGTH = 1000
 
 export function seenAs(state: State, said: readonly string[] = [], nic?: Nic): Seen {
-  return {
-    state,
-    said: said.slice(0, MAX_DIFFERENCES).map(cut),
-    more: Math.max(0, said.length - MAX_DIFFERENCES),
-    ...(nic ? { nic } : {}),
-  }
+  return { state, ...cutShort(said), ...(nic ? { nic } : {}) }
+}
+
+/** What there is to say of a pod, as far as it is told. */
+export function cutShort(said: readonly string[]): Pick<Seen, 'said' | 'more'> {
+  return { said: said.slice(0, MAX_DIFFERENCES).map(cut), more: Math.max(0, said.length - MAX_DIFFERENCES) }
 }
 
 function cut(text: string): string {
@@ -87,8 +87,8 @@ function isNic(value: unknown): boolean {
   )
 }
 
-const isCount = (value: unknown) => Number.isSafeInteger(value) && Number(value) >= 0
+export const isCount = (value: unknown) => Number.isSafeInteger(value) && Number(value) >= 0
 
-function isTexts(value: unknown): value is string[] {
+export function isTexts(value: unknown): value is string[] {
   return Array.isArray(value) && value.every((one) => typeof one === 'string')
 }

@@ -1,10 +1,8 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { closeSync, openSync, readFileSync } from 'node:fs'
+import type { ChildProcess } from 'node:child_process'
 import { messageOf, oneLine } from '../errors.ts'
-import { CHILD_ENV } from '../kernel/ip.ts'
-import { OWN_EXECUTABLE } from './install-file.ts'
 import { limitedBy } from './limits.ts'
 import { LOOKER, type Question } from './looker.ts'
+import { ownData, spawnOurselves } from './ourselves.ts'
 
 /**
  * Processes of our own that look at what tenants have made: pods, and the cache entries of pods. If such a process dies or
@@ -15,39 +13,47 @@ export interface Lookers extends Disposable {
   /**
    * Asks all questions, several at a time.
    * @param parse reads an answer; returns undefined if it does not fit the question
-   * @param done called after each outcome, with how many there are
+   * @param done called after each outcome, with how many there are, and of which question it is
+   * @param signal once it is aborted, nothing more is asked
    */
   readonly ask: <T>(
     questions: readonly Question[],
     parse: (answer: unknown) => T | undefined,
-    done: (count: number) => void,
+    done: (count: number, question: number) => void,
+    signal?: AbortSignal,
   ) => Promise<Outcome<T>[]>
 }
 
-/** What an answer says, or why there is none. */
-export type Outcome<T> = { readonly says: T } | { readonly failed: string }
+/** What an answer says, or why there is none. `stopped`: because nobody wanted it any more. */
+export type Outcome<T> = { readonly says: T } | { readonly failed: string; readonly stopped?: true }
 
 /** Even with all the memory they may take, these leave some of the 512 MiB of the DaemonSet. */
-const AT_ONCE = 4
+const AT_ONCE = 3
 
 /**
  * On top of what an idle process has. A look at an ordinary pod takes 5 MiB; at a pod with 10,000 routes and as many
- * configured ones, 55 MiB.
+ * configured ones, 55 MiB, and a repair of it twice as much.
  */
-const MEMORY_MIB = 80
+const MEMORY_MIB = 120
 
-/** ip(8) has 10 s, and 1 s to be killed. A process that had to wait for that reports it itself. */
-const TIME_LIMIT_S = 15
+/**
+ * For a look, ip(8) has 10 s, and 1 s to be killed. A process that had to wait for that reports it itself. A repair may have to
+ * roll back as well, and must be over when calls no longer wait for it (REPAIR_MS).
+ */
+const TIME_LIMIT_S = { look: 15, repair: 19 } as const
 
 const ANSWER_BYTES = 4 * 1024 * 1024
 const STDERR_BYTES = 4096
 
-/** No process starts before the first question. */
-export function startLookers(): Lookers {
+/** No process starts before the first question. @param atOnce how many there are at most */
+export function startLookers(atOnce = AT_ONCE): Lookers {
   const limits = limitedBy({ data: ownData() + MEMORY_MIB * 1024 * 1024 })
-  const workers = Array.from({ length: AT_ONCE }, () => createWorker(limits))
+  const workers = Array.from({ length: atOnce }, () => createWorker(limits))
   return {
-    ask: (questions, parse, done) => askAll(workers, questions, parse, done),
+    ask: (questions, parse, done, signal) => {
+      const outcomeTo = async ({ ask }: Worker, question: Question) => outcomeOf(await ask(question), parse)
+      return askAll(workers, questions, outcomeTo, done, signal)
+    },
     [Symbol.dispose]: () => {
       for (const { stop } of workers) stop()
     },
@@ -57,17 +63,19 @@ export function startLookers(): Lookers {
 async function askAll<T>(
   workers: readonly Worker[],
   questions: readonly Question[],
-  parse: (answer: unknown) => T | undefined,
-  done: (count: number) => void,
+  outcomeTo: (worker: Worker, question: Question) => Promise<Outcome<T>>,
+  done: (count: number, question: number) => void,
+  signal: AbortSignal | undefined,
 ): Promise<Outcome<T>[]> {
-  const outcomes: Outcome<T>[] = []
+  const outcomes: Outcome<T>[] = questions.map(() => STOPPED)
   const waiting = questions.entries()
   let count = 0
-  const work = async ({ ask }: Worker) => {
+  const work = async (worker: Worker) => {
     for (const [index, question] of waiting) {
-      outcomes[index] = outcomeOf(await ask(question), parse)
+      if (signal?.aborted) return
+      outcomes[index] = await outcomeTo(worker, question)
       count += 1
-      done(count)
+      done(count, index)
     }
   }
   await Promise.all(workers.map(work))
@@ -85,8 +93,10 @@ function outcomeOf<T>(reply: Reply, parse: (answer: unknown) => T | undefined): 
   return { failed: `${SUBJECT} gave an answer that cannot be read` }
 }
 
+const STOPPED = { failed: 'it was not looked at any more', stopped: true } as const
+
 /** The line a process wrote, or why it wrote none. `late`: it timed out. */
-type Reply = { readonly line: string } | { readonly failed: string; readonly late?: true }
+type Reply = { readonly line: string } | { readonly failed: string; readonly late?: true; readonly stopped?: true }
 
 /** Asks one process at a time. */
 interface Worker {
@@ -96,6 +106,7 @@ interface Worker {
 
 function createWorker(limits: readonly string[]): Worker {
   let looker: Worker | undefined
+  let stopped = false
   const askOnce = async (question: Question) => {
     looker ??= startLooker(limits)
     const reply = await looker.ask(question)
@@ -107,17 +118,25 @@ function createWorker(limits: readonly string[]): Worker {
   }
   return {
     ask: async (question) => {
+      if (stopped) return STOPPED
       const isNew = looker === undefined
       const reply = await askOnce(question)
-      // Earlier questions may have used up its memory, which is not the fault of this one.
-      return isNew || 'line' in reply || reply.late ? reply : askOnce(question)
+      if (stopped && 'failed' in reply) return STOPPED
+      // Earlier questions may have used up its memory, which is not the fault of this one. What a repair has done by then is not
+      // known, and the next one finds out.
+      const isFinal = 'line' in reply || reply.late || 'write' in question
+      return isNew || isFinal ? reply : askOnce(question)
     },
-    stop: () => looker?.stop(),
+    stop: () => {
+      stopped = true
+      looker?.stop()
+    },
   }
 }
 
 function startLooker(limits: readonly string[]): Worker {
-  const child = spawnOurselves(limits)
+  // In its own process group, so that nsenter(1) and ip(8) end with it.
+  const child = spawnOurselves(limits, [LOOKER], { detached: true })
   let settle: (reply: Reply) => void = () => {}
   let end: Reply | undefined
   let [line, stderr] = ['', '']
@@ -143,9 +162,10 @@ function startLooker(limits: readonly string[]): Worker {
     ask: (question) =>
       new Promise((resolve) => {
         if (end) return resolve(end)
+        const limit = TIME_LIMIT_S['write' in question ? 'repair' : 'look']
         const timer = setTimeout(
-          () => settle({ failed: `${SUBJECT} timed out after ${TIME_LIMIT_S} s`, late: true }),
-          TIME_LIMIT_S * 1000,
+          () => settle({ failed: `${SUBJECT} timed out after ${limit} s`, late: true }),
+          limit * 1000,
         )
         settle = (reply) => {
           clearTimeout(timer)
@@ -154,18 +174,6 @@ function startLooker(limits: readonly string[]): Worker {
         child.stdin?.write(`${JSON.stringify(question)}\n`)
       }),
     stop: () => killAll(child),
-  }
-}
-
-/** In its own process group, so that nsenter(1) and ip(8) end with it. */
-function spawnOurselves(limits: readonly string[]): ChildProcess {
-  // The executable that runs now, even if its file has been replaced.
-  const executable = openSync(OWN_EXECUTABLE, 'r')
-  try {
-    const [command = '', ...args] = [...limits, '/proc/self/fd/3', LOOKER]
-    return spawn(command, args, { env: CHILD_ENV, detached: true, stdio: ['pipe', 'pipe', 'pipe', executable] })
-  } finally {
-    closeSync(executable)
   }
 }
 
@@ -185,10 +193,4 @@ function wordsForEnd(status: number | null, signal: NodeJS.Signals | null, stder
     return `${SUBJECT} ran out of memory (the limit is ${MEMORY_MIB} MiB)`
   if (signal === 'SIGKILL') return `${SUBJECT} was killed, perhaps because memory was short; see dmesg`
   return [`${SUBJECT} ended (${signal ?? `exit status ${status}`})`, oneLine(stderr)].filter(Boolean).join(': ')
-}
-
-/** The private memory of this process in bytes. Most of it is reserved by V8 for code. @see proc_pid_status(5) VmData */
-function ownData(): number {
-  const [, kib = '0'] = /^VmData:\s*(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8')) ?? []
-  return Number(kib) * 1024
 }

@@ -33,3 +33,8 @@ function isMissing(file: string): boolean {
     return ['ENOENT', 'ENOTDIR', 'ESRCH'].includes(String((error as NodeJS.ErrnoException).code))
   }
 }
+
+/** Whether a path of the node is one at which runtimes keep the namespaces of pods. */
+export function isInRunNetns(netns: string): boolean {
+  return /^\/(?:var\/)?run\/netns\/[^/]+$/.test(netns) && !/\/\.\.?$/.test(netns)
+}

@@ -1,7 +1,7 @@
 import type { CniError } from '../errors.ts'
 import type { RouteOp } from '../net/route.ts'
 import type { DhcpPreview } from './dhcp.ts'
-import { painter, printable } from './paint.ts'
+import { type Paint, painter, printable } from './paint.ts'
 import type { DiffLine } from './route-diff.ts'
 
 /** What a call would do. */
@@ -25,10 +25,9 @@ export function planText(
 ): string {
   const paint = painter(colors)
   const width = Math.max(0, ...diff.map(({ route }) => route.length))
-  const routes = diff.map(({ mark, route, why }) => {
-    const line = printable(`${mark} ${why === undefined ? route : `${route.padEnd(width)}  # ${why}`}`)
-    return mark === ' ' ? line : paint(mark === '+' ? 'green' : 'red', line)
-  })
+  const routes = diff.map(({ mark, route, why }) =>
+    painted(printable(`${mark} ${why === undefined ? route : `${route.padEnd(width)}  # ${why}`}`), paint),
+  )
   const sections = [
     [`Routes of the pod after ${verb} of ${ifname}:`, ...(routes.length > 0 ? routes : ['  none'])],
     [
@@ -43,6 +42,12 @@ export function planText(
   const warned = [...warnings, ...(dhcp?.warnings ?? []).map((warning) => `for a KubeVirt VM: ${warning}`)]
   const tail = warned.length > 0 ? [warned.map((warning) => paint('yellow', `warning: ${printable(warning)}`))] : []
   return `${[...sections, ...tail].map((lines) => lines.join('\n')).join('\n\n')}\n`
+}
+
+/** Colours what comes and what goes. */
+export function painted(line: string, paint: Paint): string {
+  if (line.startsWith('+')) return paint('green', line)
+  return line.startsWith('-') ? paint('red', line) : line
 }
 
 function dhcpLines({ offer }: DhcpPreview): string[] {

@@ -30,6 +30,22 @@ interface Attached {
   readonly ifname: string
   /** The type of the first plugin of the chain. */
   readonly maker?: string
+  /** The route sets that its configuration names. */
+  readonly sets: readonly string[]
+}
+
+/** A pod, and all that is known of its attachments. */
+export interface Pod {
+  readonly container: string
+  /** The path on the node. */
+  readonly netns?: string
+  readonly attachments: readonly Attachment[]
+  /** The directories of all caches: any of them may get another entry of it. */
+  readonly caches: readonly string[]
+  /** The entries that are the pod's by their file name, and say nothing of what it asks for. */
+  readonly unreadable: readonly Unreadable[]
+  /** Another container whose entries name the same network namespace. */
+  readonly rival?: string
 }
 
 export interface Unreadable {
@@ -40,6 +56,8 @@ export interface Unreadable {
 export interface Cache {
   readonly attachments: readonly Attachment[]
   readonly unreadable: readonly Unreadable[]
+  /** Where all that was looked for. */
+  readonly directories: readonly string[]
 }
 
 /** What an entry says. */
@@ -56,7 +74,7 @@ export type Read = { readonly entry: CacheEntry } | { readonly unreadable: strin
 /** Every attachment in the directories. @throws Trouble for a directory that cannot be read */
 export function readCaches(directories: readonly string[]): Cache {
   const files = entriesIn(directories)
-  return cacheOf(files, files.map(readEntry))
+  return cacheOf(directories, files, files.map(readEntry))
 }
 
 /**
@@ -81,7 +99,7 @@ export function readEntry(file: string): Read {
 }
 
 /** Combines what entries say: any entry of a container may have its network namespace. */
-export function cacheOf(files: readonly string[], reads: readonly Read[]): Cache {
+export function cacheOf(directories: readonly string[], files: readonly string[], reads: readonly Read[]): Cache {
   const unreadable: Unreadable[] = []
   const attachments: (Attached & { file: string; container: string; netns: string | undefined })[] = []
   const netnsOf = new Map<string, string>()
@@ -102,6 +120,46 @@ export function cacheOf(files: readonly string[], reads: readonly Read[]): Cache
       return { ...attachment, ...(netns === undefined ? {} : { netns }) }
     }),
     unreadable,
+    directories,
+  }
+}
+
+/** The pods of all caches together, in the order of their first attachment. */
+export function podsOf({ attachments, unreadable, directories }: Cache): Pod[] {
+  const byContainer = Map.groupBy(attachments, ({ container }) => container)
+  const ownerOf = containerIn(byContainer)
+  const broken = Map.groupBy(unreadable, ({ file }) => ownerOf(path.basename(file)))
+  const inNetns = Map.groupBy(attachments, ({ netns }) => netns && byRun(netns))
+  return [...byContainer].map(([container, own]) => {
+    const netns = own.find((one) => one.netns !== undefined)?.netns
+    const sharing = netns === undefined ? [] : (inNetns.get(byRun(netns)) ?? [])
+    const rival = sharing.find((one) => one.container !== container)?.container
+    return {
+      container,
+      ...(netns === undefined ? {} : { netns }),
+      attachments: own,
+      caches: directories,
+      unreadable: broken.get(container) ?? [],
+      ...(rival === undefined ? {} : { rival }),
+    }
+  })
+}
+
+/** @see linux/if.h IFNAMSIZ */
+const MAX_IFNAME = 15
+
+/** Finds that of `containers` which the name of an entry has, `NETWORK-CONTAINER-IFNAME`. Each part may have hyphens. */
+function containerIn(containers: ReadonlyMap<string, unknown>): (name: string) => string | undefined {
+  const lengths = new Set([...containers.keys()].map(({ length }) => length))
+  return (name) => {
+    for (let end = name.length - 2; end >= name.length - 1 - MAX_IFNAME && end > 0; end--) {
+      if (name[end] !== '-') continue
+      for (const length of lengths) {
+        const part = name.slice(end - length, end)
+        if (name[end - length - 1] === '-' && containers.has(part)) return part
+      }
+    }
+    return undefined
   }
 }
 
@@ -193,9 +251,24 @@ function attachedOf(info: CachedInfo): Attached {
     ...(pod === undefined ? {} : { pod: bounded('cniArgs', pod) }),
     network: bounded('networkName', network ?? '-'),
     ifname: bounded('ifName', info.ifName),
+    sets: [...new Set(ours(info).flatMap(setsOf))],
     ...(typeof maker === 'string' ? { maker: bounded('type', maker) } : {}),
   }
 }
+
+/** The sets that a configuration names, in its own routes or in those that the pod asks for. */
+function setsOf({ routes, args }: NetConf): string[] {
+  const asked = isObject(args) && isObject(args.cni) ? args.cni.routes : undefined
+  return [routes, asked].flatMap((written: unknown) =>
+    Array.isArray(written)
+      ? written.flatMap((entry) => (isObject(entry) && isSetName(entry.set) ? entry.set : []))
+      : [],
+  )
+}
+
+/** Any other is refused by ADD. */
+const isSetName = (name: unknown): name is string =>
+  typeof name === 'string' && /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(name)
 
 function podOf(args: unknown): string | undefined {
   const pairs: readonly unknown[] = Array.isArray(args) ? args : []
@@ -214,4 +287,4 @@ export function resultOf(netns: string, ifname: string, root = '/'): unknown {
 }
 
 /** /var/run is a link to /run on any node. */
-const byRun = (file: string) => file.replace(/^\/var\/run\//, '/run/')
+export const byRun = (file: string) => file.replace(/^\/var\/run\//, '/run/')

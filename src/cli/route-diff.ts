@@ -1,5 +1,14 @@
 import { routeText } from '../net/iproute2.ts'
-import { LOCAL_TABLE, MAIN_TABLE, type Route, type RouteOp, type Snapshot, samePlace, sameRoute } from '../net/route.ts'
+import {
+  byPlace,
+  LOCAL_TABLE,
+  MAIN_TABLE,
+  type Route,
+  type RouteOp,
+  type Snapshot,
+  sameRoute,
+  sharingPlace,
+} from '../net/route.ts'
 import { afterwards } from '../plan/effects.ts'
 import { inDumpOrder } from '../plan/kubevirt.ts'
 
@@ -17,15 +26,24 @@ export function diffRoutes(snapshot: Snapshot, ops: readonly RouteOp[]): DiffLin
   const { routes: after } = afterwards(snapshot, ops)
   const tables = new Set([MAIN_TABLE, ...ops.map(({ route }) => route.table)])
   const shown = (route: Route) => tables.has(route.table) && route.table !== LOCAL_TABLE
-  const has = (routes: readonly Route[], route: Route) => routes.some((other) => sameRoute(other, route))
-  const why = (route: Route) => ops.find((op) => sameRoute(op.route, route) || samePlace(op.route, route))?.origin.path
-  const come = after.filter((route) => shown(route) && !has(snapshot.routes, route))
+  const [beforeIn, afterIn, opsIn] = [
+    sharingPlace(snapshot.routes),
+    sharingPlace(after),
+    byPlace(ops, ({ route }) => route),
+  ]
+  const wasThere = (route: Route) => beforeIn(route).some((other) => sameRoute(other, route))
+  const isThere = (route: Route) => afterIn(route).some((other) => sameRoute(other, route))
+  const why = (route: Route) => {
+    const inPlace = opsIn(route)
+    return (inPlace.find((op) => sameRoute(op.route, route)) ?? inPlace[0])?.origin.path
+  }
+  const come = new Set(after.filter((route) => shown(route) && !wasThere(route)))
   const all = [...snapshot.routes.filter(shown), ...come]
   return [
     ...inDumpOrder(all.filter(({ family }) => family === 4)),
     ...all.filter(({ family }) => family === 6).sort(byDst),
   ].map((route): DiffLine => {
-    const mark = come.includes(route) ? '+' : has(after, route) ? ' ' : '-'
+    const mark = come.has(route) ? '+' : isThere(route) ? ' ' : '-'
     const reason = mark === ' ' ? undefined : why(route)
     return { mark, route: routeText(route), ...(reason === undefined ? {} : { why: reason }) }
   })

@@ -2,16 +2,17 @@ import { listed } from '../errors.ts'
 import { findDifferences } from '../verbs/check.ts'
 import { type Chosen, chooseEntry, inWordsOfOptions, POD } from './choose.ts'
 import { Exit, type Terminal, Trouble } from './command.ts'
-import { isDirectory } from './files.ts'
 import { missingReturnPaths, podLook } from './node.ts'
+import { cachesOf, NODE } from './node-options.ts'
 import { onThisSide, setsBelow } from './node-root.ts'
+import type { Shown } from './node-text.ts'
 import { jsonText, OUTPUT } from './output.ts'
 import { printable } from './paint.ts'
 import { netnsOfPerson } from './pod-netns.ts'
-import { CACHES, resultOf } from './result-cache.ts'
+import { resultOf } from './result-cache.ts'
 import { define } from './usage/define.ts'
 import type { Definition } from './usage/definition.ts'
-import { type Shown, verifyNode } from './verify-node.ts'
+import { verifyNode } from './verify-node.ts'
 
 const DEFINITION = {
   name: 'verify',
@@ -28,25 +29,13 @@ const DEFINITION = {
       ['differs', 'They are not, or there is no return path. Each difference is listed.'],
       ['gone', "The pod's network namespace is gone; only its cache entry is left."],
       ['unknown', 'The cache does not have the network namespace (libcni before 1.2).'],
-      ['error', 'The pod could not be looked at with 15 s and 80 MiB of memory, or not at all.'],
+      ['error', 'The pod could not be looked at with 15 s and 120 MiB of memory, or not at all.'],
     ],
     'Use it for alerts, but not as the probe of a DaemonSet: any pod could then block the rollout.',
   ],
   argument: { name: 'FILE', count: 'at most one', completes: 'file' },
   options: {
-    cache: {
-      value: 'DIR',
-      completes: 'directory',
-      repeats: true,
-      about: `A result cache; may be given several times. The default is ${CACHES.join(' and ')}.`,
-    },
-    root: {
-      value: 'DIR',
-      completes: 'directory',
-      default: '/',
-      about: "Where the node's root directory is mounted. Caches and namespaces are looked for below it.",
-    },
-    quiet: { about: 'Print only what is wrong.' },
+    ...NODE,
     ...POD,
     output: OUTPUT,
   },
@@ -64,16 +53,11 @@ const DEFINITION = {
 export const verify = define(DEFINITION, ({ options, words: [file] }, terminal) => {
   const { netns, ifname, name, root, quiet } = options
   const shown = { json: options.output === 'json', quiet }
-  const asked = options.cache.map((directory) => onThisSide(root, directory))
   if (file === undefined) {
     if (netns !== undefined || ifname !== undefined || name !== undefined) {
       throw new Trouble('FILE is missing: --netns, --ifname and --name need the configuration of that pod')
     }
-    // A misspelt directory would go unnoticed: a node without a cache counts as one without pods.
-    for (const directory of [root, ...asked])
-      if (!isDirectory(directory)) throw new Trouble(`${directory}: not a directory; give one with --root or --cache`)
-    const caches = asked.length > 0 ? asked : CACHES.map((directory) => onThisSide(root, directory))
-    return verifyNode(caches, root, shown, terminal)
+    return verifyNode(cachesOf(options), root, shown, terminal)
   }
   if (netns === undefined || ifname === undefined)
     throw new Trouble('FILE: needs --netns and --ifname, which say what to compare it with')

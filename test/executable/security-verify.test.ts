@@ -60,7 +60,9 @@ describe('verify of a node, whose cache has', () => {
     [
       'a file full of brackets',
       (file) => writeFileSync(file, '['.repeat(4e6)),
-      expect.stringMatching(/^(?:not JSON: |the process that looked at it ran out of memory \(the limit is 80 MiB\)$)/),
+      expect.stringMatching(
+        /^(?:not JSON: |the process that looked at it ran out of memory \(the limit is 120 MiB\)$)/,
+      ),
     ],
     [
       'a file with the name of a container that no container has',
