@@ -1,12 +1,11 @@
 /** One call of the plugin while something goes wrong, and what there is when all is over. */
-import { existsSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { execa } from 'execa'
 import { netnsPath } from '../support/netns.ts'
 import { type Config, environment, PLUGIN, type Verb } from '../support/runtime.ts'
 import { type Host, hostWhereIpIs } from '../support/tools.ts'
 import { stateOf } from './pod.ts'
-import { type Injection, standIn } from './stand-in.ts'
+import { heardIn, type Injection, livingIn, standIn } from './stand-in.ts'
 
 export interface Ending {
   /** The error code, 0 for success, the signal the plugin ended by, or where stdout leads nowhere: `exit 1`. */
@@ -51,25 +50,11 @@ export async function call(
   const answer = await execa(command, args, { input, env, extendEnv: false, reject: false, stripFinalNewline: false })
   const { stdout, stderr, signal, exitCode } = answer
 
-  const read = (file: string) => {
-    const path = `${host.directory}/${file}`
-    return existsSync(path) ? readFileSync(path, 'utf8').trim().split('\n') : []
-  }
-  const alive = () => read('pids').filter((pid) => existsSync(`/proc/${pid}`))
   // A child outlives a plugin that was killed for as long as its lines take.
+  const alive = () => livingIn(host.directory)
   for (let tries = 0; signal !== undefined && tries < 500 && alive().length > 0; tries += 1) await sleep(10)
-  const lines: string[][] = []
-  for (const told of read('lines')) {
-    const [, conversation, line = ''] = /^(\d+) (.*)$/.exec(told) ?? []
-    const at = Number(conversation) - 1
-    if (at >= 0) lines[at] = [...(lines[at] ?? []), line]
-  }
   const leaked = alive().map((pid) => `process ${pid} is left running`)
-  // Of a fault that never came to pass, nothing would be known.
-  const fired = read('fired')
-  const missed = injections.flatMap((injection, index) =>
-    'every' in injection || fired.includes(`${index}`) ? [] : [`injection ${index} did not come to pass`],
-  )
+  const { lines, missed } = heardIn(host.directory, injections)
   const verdict =
     signal !== undefined
       ? { code: signal, text: '', violations: stdout === '' ? [] : [`killed, and printed ${stdout}`] }

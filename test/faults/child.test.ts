@@ -2,7 +2,7 @@
 import { between, type Kind, Moments, partly } from './moments.ts'
 import { CROWDED, SCENARIOS, type Scenario } from './scenarios.ts'
 import { CHILD, type ChildFault } from './stand-in.ts'
-import { type Cell, type Table, tables } from './tables.ts'
+import { type Cell, callOf, type Table, tables } from './tables.ts'
 
 const FAULTS = Object.keys(CHILD) as ChildFault[]
 
@@ -21,7 +21,7 @@ const add = (scenario: Scenario): Table => {
   return {
     title: `ADD: ${scenario.title}`,
     scenario,
-    verb: 'ADD',
+    act: callOf(scenario, 'ADD'),
     states: { 'as it was': [], 'as configured': scenario.add },
     rows: moments.rows,
     columns: FAULTS,
@@ -40,7 +40,7 @@ const check = (scenario: Scenario): Table => {
   return {
     title: `CHECK: ${scenario.title}`,
     scenario,
-    verb: 'CHECK',
+    act: callOf(scenario, 'CHECK'),
     start: scenario.add,
     states: { 'as it was': scenario.add },
     rows: moments.rows,
@@ -92,7 +92,7 @@ const del = (scenario: Scenario): Table => {
   return {
     title: `DEL: ${scenario.title}`,
     scenario,
-    verb: 'DEL',
+    act: callOf(scenario, 'DEL'),
     start: scenario.add,
     states: {
       'as it was': scenario.add,
@@ -119,7 +119,7 @@ const refused = (scenario: Scenario): Table => {
   return {
     title: `DEL, each time: ${scenario.title}`,
     scenario,
-    verb: 'DEL',
+    act: callOf(scenario, 'DEL'),
     start,
     states: Object.fromEntries(changes.map((_, row) => [state(row), [...start, ...possible(row)]])),
     rows: changes.map((line) => `\`${line}\``),

@@ -6,7 +6,7 @@ import { between, Moments, partly } from './moments.ts'
 import { inPod, stateOf } from './pod.ts'
 import { SCENARIOS, type Scenario } from './scenarios.ts'
 import { CHILD, ENDS } from './stand-in.ts'
-import { type Table, tables } from './tables.ts'
+import { callOf, type Table, tables } from './tables.ts'
 
 type End = keyof typeof ENDS
 const COLUMNS = Object.keys(ENDS) as End[]
@@ -37,7 +37,7 @@ function killed(
   return {
     title: `${verb}: ${scenario.title}${silent ? ', then DEL' : ''}`,
     scenario,
-    verb,
+    act: callOf(scenario, verb),
     silent,
     start,
     states: { 'as it was': start, ...between(start, changes), [all]: [...start, ...changes] },
@@ -65,7 +65,7 @@ function inRollback(scenario: Scenario): Table {
   return {
     title: `ADD, in its rollback: ${scenario.title}`,
     scenario,
-    verb: 'ADD',
+    act: callOf(scenario, 'ADD'),
     states: { 'nothing undone': start, ...between(start, scenario.undo), 'as it was': [] },
     rows: moments.rows,
     columns: ['plugin and ip get SIGKILL'],

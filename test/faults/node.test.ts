@@ -9,7 +9,7 @@ import { hostWhereIpIs, hostWithOnly } from '../support/tools.ts'
 import type { Circumstances } from './call.ts'
 import { SCENARIOS, type Scenario } from './scenarios.ts'
 import { CHILD } from './stand-in.ts'
-import { type Table, tables } from './tables.ts'
+import { callOf, type Table, tables } from './tables.ts'
 
 /** A directory on a disk that is full. */
 const FULL = mkdtempSync(path.join(tmpdir(), 'xcr-full-'))
@@ -110,7 +110,7 @@ function troubled(scenario: Scenario, verb: 'ADD' | 'CHECK' | 'DEL'): Table {
   return {
     title: `${verb}: ${scenario.title}`,
     scenario,
-    verb,
+    act: callOf(scenario, verb),
     silent: scenario !== SCENARIOS[0], // they are all the same
     start,
     states: { 'as it was': start, [done]: [...start, ...changes] },

@@ -2,7 +2,7 @@
 import { Moments } from './moments.ts'
 import { SCENARIOS, type Scenario } from './scenarios.ts'
 import { carryOut, EVENTS } from './stand-in.ts'
-import { type Table, tables } from './tables.ts'
+import { callOf, type Table, tables } from './tables.ts'
 
 type Event = keyof typeof EVENTS
 const COLUMNS = Object.keys(EVENTS) as Event[]
@@ -40,7 +40,7 @@ function befallen(scenario: Scenario, verb: 'ADD' | 'CHECK' | 'DEL'): Table {
   return {
     title: `${verb}: ${scenario.title}`,
     scenario,
-    verb,
+    act: callOf(scenario, verb),
     start,
     states,
     rows: moments.rows,

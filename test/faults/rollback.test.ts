@@ -6,7 +6,7 @@ import { between, Moments, partly } from './moments.ts'
 import { inPod, stateOf } from './pod.ts'
 import { CROWDED, SCENARIOS, type Scenario } from './scenarios.ts'
 import { CHILD, type ChildFault, type Injection } from './stand-in.ts'
-import { type Table, tables } from './tables.ts'
+import { callOf, type Table, tables } from './tables.ts'
 
 const FAULTS = Object.keys(CHILD) as ChildFault[]
 
@@ -22,7 +22,7 @@ function once(scenario: Scenario): Table {
   return {
     title: `Rollback: ${scenario.title}`,
     scenario,
-    verb: 'ADD',
+    act: callOf(scenario, 'ADD'),
     states: { 'as it was': [] },
     rows: moments.rows,
     columns: FAULTS,
@@ -57,7 +57,7 @@ function twice(scenario: Scenario): Table {
   return {
     title: `Rollback, twice: ${scenario.title}`,
     scenario,
-    verb: 'ADD',
+    act: callOf(scenario, 'ADD'),
     states: {
       'nothing undone': start,
       ...between(start, undo),

@@ -1,4 +1,5 @@
 /** An `ip` that relays a batch to the real one, line by line, and at one moment does as a fault wants. */
+import { existsSync, readFileSync } from 'node:fs'
 
 /** A moment of a call: before a line of one of its conversations with ip(8) is carried out, or at the end of it. */
 export interface Moment {
@@ -53,6 +54,38 @@ END
     n=end line=
 ${inject}
     exit $status`
+}
+
+/** What the stand-in has written down in the directory of its host. */
+export interface Heard {
+  /** The lines that ip(8) was given, by conversation. */
+  readonly lines: readonly (readonly string[])[]
+  /** Injections that did not come to pass: of such a fault nothing would be known. */
+  readonly missed: readonly string[]
+}
+
+export function heardIn(directory: string, injections: readonly Injection[]): Heard {
+  const lines: string[][] = []
+  for (const told of noted(directory, 'lines')) {
+    const [, conversation, line = ''] = /^(\d+) (.*)$/.exec(told) ?? []
+    const at = Number(conversation) - 1
+    if (at >= 0) lines[at] = [...(lines[at] ?? []), line]
+  }
+  const fired = noted(directory, 'fired')
+  const missed = injections.flatMap((injection, index) =>
+    'every' in injection || fired.includes(`${index}`) ? [] : [`injection ${index} did not come to pass`],
+  )
+  return { lines, missed }
+}
+
+/** The processes of the stand-in that live on. */
+export function livingIn(directory: string): string[] {
+  return noted(directory, 'pids').filter((pid) => existsSync(`/proc/${pid}`))
+}
+
+function noted(directory: string, file: string): string[] {
+  const path = `${directory}/${file}`
+  return existsSync(path) ? readFileSync(path, 'utf8').trim().split('\n') : []
 }
 
 /** What ip(8) itself can do wrong. */

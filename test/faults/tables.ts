@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { removeNamespaces } from '../support/netns.ts'
 import type { Verb } from '../support/runtime.ts'
 import { type Circumstances, call, type Ending } from './call.ts'
-import { aside, inTurn } from './pace.ts'
+import { aside, inTurn, type Pace } from './pace.ts'
 import { inPod, stateOf } from './pod.ts'
 import type { Scenario } from './scenarios.ts'
 
@@ -30,29 +30,37 @@ export interface Cell extends Circumstances {
   readonly afterwards?: (netns: string, ending: Ending) => Promise<void>
 }
 
-export interface Table {
+export interface Table<C extends Cell = Cell> {
   readonly title: string
   readonly scenario: Scenario
-  readonly verb: Verb
-  /** Lines for ip(8): what was done in the pod before the call. */
+  /** What is done in the pod while something goes wrong. */
+  readonly act: (netns: string, cell: C) => Promise<Ending>
+  /** Lines for ip(8): what was done in the pod before that. */
   readonly start?: readonly string[]
   /** What the pod may look like afterwards, each made by lines for ip(8) in a new pod, without the plugin. */
   readonly states: Readonly<Record<string, readonly string[]>>
   readonly rows: readonly string[]
   readonly columns: readonly string[]
   /** Undefined: there is no such case. */
-  readonly cell: (column: string, row: number) => Cell | undefined
+  readonly cell: (column: string, row: number) => C | undefined
+  readonly pace?: Pace
   /** Not in README.md. */
   readonly silent?: boolean
 }
 
-interface Case {
+/** A call of the plugin. */
+export const callOf =
+  ({ config }: Scenario, verb: Verb): Table['act'] =>
+  (netns, cell) =>
+    call(netns, verb, { ...config, ...cell.config }, cell)
+
+interface Case<C> {
   readonly column: string
   readonly row: number
-  readonly cell: Cell
+  readonly cell: C
 }
 
-const casesOf = ({ rows, columns, cell }: Table): Case[] =>
+const casesOf = <C extends Cell>({ rows, columns, cell }: Table<C>): Case<C>[] =>
   rows.flatMap((_, row) =>
     columns.flatMap((column) => {
       const expected = cell(column, row)
@@ -61,8 +69,8 @@ const casesOf = ({ rows, columns, cell }: Table): Case[] =>
   )
 
 /** Registers a test for each case, and one for what README.md says of them under the heading `block`. */
-export function tables(block: string, all: readonly Table[]): void {
-  const running = new Map<Case, Promise<Ending>>()
+export function tables<C extends Cell>(block: string, all: readonly Table<C>[]): void {
+  const running = new Map<Case<C>, Promise<Ending>>()
   const cases = new Map(all.map((table) => [table, casesOf(table)]))
 
   // biome-ignore lint/correctness/noEmptyPattern: vitest wants a pattern here, and no fixture is needed
@@ -72,7 +80,7 @@ export function tables(block: string, all: readonly Table[]): void {
       if (suite?.type !== 'suite') throw new Error(`no tests of ${table.title}`)
       for (const [i, one] of (cases.get(table) ?? []).entries()) {
         if (suite.tasks[i]?.mode === 'skip') continue // its test is filtered out
-        const ending = (one.cell.waits ? aside : inTurn)(() => perform(table, one.cell))
+        const ending = (one.cell.waits ? aside : (table.pace ?? inTurn))(() => perform(table, one.cell))
         ending.catch(() => {}) // its own test tells
         running.set(one, ending)
       }
@@ -80,7 +88,7 @@ export function tables(block: string, all: readonly Table[]): void {
   })
   afterAll(removeNamespaces)
 
-  const testsOf = (table: Table) => () => {
+  const testsOf = (table: Table<C>) => () => {
     const { rows, scenario, states } = table
     const texts = new Map<string, string>()
     const textOf = async (name: string) => {
@@ -89,7 +97,7 @@ export function tables(block: string, all: readonly Table[]): void {
       return text
     }
     const named = (cases.get(table) ?? []).map((one) => ({ ...one.cell, one, at: rows[one.row], fault: one.column }))
-    test.each(named)('$fault at $at: code $code, $state', async ({ one, state, code, warned = false, says = [] }) => {
+    test.each(named)('$at, $fault: code $code, $state', async ({ one, state, code, warned = false, says = [] }) => {
       if (!Object.hasOwn(states, state)) throw new Error(`${state} is no state of this table`)
       const ending = await running.get(one)
       if (!ending) throw new Error('was not performed')
@@ -122,15 +130,15 @@ export function tables(block: string, all: readonly Table[]): void {
   })
 }
 
-function perform({ scenario, verb, start = [] }: Table, cell: Cell): Promise<Ending> {
+function perform<C extends Cell>({ scenario, act, start = [] }: Table<C>, cell: C): Promise<Ending> {
   return inPod(scenario, start, async (netns) => {
-    const ending = await call(netns, verb, { ...scenario.config, ...cell.config }, cell)
+    const ending = await act(netns, cell)
     await cell.afterwards?.(netns, ending)
     return ending
   })
 }
 
-function markdown({ title, rows, columns }: Table, cases: readonly Case[]): string {
+function markdown<C extends Cell>({ title, rows, columns }: Table<C>, cases: readonly Case<C>[]): string {
   const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
   const entry = (column: string, row: number) => {
     const one = cases.find((candidate) => candidate.column === column && candidate.row === row)
