@@ -1,11 +1,12 @@
 /**
  * Compares the executable with bare Node, the shell script it replaces, a Go plugin and another commit.
  *
- *   make bench [QUICK=1] [ONLY=storms|slots|hostile] [BASE=REF] [SVG=FILE] [STORM_SVG=FILE] [PEER=FILE]
+ *   make bench [QUICK=1] [ONLY=storms|slots|hostile|node|agent] [BASE=REF] [SVG=FILE] [STORM_SVG=FILE] [PEER=FILE]
  *
  * QUICK  a third of the rounds, about three minutes
  * ONLY   one part: storms (many calls at once in small cgroups), slots (30 calls at once, for each number of slots of the
- *        gate) or hostile (one call in a pod that a tenant has filled)
+ *        gate), hostile (one call in a pod that a tenant has filled), node (verify and repair of all attachments of a node) or
+ *        agent (what one takes that only looks at 200 pods, and how soon a changed set is in all of them)
  * BASE   a commit to compare with, built from git
  * SVG    where to draw the main results; STORM_SVG: the storms
  * PEER   an executable of the Go plugin route-override. Without it one is built, if Go and the module are available
@@ -57,8 +58,9 @@ async function bench(): Promise<void> {
 
 function only(): Pick<Job, 'only'> {
   if (ONLY === undefined || ONLY === '') return {}
-  if (ONLY === 'storms' || ONLY === 'slots' || ONLY === 'hostile') return { only: ONLY }
-  throw new Error(`ONLY: unknown part "${ONLY}"; write storms, slots or hostile`)
+  if (ONLY === 'storms' || ONLY === 'slots' || ONLY === 'hostile' || ONLY === 'node' || ONLY === 'agent')
+    return { only: ONLY }
+  throw new Error(`ONLY: unknown part "${ONLY}"; write storms, slots, hostile, node or agent`)
 }
 
 async function measure(job: Job): Promise<Measured> {

@@ -18,9 +18,10 @@ const LICENCE = 'Apache-2.0'
 const CONTROLLER_GEN = 'sigs.k8s.io/controller-tools/cmd/controller-gen@v0.20.0'
 
 interface Source {
-  /** The key in kind/versions.env, and the version of the module that belongs to its value. */
-  readonly pin: string
   readonly module: string
+  /** The key in kind/versions.env whose value says the version; absent for what kind/up.sh does not install. */
+  readonly pin?: string
+  /** The version of the module. @param pin that value */
   readonly version: (pin: string) => string
   /** Kinds, by package of the module and apiVersion. */
   readonly packages: readonly {
@@ -37,8 +38,9 @@ const SOURCES: Record<string, Source> = {
     // kindest/node:v1.35.0@sha256:… is k8s.io/api v0.35.0
     version: (image) => image.replace(/^.*:v1\.([\d.]+)@.*$/, 'v0.$1'),
     packages: [
-      { path: 'core/v1', apiVersion: 'v1', kinds: ['Namespace', 'Pod', 'Secret', 'ServiceAccount'] },
+      { path: 'core/v1', apiVersion: 'v1', kinds: ['ConfigMap', 'Namespace', 'Pod', 'Secret', 'ServiceAccount'] },
       { path: 'apps/v1', apiVersion: 'apps/v1', kinds: ['DaemonSet'] },
+      { path: 'rbac/v1', apiVersion: 'rbac.authorization.k8s.io/v1', kinds: ['Role', 'RoleBinding'] },
     ],
   },
   kind: {
@@ -71,6 +73,11 @@ const SOURCES: Record<string, Source> = {
       },
     ],
   },
+  'prometheus-operator': {
+    module: 'github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring',
+    version: () => 'v0.95.2',
+    packages: [{ path: 'v1', apiVersion: 'monitoring.coreos.com/v1', kinds: ['PodMonitor', 'PrometheusRule'] }],
+  },
 }
 
 type Schema = { [keyword: string]: unknown }
@@ -88,12 +95,12 @@ try {
   process.exit(1)
 }
 for (const [name, source] of Object.entries(SOURCES)) {
-  const pin = pins.get(source.pin)
+  const pin = source.pin === undefined ? '' : pins.get(source.pin)
   if (pin === undefined) throw new Error(`kind/versions.env: ${source.pin} is missing; add it`)
   const version = source.version(pin)
   console.log(`${name}: ${source.module} ${version}`)
   const packages = source.packages.map((each) => each.path)
-  const from = { [source.pin]: pin, module: source.module, version, packages, licence: LICENCE }
+  const from = { ...(source.pin && { [source.pin]: pin }), module: source.module, version, packages, licence: LICENCE }
   const file = path.join(ROOT, 'test/schemas/generated', `${name}.json`)
   writeFileSync(file, `${JSON.stringify({ from, ...shared(kindsOf(source, version)) })}\n`)
 }
@@ -184,6 +191,7 @@ function strict(schema: Schema): Schema {
   const kept = Object.fromEntries(
     Object.entries(rest).filter(([key]) => !key.startsWith('x-') && !['default', 'format', 'nullable'].includes(key)),
   )
+  if (typeof kept.pattern === 'string') kept.pattern = ofJavaScript(kept.pattern)
   if (items) kept.items = strict(items as Schema)
   if (typeof additionalProperties === 'object') kept.additionalProperties = strict(additionalProperties as Schema)
   // KubeVirt allows unknown fields in the metadata of a template, where a misspelt "annotations" would go unnoticed.
@@ -193,6 +201,11 @@ function strict(schema: Schema): Schema {
     kept.additionalProperties = false
   }
   return kept
+}
+
+/** Go's regular expressions turn a flag on for all that follows; those of JavaScript only for a group. */
+function ofJavaScript(pattern: string): string {
+  return pattern.replace(/\(\?i\)(.*)$/, '(?i:$1)')
 }
 
 /** Moves what is repeated (affinities, probes, volumes) to $defs. */

@@ -1,5 +1,7 @@
+import { agent } from './agent.ts'
 import { install } from './install.ts'
 import { plan } from './plan.ts'
+import { repair } from './repair.ts'
 import { ROOT } from './root.ts'
 import { schema } from './schema.ts'
 import { aboutItself, type Tool } from './self.ts'
@@ -13,8 +15,10 @@ export const COMMANDS: readonly Command[] = [
   validate,
   plan,
   verify,
+  repair,
   schema,
   install,
+  agent,
   uninstall,
   ...aboutItself(() => TOOL),
 ]

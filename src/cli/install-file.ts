@@ -36,19 +36,30 @@ export async function pluginPlaceOf(
   directory: string,
   hostRoot: string | undefined,
 ): Promise<PluginPlace> {
+  const advice = 'give the directory where the runtime looks for plugins'
+  const { root, real } = await directoryOnNode(option, directory, hostRoot, advice)
+  return { directory: real, file: path.join(real, NAME), hostRoot: root }
+}
+
+/**
+ * Where a directory of the node is for us, if only root can make it lead elsewhere.
+ * @param advice what to do if there is none
+ * @throws Trouble
+ */
+export async function directoryOnNode(option: string, directory: string, hostRoot: string | undefined, advice: string) {
   const root =
     hostRoot === undefined
       ? undefined
       : await existing('--host-root', hostRoot, "mount the node's root directory there")
   const named = root === undefined ? path.resolve(directory) : path.join(root, path.resolve('/', directory))
-  const real = await existing(option, named, 'give the directory where the runtime looks for plugins')
+  const real = await existing(option, named, advice)
   // An absolute link on the node leads into our own root directory, where no runtime of the node looks.
   if (root !== undefined && path.relative(root, real).startsWith('..')) {
     throw new Trouble(
       `${option}: ${named} leads out of ${root}, to ${real}; give the directory that it leads to on the node`,
     )
   }
-  return { directory: real, file: path.join(real, NAME), hostRoot: root }
+  return { root, real }
 }
 
 async function existing(option: string, directory: string, advice: string): Promise<string> {

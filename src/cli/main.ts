@@ -2,6 +2,7 @@ import { isatty } from 'node:tty'
 import leven from 'leven'
 import { readStdin, writeAll } from '../call/stdio.ts'
 import { CniError, messageOf } from '../errors.ts'
+import { LISTENER } from './agent/listener.ts'
 import { Exit, type Terminal, Trouble } from './command.ts'
 import { COMMANDS, TOOL } from './commands.ts'
 import { answerQuestions, LOOKER } from './looker.ts'
@@ -18,6 +19,11 @@ import { version } from './version.ts'
  */
 export async function run(words: readonly string[], terminal: Terminal = ownTerminal()): Promise<number> {
   if (words[0] === LOOKER) return answerQuestions(obeyingNobody(terminal))
+  if (words[0] === LISTENER) {
+    // Nobody else needs HTTP and the metrics.
+    const { serve } = await import('./agent/serve.ts')
+    return serve(words.slice(1), obeyingNobody(terminal))
+  }
   const { before, name, rest } = splitAtCommand(TOOL.root, words)
   const command = COMMANDS.find(({ definition }) => definition.name === name)
   let definition = TOOL.root

@@ -8,11 +8,12 @@ export const EVERY = {
   about: 'How often --stay looks, 0.1 to 86400 seconds.',
 } as const
 
-export function secondsOf(text: string): number {
+/** @param option the option that has the text, for messages @throws Trouble */
+export function secondsOf(option: string, text: string): number {
   const seconds = Number(text)
   // Node's setTimeout takes at most 24.8 days.
   if (seconds >= 0.1 && seconds <= 86_400) return seconds
-  throw new Trouble(`--every: ${JSON.stringify(text)} is not a number of seconds from 0.1 to 86400`)
+  throw new Trouble(`${option}: ${JSON.stringify(text)} is not a number of seconds from 0.1 to 86400`)
 }
 
 /** Aborts at the first SIGTERM or SIGINT, so that unfinished work is cleaned up before we end. */
@@ -22,12 +23,16 @@ export function untilSignal(): AbortSignal {
   return controller.signal
 }
 
-/** Repeats `work` until the signal. Reports each new trouble once, and tries again. */
+/**
+ * Repeats `work` until the signal. Reports each new trouble once, and tries again.
+ * @param sleeper what ends the sleep between two times, the next of which comes at once
+ */
 export async function stay(
   work: () => Promise<void>,
   every: number,
   signal: AbortSignal,
   say: (trouble: string) => void,
+  sleeper: () => AbortSignal = () => signal,
 ): Promise<void> {
   let said = ''
   while (!signal.aborted) {
@@ -37,10 +42,9 @@ export async function stay(
     } catch (error) {
       if (signal.aborted) return
       if (!(error instanceof Trouble)) throw error
-      if (error.message !== said) say(`${error.message}; trying again every ${every} s\n`)
+      if (error.message !== said) say(error.message)
       said = error.message
     }
-    // The signal ends the sleep.
-    await sleep(every * 1000, undefined, { signal }).catch(() => {})
+    await sleep(every * 1000, undefined, { signal: sleeper() }).catch(() => {})
   }
 }

@@ -14,6 +14,7 @@ import {
 import { executablesIn, type Installed, identifyInstalled, ledToIn, lookAtInstalled } from './installed.ts'
 import { removeSuperseded, removeTemporaries } from './left-overs.ts'
 import { EVERY, secondsOf, stay, untilSignal } from './stay.ts'
+import { removeTurns } from './turns.ts'
 import { define } from './usage/define.ts'
 import type { Definition } from './usage/definition.ts'
 
@@ -49,7 +50,7 @@ const DEFINITION = {
 } as const satisfies Definition
 
 export const uninstall = define(DEFINITION, async ({ options }, terminal) => {
-  const every = secondsOf(options.every)
+  const every = secondsOf('--every', options.every)
   const signal = untilSignal()
   let said = ''
   const work = async () => {
@@ -58,7 +59,8 @@ export const uninstall = define(DEFINITION, async ({ options }, terminal) => {
     if (done !== said) terminal.out(done)
     said = done
   }
-  if (options.stay) await stay(work, every, signal, (trouble) => terminal.err(`${NAME} uninstall: ${trouble}`))
+  const say = (trouble: string) => terminal.err(`${NAME} uninstall: ${trouble}; trying again every ${every} s\n`)
+  if (options.stay) await stay(work, every, signal, say)
   else await work()
   return Exit.ok
 })
@@ -86,6 +88,7 @@ async function remove(place: PluginPlace, force: boolean, signal: AbortSignal): 
     for (const executable of await executablesIn(directory))
       if (!needed.has(executable)) await rm(executable, { force: true })
     await syncDirectory(directory)
+    removeTurns(place.hostRoot ?? '/')
     return `${NAME} ${version} removed`
   } catch (error) {
     throw fileTrouble(file, error)

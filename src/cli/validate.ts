@@ -127,7 +127,7 @@ function report(
   { isBridged, readSet }: { isBridged: (definition?: string) => boolean; readSet: ReadSet },
   some: boolean,
 ): Report {
-  if (contents.foreign && (inDirectory || some)) return { file, contents, findings: contents.findings }
+  if (contents.foreign && (inDirectory || some)) return { file, contents, findings: [] }
   const findings = [...contents.findings]
   for (const one of contents.configurations) {
     const say = sayer(one.placed, findings, one.base)

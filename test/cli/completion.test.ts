@@ -4,7 +4,7 @@ import { execa } from 'execa'
 import { describe, expect, test } from 'vitest'
 import { scratch, tool } from './tool.ts'
 
-const ALL = 'completion help install man plan schema uninstall validate verify version'
+const ALL = 'agent completion help install man plan repair schema uninstall validate verify version'
 
 /** A line as it is typed, and as it becomes when all that the shell offers is put into it. */
 const LINES: readonly [typed: string, becomes: string][] = [

@@ -91,7 +91,7 @@ describe('install --check', () => {
   test('leaves what others have to do alone', async () => {
     const { bin } = pluginDirectory()
     await tool(['install', '--to', bin])
-    for (const words of [['--stay'], ['--force'], ['--at-once', '3'], ['--no-gate']])
+    for (const words of [['--force'], ['--at-once', '3'], ['--no-gate']])
       expect(await check(bin, undefined, ...words)).toEqual(fails(`--check: installs nothing; leave out ${words[0]}`))
     expect(readdirSync(bin)).toEqual(INSTALLED)
   })

@@ -4,6 +4,7 @@ import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { PLUGIN } from '../support/runtime.ts'
+import { agent, severalLooks } from './agent.ts'
 import {
   DIGEST,
   EXECUTABLE,
@@ -18,7 +19,7 @@ import {
   temporaryDirectory,
   VERSION,
 } from './plugin-directory.ts'
-import { staying, tool } from './tool.ts'
+import { tool } from './tool.ts'
 
 const done = (line: string, stderr = '') => ({ exitCode: 0, stdout: `${line}\n`, stderr })
 const WITHOUT_SHELL = `mount --bind /dev/null "$(realpath /bin/sh)"; exec "$@"`
@@ -210,45 +211,46 @@ describe('uninstall', () => {
   })
 })
 
-describe('install --stay', () => {
-  const stayingIn = (bin: string, shell = 'exec "$@"') =>
-    staying(['install', '--to', bin, '--stay', '--every', '0.1'], { shell })
+describe('the agent', () => {
+  const agentIn = (bin: string, shell = 'exec "$@"') =>
+    agent(['--to', bin, '--interval', '0.3', '--cache', temporaryDirectory()], { shell })
 
   test('puts gate or executable back, whichever is missing or broken', async () => {
     const { bin, file } = pluginDirectory()
-    const { until, saidSince } = stayingIn(bin)
-    await until(`${file}: ${VERSION} installed\n`)
+    const { until, since } = agentIn(bin)
+    await until(`${file}: ${VERSION} installed`)
     const { text } = await gateIn(bin)
     const whole = async () => {
       expect(await gateIn(bin)).toMatchObject({ digest: DIGEST, text })
       expect(readdirSync(bin)).toEqual(INSTALLED)
     }
     await rm(file)
-    await until(`${file}: ${VERSION} installed\n`)
+    await until(`${file}: ${VERSION} installed`)
     await whole()
     await rm(path.join(bin, EXECUTABLE))
-    await until('which is missing\n')
+    await until('which is missing')
     await whole()
     await writeFile(path.join(bin, 'half'), text.slice(0, 900), { mode: 0o755 })
     await rename(path.join(bin, 'half'), file)
-    await until('its gate has been changed\n')
+    await until('its gate has been changed')
     await whole()
     await copyFile(PLUGIN, path.join(bin, 'half'))
     await truncate(path.join(bin, 'half'), 1_000_000)
     await rename(path.join(bin, 'half'), path.join(bin, EXECUTABLE))
-    await until('or only part of one\n')
+    await until('or only part of one')
     await whole()
-    await sleep(300)
-    expect(saidSince()).toBe('')
+    await severalLooks()
+    expect(since()).toEqual([])
   })
 
   test('puts the gate back that it found, in a container that has no shell to try it with', async () => {
     const { bin, file } = pluginDirectory()
     await tool(['install', '--to', bin, '--at-once', '3'])
-    const { until } = stayingIn(bin, WITHOUT_SHELL)
-    await until(`${file}: ${VERSION} is already installed\n`)
+    const { until, all } = agentIn(bin, WITHOUT_SHELL)
+    await until(`${file}: ${VERSION} is already installed`)
     await rm(file)
-    expect(await until(`${file}: ${VERSION} installed\n`)).not.toContain(NO_SHELL)
+    await until(`${file}: ${VERSION} installed`)
+    expect(all().map(({ msg }) => msg)).not.toContain(NO_SHELL.trim())
     expect(await gateIn(bin)).toMatchObject({ digest: DIGEST, atOnce: 3 })
     for (const name of readdirSync(bin)) await rm(path.join(bin, name))
     await until('installed')
@@ -261,7 +263,7 @@ describe('install --stay', () => {
     const other = await otherBuild(temporaryDirectory())
     await tool(['install', '--to', bin], { executable: other })
     const superseded = path.join(bin, executableName(await sha256(other)))
-    const { until } = stayingIn(bin)
+    const { until } = agentIn(bin)
     await until('installed')
     await longAgo(superseded)
     await sleep(500)

@@ -3,6 +3,7 @@ import { rename } from 'node:fs/promises'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
+import { agent } from './agent.ts'
 import {
   EXECUTABLE,
   INSTALLED,
@@ -12,7 +13,7 @@ import {
   temporaryDirectory,
   VERSION,
 } from './plugin-directory.ts'
-import { staying, tool } from './tool.ts'
+import { tool } from './tool.ts'
 
 /** A user of the node, and a group. */
 const SOMEBODY = 1001
@@ -179,8 +180,9 @@ describe('install and uninstall run and change nothing in a directory', () => {
   test('that becomes somebody’s while they stay', async () => {
     const { bin, file } = pluginDirectory()
     const { proof, wasRun } = await planted()
-    const { child, until } = staying(['install', '--to', bin, '--stay', '--every', '0.1'])
-    await until('installed\n')
+    // Seldom enough not to be calling the plugin just when it becomes somebody's.
+    const { until, end } = agent(['--to', bin, '--interval', '2', '--no-status', '--cache', temporaryDirectory()])
+    await until(/^ready$/)
     chownSync(bin, SOMEBODY, 0)
     await plant(`${file}.new`, proof)
     await rename(`${file}.new`, file)
@@ -190,8 +192,7 @@ describe('install and uninstall run and change nothing in a directory', () => {
     expect(readdirSync(bin)).toEqual(INSTALLED)
     chownSync(bin, 0, 0)
     await until(`${file}: now x-calico-route 0.0.9+abc`)
-    child.kill('SIGTERM')
-    expect(await child).toMatchObject({ exitCode: 0 })
+    await end()
   })
 })
 
@@ -275,11 +276,11 @@ describe('a file in the place of the plugin that others can change', () => {
       exitCode: 2,
       stderr: `x-calico-route install: ${file}: its gate leads to ${EXECUTABLE}, which ${fault}, so it was not run; ${remedy} ${bin}/${EXECUTABLE}, or give --force to replace it; nothing was changed\n`,
     })
-    const { until } = staying(['install', '--to', bin, '--force', '--stay', '--every', '0.1'])
+    const { until } = agent(['--to', bin, '--force', '--interval', '0.3', '--cache', temporaryDirectory()])
     await until('replaces a file that others can change (its gate leads to')
     expect(lstatSync(path.join(bin, EXECUTABLE))).toMatchObject({ uid: 0, mode: 0o100755 })
     make(file)
-    await until(`${file}: ${VERSION} installed, replaces a file that others can change (${fault})\n`)
+    await until(`${file}: ${VERSION} installed, replaces a file that others can change (${fault})`)
     expect(lstatSync(file)).toMatchObject({ uid: 0, mode: 0o100755 })
   })
 })

@@ -28,10 +28,13 @@ describe('words that nobody can have meant', () => {
     [['verify', '--quiet=yes'], 'verify: --quiet: takes no value'],
     [
       ['validate', '--foo'],
-      'validate: --foo: is not an option of this command; it has --strict, --output, --color, --help',
+      'validate: --foo: is not an option of this command; it has --sets, --strict, --output, --color, --help',
     ],
     [['validate', '--strct'], 'validate: --strct: is not an option of this command; did you mean "--strict"?'],
-    [['validate', '-x'], 'validate: -x: is not an option of this command; it has --strict, --output, --color, --help'],
+    [
+      ['validate', '-x'],
+      'validate: -x: is not an option of this command; it has --sets, --strict, --output, --color, --help',
+    ],
     [['plan', '--ifnam', 'eth0'], 'plan: --ifnam: is not an option of this command; did you mean "--ifname"?'],
     [['verify', '--cach=x'], 'verify: --cach: is not an option of this command; did you mean "--cache"?'],
     [['install', '--nostatus'], 'install: --nostatus: is not an option of this command; did you mean "--no-status"?'],
@@ -40,7 +43,7 @@ describe('words that nobody can have meant', () => {
     [['uninstall', '--forse'], 'uninstall: --forse: is not an option of this command; did you mean "--force"?'],
     [
       ['validate', '--\x1b[31m'],
-      'validate: --?[31m: is not an option of this command; it has --strict, --output, --color, --help',
+      'validate: --?[31m: is not an option of this command; it has --sets, --strict, --output, --color, --help',
     ],
     [['plan'], 'plan: exactly one FILE is needed'],
     [['plan', 'a', 'b'], 'plan: exactly one FILE is needed'],

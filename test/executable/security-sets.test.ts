@@ -66,7 +66,7 @@ describe('a set that a tenant names', () => {
 test('text in a set forges no line and no escape sequence', async () => {
   const pod = await calicoPod()
   const setsDir = temporaryDirectory()
-  const evil = '10.0.0.0/8 {"level":"error"}\r\u001b[2J\u009b31m\u0085\u2028\u0000'
+  const evil = '10.0.0.0/8 {"level":"error"}\u001b[2J\u009b31m\u0085\u2028\u0000'
   writeFileSync(path.join(setsDir, 'evil'), `10.50.0.0/16\n${evil}\n10.60.0.0/16 # ${evil}\n`)
   const { code, msg, details = '' } = await fails('ADD', pod, asking(pod, {}, { setsDir, routes: [{ set: 'evil' }] }))
   expect({ code, msg }).toEqual({ code: 7, msg: expect.stringContaining('/evil:2: "10.0.0.0/8 ') })

@@ -77,7 +77,7 @@ test.skipIf(why)(
 )
 
 test.skipIf(why)(
-  'the executables that `install --stay` has read, ours and others, are not charged to the group of the calls',
+  'the executables that the agent has read, ours and others, are not charged to the group of the calls',
   { timeout },
   async () => {
     const limits = { ...SMALL, memoryMiB: 256 }
@@ -93,7 +93,11 @@ test.skipIf(why)(
     const files = [...storm.executables, neighbour]
     await forget(files)
     expect(await missing(neighbour)).toBeGreaterThan(0)
-    const agent = execa(PLUGIN, ['install', '--to', bin, '--stay', '--no-status'], { reject: false })
+    const cache = mkdtempSync('/run/xcr-cache-')
+    onTestFinished(() => rmSync(cache, { recursive: true }))
+    const agent = execa(PLUGIN, ['agent', '--to', bin, '--no-status', '--cache', cache], {
+      reject: false,
+    })
     onTestFinished(() => void agent.kill('SIGKILL'))
     for (const file of files) await expect.poll(() => missing(file), { timeout }).toBe(0)
     const kept = await peakOf('as they are')
