@@ -4,11 +4,12 @@ import { basename, dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { ConfigMap } from '../cli/config-map.ts'
 import { PLUGIN } from '../support/runtime.ts'
 import { conflist, nic, tuning, xCalicoRoute } from './conflist.ts'
 import { Containerd } from './containerd.ts'
-import { buildInstaller, filesOf, probe, runContainer, shareOf } from './installer.ts'
-import { type Attachment, REACH_SERVICE, reach, routes } from './pod.ts'
+import { buildInstaller, CONFIG_MAP, filesOf, get, probe, runContainer, shareOf } from './installer.ts'
+import { type Attachment, REACH_ALL, REACH_SERVICE, reach, routes } from './pod.ts'
 
 const INSTALLED = '/opt/cni/bin/x-calico-route'
 
@@ -119,38 +120,88 @@ describe('the image', () => {
     expect(installed()).toEqual([])
   })
 
-  it('stays, puts the plugin back when it is gone, and is ready while it answers there', async () => {
+  /** Starts the agent, as kubelet does after the init container. */
+  const startAgent = async (...flags: string[]) => {
     expect((await runContainer(containerd, 'install', '--rm')).exitCode).toBe(0)
-    const { exitCode, stderr } = await runContainer(containerd, 'stay', '--detach', '--log-uri', 'file:///run/stay.log')
+    const { exitCode, stderr } = await runContainer(containerd, 'agent', '--detach', ...flags)
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' })
-    await until(isInstalled)
-    expect(await capabilitiesOf('stay')).toBe(OF_THE_PLUGIN_AND_CHROOT)
+    await until(async () =>
+      expect(await get(containerd.node, '/readyz')).toMatch(/^HTTP\/1\.1 200 OK\r\n.*\n\r\nok\n$/s),
+    )
+  }
+  const LOG = ['--log-uri', 'file:///run/agent.log']
+  const log = () => containerd.node.read('/run/agent.log')
+
+  it('stays, puts the plugin back when it is gone, and is ready while it answers there', async () => {
+    await startAgent(...LOG)
+    await isInstalled()
+    expect(await capabilitiesOf('agent', 'CapBnd')).toBe(OF_THE_AGENT)
 
     const pod = await runPod('witness')
-    const ready = { exitCode: 0, stdout: expect.stringMatching(/x-calico-route \S+ answers\n$/), stderr: '' }
-    expect(await probe(containerd, 'stay')).toEqual(ready)
     // Whoever is root in a pod can do so.
     await containerd.node.inPod(pod.netns, ['ip', 'route', 'del', '198.51.100.0/24'])
-    expect(await probe(containerd, 'stay')).toEqual(ready)
-    const look = ['tasks', 'exec', '--exec-id', 'look', 'stay', '/x-calico-route', 'verify']
+    const look = ['tasks', 'exec', '--exec-id', 'look', 'agent', '/x-calico-route', 'verify', '--root', '/host']
     const { stdout } = await containerd.ctr(look, { reject: false })
     expect(stdout).toMatch(/ k8s-pod-network +eth0 +differs +.*198\.51\.100\.0\/24/)
+    expect(await get(containerd.node, '/readyz')).toMatch(/^HTTP\/1\.1 200 OK/)
+    expect(await get(containerd.node, '/metrics')).toContain('\nx_calico_route_plugin_in_place 1\n')
 
     // The container has no shell to try a gate with.
     for (const remove of [removeGate, removePlugin]) {
       await remove()
       await until(isInstalled)
     }
-    await end('stay')
+    const mend = ['tasks', 'exec', '--exec-id', 'mend', 'agent', '/x-calico-route', 'repair', '--root', '/host']
+    expect(await containerd.ctr(mend, { reject: false })).toMatchObject({ exitCode: 0 })
+    expect(await routes(pod, 'eth0')).toContain('198.51.100.0/24 via 169.254.1.1 proto 142')
+    await end('agent')
+  })
+
+  it('listens by a process that has no capability, of a container that gives no new ones', async () => {
+    await startAgent(...LOG)
+    const status = await statusOf((await childrenOf('agent'))[0])
+    expect(status).toMatch(/^Uid:\t65534\t65534\t65534\t65534$/m)
+    expect(status).toMatch(/^NoNewPrivs:\t1$/m)
+    for (const set of ['CapInh', 'CapPrm', 'CapEff', 'CapAmb'])
+      expect(status).toMatch(new RegExp(`^${set}:\\t0{16}$`, 'm'))
+    await end('agent')
+  })
+
+  it('has a change of the ConfigMap reach running pods within ten seconds, in both families', async () => {
+    const { node } = containerd
+    const sets = { underlay: '198.51.100.0/24\n2001:db8:51::/64\n' }
+    await node.run(['rm', '-rf', CONFIG_MAP])
+    const map = new ConfigMap(node.path(CONFIG_MAP), sets)
+    await containerd.configure(
+      conflist('k8s-pod-network', '1.0.0', nic.calico, xCalicoRoute({ routes: [{ set: 'underlay' }] }), tuning),
+    )
+    await startAgent(...LOG)
+    expect(node.list('/var/lib/x-calico-route/sets')).toEqual(['underlay'])
+    const pod = await runPod('living')
+    expect(await reach(pod)).toEqual(REACH_SERVICE)
+
+    map.write({ underlay: `${sets.underlay}203.0.113.0/24\n2001:db8:113::/64\n` })
+    const started = performance.now()
+    await until(async () => expect(await reach(pod)).toEqual(REACH_ALL))
+    expect(performance.now() - started).toBeLessThan(10_000)
+    expect(log()).toMatch(/"msg":"pod repaired".*"\+ 203\.0\.113\.0\/24 via 169\.254\.1\.1 dev eth0 proto 142/)
+    await until(async () =>
+      expect(await get(node, '/metrics')).toContain('x_calico_route_set_prefixes{set="underlay"} 4\n'),
+    )
+
+    map.write(sets)
+    await until(async () => expect(await reach(pod)).toEqual(REACH_SERVICE))
+    await end('agent')
+    await containerd.configure(conflist('k8s-pod-network', '1.0.0', nic.calico, xCalicoRoute(), tuning))
   })
 
   it('stays also where nobody takes what it says', async () => {
-    expect(await runContainer(containerd, 'stay', '--detach', '--null-io')).toMatchObject({ exitCode: 0 })
+    await startAgent('--null-io')
     await removeGate()
     await until(isInstalled)
     await removePlugin()
     await until(isInstalled)
-    await end('stay')
+    await end('agent')
   })
 
   it('uninstalls from a node as soon as no pod there and no configuration needs the plugin', async () => {
@@ -167,7 +218,7 @@ describe('the image', () => {
     await until(async () =>
       expect(containerd.node.read('/run/un.log')).toMatch(/still in use: .*0\.conflist names it; .*eth0 of /),
     )
-    expect(await capabilitiesOf('uninstall')).toBe(CAP_SYS_CHROOT)
+    expect(await capabilitiesOf('uninstall', 'CapBnd')).toBe(CAP_SYS_CHROOT)
     expect(await probe(containerd, 'uninstall')).toMatchObject({
       exitCode: 2,
       stderr: expect.stringContaining('eth0 of '),
@@ -194,12 +245,18 @@ describe('the image', () => {
     await containerd.ctr(['containers', 'delete', container])
   }
 
-  const capabilitiesOf = async (container: string) => {
+  const pidOf = async (container: string) => {
     const { stdout } = await containerd.ctr(['tasks', 'list'])
-    const [, pid = ''] = new RegExp(`^${container} +(\\d+)`, 'm').exec(stdout) ?? []
-    const status = await containerd.node.run(['cat', `/proc/${pid}/status`])
-    return /^CapBnd:\t(\w+)$/m.exec(status.stdout)?.[1]
+    return new RegExp(`^${container} +(\\d+)`, 'm').exec(stdout)?.[1] ?? ''
   }
+  const statusOf = async (pid = '') => (await containerd.node.run(['cat', `/proc/${pid}/status`])).stdout
+  const childrenOf = async (container: string) => {
+    const pid = await pidOf(container)
+    const { stdout } = await containerd.node.run(['cat', `/proc/${pid}/task/${pid}/children`])
+    return stdout.trim().split(' ')
+  }
+  const capabilitiesOf = async (container: string, set: string) =>
+    new RegExp(`^${set}:\\t(\\w+)$`, 'm').exec(await statusOf(await pidOf(container)))?.[1]
 })
 
 /** @see capability.h of the kernel */
@@ -209,7 +266,7 @@ const mask = (...numbers: readonly number[]) =>
     .toString(16)
     .padStart(16, '0')
 const CAP_SYS_CHROOT = mask(18)
-const OF_THE_PLUGIN_AND_CHROOT = mask(12, 18, 21)
+const OF_THE_AGENT = mask(6, 7, 12, 18, 21)
 
 /** Longer than the container takes to look again. */
 async function until(expectation: () => Promise<void>): Promise<void> {

@@ -91,10 +91,10 @@ export async function runContainer(containerd: Containerd, name: string, ...flag
   const dropped = drop.includes('ALL') ? OF_CTR.filter((capability) => !add.includes(capability)) : drop
   const mounts = volumeMounts.map(({ name, mountPath, readOnly = false, mountPropagation = 'None' }) => {
     const options = ['rbind', readOnly ? 'ro' : 'rw', { None: 'rprivate', HostToContainer: 'rslave' }[mountPropagation]]
-    return `type=bind,src=${hostPathOf(name)},dst=${mountPath},options=${options.join(':')}`
+    return `type=bind,src=${sourceOf(name)},dst=${mountPath},options=${options.join(':')}`
   })
-  // as DirectoryOrCreate
-  await node.run(['mkdir', '-p', ...volumeMounts.map(({ name }) => hostPathOf(name))])
+  // as DirectoryOrCreate, and as kubelet makes the directory of a ConfigMap
+  await node.run(['mkdir', '-p', ...volumeMounts.map(({ name }) => sourceOf(name))])
   const options = [
     ...['--snapshotter', 'native', '--cgroup', `/${node.cgroup}/${name}`],
     ...['--memory-limit', `${Number.parseInt(resources.limits.memory ?? '', 10) * 1024 * 1024}`],
@@ -110,8 +110,20 @@ export async function runContainer(containerd: Containerd, name: string, ...flag
   return containerd.ctr(['run', ...flags, ...options, IMAGE, name, ...command], { reject: false })
 }
 
+/** Where the ConfigMap of the sets is on the node, as kubelet would keep it. */
+export const CONFIG_MAP = '/run/config-map'
+
+const sourceOf = (volume: string) => (volume === 'sets' ? CONFIG_MAP : hostPathOf(volume))
+
 /** Runs the readiness probe of a container that runs. */
 export function probe(containerd: Containerd, name: string): Promise<Ran> {
-  const command = containerOf(name).readinessProbe?.exec.command ?? []
+  const command = containerOf(name).readinessProbe?.exec?.command ?? []
   return containerd.ctr(['tasks', 'exec', '--exec-id', `probe-${Date.now()}`, name, ...command], { reject: false })
+}
+
+/** Asks for a page of a container with the node's network, as kubelet does. @returns status line, headers and body */
+export async function get(node: TestNode, path: string): Promise<string> {
+  const { host, port } = containerOf('agent').readinessProbe?.httpGet ?? {}
+  const script = `exec 3<>/dev/tcp/${host}/${port}; printf 'GET ${path} HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3`
+  return (await node.run(['bash', '-c', script], { reject: false })).stdout
 }

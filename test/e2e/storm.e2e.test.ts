@@ -30,7 +30,7 @@ describe(`${PODS} pods that a node starts at once, with the plugin as install la
       const { netns } = await containerd.cri.sandbox(id)
       expect(await routes({ node: containerd.node, netns }, 'eth0')).toEqual(ETH0)
     }
-    expect(containerd.node.list('/run/x-calico-route')).toEqual(['0', '1'])
+    expect(containerd.node.list('/run/x-calico-route')).toEqual(['0', '1', 'turns'])
     for (const [file, mode] of [
       ['', 0o40700],
       ['/0', 0o100600],

@@ -1,13 +1,28 @@
 import { readdirSync, readFileSync } from 'node:fs'
+import path from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
-import { containerOf, type DaemonSet, hostPathOf, manifest, pod, uninstaller } from '../support/daemonset.ts'
+import { SETS_DIR } from '../../src/config/schema.ts'
+import { TURNS } from '../../src/kernel/turns.ts'
+import {
+  containerOf,
+  type DaemonSet,
+  hostPathOf,
+  manifest,
+  monitored,
+  type Operation,
+  patched,
+  pod,
+  uninstaller,
+} from '../support/daemonset.ts'
+import { all } from '../support/examples.ts'
 
-const page = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8')
+const page = (file: string) => readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8')
 
 describe('the DaemonSet', () => {
   const { metadata, spec } = manifest<DaemonSet>('daemonset.yaml')
-  const containers = [containerOf('install'), containerOf('stay')]
+  const [install, agent] = [containerOf('install'), containerOf('agent')]
+  const containers = [install, agent]
 
   it('is all there is in its directory, with what the kustomization lists', () => {
     const { resources } = manifest<{ resources: string[] }>('kustomization.yaml')
@@ -56,38 +71,55 @@ describe('the DaemonSet', () => {
         readOnlyRootFilesystem: true,
         capabilities: { drop: ['ALL'], add: ['NET_ADMIN', 'SYS_ADMIN', 'SYS_CHROOT'] },
       },
-      stay: {
+      agent: {
         allowPrivilegeEscalation: false,
         readOnlyRootFilesystem: true,
-        capabilities: { drop: ['ALL'], add: ['NET_ADMIN', 'SYS_ADMIN', 'SYS_CHROOT'] },
+        capabilities: { drop: ['ALL'], add: ['NET_ADMIN', 'SYS_ADMIN', 'SYS_CHROOT', 'SETUID', 'SETGID'] },
       },
     })
     expect(pod).toMatchObject({ securityContext: { seccompProfile: { type: 'RuntimeDefault' } } })
     for (const namespace of ['hostPID', 'hostIPC']) expect(pod).not.toHaveProperty(namespace)
   })
 
-  it('is ready by what the plugin answers on the node, whatever tenants make of the routes in their pods', () => {
-    const [executable, ...words] = containerOf('stay').readinessProbe?.exec.command ?? []
-    expect([executable, ...words]).toEqual([
-      '/x-calico-route',
-      'install',
-      '--check',
-      ...containerOf('install').args.slice(1),
-    ])
-    // What the init container could ask, this one can.
-    const { mountPath: host, ...mount } = containerOf('install').volumeMounts[0] ?? {}
-    expect(words).toContain(`--host-root=${host}`)
-    expect(containerOf('stay').volumeMounts).toContainEqual({ ...mount, mountPath: host })
+  it('is ready by what the agent says, which it asks on the node’s loopback: there only the node’s own processes are', () => {
+    const { httpGet } = agent.readinessProbe ?? {}
+    expect(agent.args).toContain(`--metrics=${httpGet?.host}:${httpGet?.port}`)
+    expect(httpGet).toEqual({ path: '/readyz', port: 19_142, host: '127.0.0.1' })
+    expect(pod.hostNetwork).toBe(true)
   })
 
-  it('can write to the directory of plugins, and to nothing else of the node', () => {
+  it('keeps installed what the init container installs: the same node, and the same gate', () => {
+    expect(agent.args.filter((argument) => install.args.includes(argument))).toEqual(install.args.slice(1))
+    for (const mount of install.volumeMounts) expect(agent.volumeMounts).toContainEqual(mount)
+  })
+
+  it('copies the sets of a ConfigMap that need not be there, whose name the example has', () => {
+    const { name = '', configMap } = pod.volumes.find((volume) => volume.configMap) ?? {}
+    const mount = agent.volumeMounts.find((one) => one.name === name)
+    expect(mount).toMatchObject({ readOnly: true })
+    expect(agent.args).toContain(`--sets-from=${mount?.mountPath}`)
+    // Not by a subPath, which kubelet does not keep up to date.
+    expect(mount).not.toHaveProperty('subPath')
+    const [example] = all('ConfigMap')
+    expect(configMap).toEqual({ name: example?.metadata.name, optional: true })
+    expect(example?.metadata.namespace).toBe(metadata.namespace)
+  })
+
+  it('has somebody who waits for processes whose parent was killed', () => {
+    // Node.js as the first process waits for its own children only.
+    expect(pod.shareProcessNamespace).toBe(true)
+  })
+
+  it('has the time to bring to its end what it has begun', () => {
+    expect(pod.terminationGracePeriodSeconds).toBeGreaterThan(20)
+  })
+
+  it('can write to the directories of plugins, of sets and of turns, and to nothing else of the node', () => {
     const mounts = containers.flatMap(({ volumeMounts }) => volumeMounts)
     const written = mounts.filter(({ readOnly }) => !readOnly).map(({ name }) => hostPathOf(name))
-    expect(new Set(written)).toEqual(new Set(['/opt/cni/bin']))
-    for (const { mountPath, name } of containerOf('install').volumeMounts)
+    expect(new Set(written)).toEqual(new Set(['/opt/cni/bin', path.dirname(SETS_DIR), path.dirname(TURNS)]))
+    for (const { mountPath, name } of mounts.filter((mount) => mount.name !== 'sets'))
       expect(`${mountPath}/`).toBe(`/host${hostPathOf(name)}/`.replace('//', '/'))
-    for (const { mountPath, name } of containerOf('stay').volumeMounts)
-      expect(mountPath).toBe(name === 'root' ? '/host' : hostPathOf(name))
     for (const { name } of pod.volumes) expect(mounts.map((mount) => mount.name)).toContain(name)
   })
 })
@@ -109,20 +141,61 @@ describe('the DaemonSet that uninstalls', () => {
     })
   })
 
-  it('has the image, mounts and limits of the one that installs, and fewer capabilities', () => {
-    const { image, resources, volumeMounts, securityContext } = install
+  it('has the image, mounts and limits of the one that installs, and fewer capabilities; it can remove the turns', () => {
+    const { image, resources, securityContext } = install
     const capabilities = { drop: ['ALL'], add: ['SYS_CHROOT'] }
-    expect(uninstall).toMatchObject({ image, resources, volumeMounts })
+    const turns = { name: 'turns', mountPath: `/host${path.dirname(TURNS)}` }
+    expect(uninstall).toMatchObject({ image, resources, volumeMounts: [...install.volumeMounts, turns] })
+    expect(hostPathOf('turns')).toBe(path.dirname(TURNS))
     expect(uninstall.securityContext).toEqual({ ...securityContext, capabilities })
+  })
+
+  it.each([
+    [['spec', 'template', 'spec', 'volumes'], { name: 'logs', emptyDir: {} }],
+    [['spec', 'template', 'spec', 'containers'], { name: 'other' }],
+    [['spec', 'template', 'spec', 'initContainers'], { name: 'other' }],
+  ])('is made of no DaemonSet in which something else has come first in %j', (keys, added) => {
+    const changed = structuredClone(manifest<object>('daemonset.yaml'))
+    const list = keys.reduce<unknown>((value, key) => (value as Record<string, unknown>)[key], changed) as unknown[]
+    list.unshift(added)
+    expect(() => patched(changed, manifest<Operation[]>('../uninstall/uninstall.yaml'))).toThrow(/ is ".*", not ".*"/)
   })
 
   it('waits until nobody needs the plugin, and is ready when it is gone', () => {
     expect(uninstall.args).toEqual(['uninstall', '--stay', '--host-root=/host'])
-    expect(uninstall.readinessProbe?.exec.command.slice(1)).toEqual(
+    expect(uninstall.readinessProbe?.exec?.command.slice(1)).toEqual(
       uninstall.args.filter((argument) => argument !== '--stay'),
     )
   })
 })
+
+describe('the DaemonSet whose metrics are scraped', () => {
+  const [agent] = monitored.spec.template.spec.containers
+
+  it('listens on the address of its node, where Prometheus and kubelet ask', () => {
+    const [{ name = '', containerPort = 0 } = {}] = agent?.ports ?? []
+    expect(agent?.args).toContain(`--metrics=[$(HOST_IP)]:${containerPort}`)
+    expect(agent?.env).toEqual([{ name: 'HOST_IP', valueFrom: { fieldRef: { fieldPath: 'status.hostIP' } } }])
+    expect(agent?.readinessProbe?.httpGet).toEqual({ path: '/readyz', port: containerPort })
+    const { spec } = manifest<PodMonitor>('../monitoring/podmonitor.yaml')
+    expect(spec.podMetricsEndpoints).toEqual([expect.objectContaining({ port: name, path: '/metrics' })])
+    expect(monitored.spec.template.metadata.labels).toMatchObject(spec.selector.matchLabels)
+  })
+
+  it('is the other one in all else', () => {
+    const before = containerOf('agent')
+    const { env: _, ports: __, args = [], readinessProbe: ___, ...rest } = agent ?? {}
+    const { args: argsBefore, readinessProbe: ____, ...restBefore } = before
+    expect(rest).toEqual(restBefore)
+    expect(args.filter((one) => !one.startsWith('--metrics'))).toEqual(
+      argsBefore.filter((one) => !one.startsWith('--metrics')),
+    )
+  })
+})
+
+interface PodMonitor {
+  spec: { selector: { matchLabels: Record<string, string> }; podMetricsEndpoints: { port: string; path: string }[] }
+}
 
 describe('the image', () => {
   it('is built of what .dockerignore lets through', () => {
@@ -136,8 +209,7 @@ describe('the image', () => {
   it('does by itself what the DaemonSet asks of it', () => {
     const dockerfile = page('Dockerfile')
     expect(dockerfile).toContain('ENTRYPOINT ["/x-calico-route"]\nCMD ["install"]\n')
-    for (const name of ['install', 'stay']) expect(containerOf(name).args[0]).toBe('install')
-    for (const name of ['stay', 'uninstall'])
-      expect(containerOf(name).readinessProbe?.exec.command[0]).toBe('/x-calico-route')
+    for (const name of ['install', 'agent', 'uninstall']) expect(containerOf(name).args[0]).toBe(name)
+    expect(containerOf('uninstall').readinessProbe?.exec?.command[0]).toBe('/x-calico-route')
   })
 })

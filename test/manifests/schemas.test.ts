@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { parseAllDocuments } from 'yaml'
 import { z } from 'zod'
-import { uninstaller } from '../support/daemonset.ts'
+import { monitored, uninstaller } from '../support/daemonset.ts'
 import { problems, SCHEMA_FILES } from '../support/k8s-schema.ts'
 import { FILES, MANIFESTS, OBJECTS, type Part, textOf, VERSIONS } from '../support/manifests.ts'
 
@@ -36,6 +36,10 @@ describe('what is made of manifests', () => {
     const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'uninstall' }, spec: uninstaller }
     expect(problems(pod, 'v1 Pod')).toEqual([])
   })
+
+  it('the DaemonSet whose metrics are scraped is valid', () => {
+    expect(problems(monitored, 'apps/v1 DaemonSet')).toEqual([])
+  })
 })
 
 describe('schemas', () => {
@@ -56,7 +60,7 @@ describe('schemas', () => {
 })
 
 /** Keys of maps are anybody's; everything else in a manifest is a field that somebody has to know. */
-const MAPS = ['annotations', 'labels', 'limits', 'matchLabels', 'requests', 'stringData']
+const MAPS = ['annotations', 'data', 'labels', 'limits', 'matchLabels', 'requests', 'stringData']
 
 type Path = (string | number)[]
 

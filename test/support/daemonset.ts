@@ -1,4 +1,4 @@
-/** conf-examples/daemonset and what conf-examples/uninstall makes of it, as far as tests look into them. */
+/** conf-examples/daemonset and what conf-examples/uninstall and conf-examples/monitoring make of it, as far as tests look into them. */
 import { readFileSync } from 'node:fs'
 import { parse } from 'yaml'
 
@@ -13,7 +13,12 @@ export interface Container {
   }
   resources: { requests: Record<string, string>; limits: Record<string, string> }
   volumeMounts: { name: string; mountPath: string; readOnly?: boolean; mountPropagation?: string }[]
-  readinessProbe?: { exec: { command: string[] } }
+  readinessProbe?: {
+    exec?: { command: string[] }
+    httpGet?: { path: string; port: number; host?: string }
+  }
+  env?: { name: string; valueFrom: { fieldRef: { fieldPath: string } } }[]
+  ports?: { name: string; containerPort: number }[]
 }
 
 export interface DaemonSet {
@@ -26,11 +31,17 @@ export interface DaemonSet {
         serviceAccountName: string
         automountServiceAccountToken: boolean
         hostNetwork: boolean
+        shareProcessNamespace: boolean
         securityContext: { seccompProfile: { type: string } }
+        terminationGracePeriodSeconds: number
         tolerations: object[]
         initContainers?: Container[]
         containers: Container[]
-        volumes: { name: string; hostPath: { path: string; type: string } }[]
+        volumes: {
+          name: string
+          hostPath?: { path: string; type: string }
+          configMap?: { name: string; optional: boolean }
+        }[]
       }
     }
   }
@@ -49,6 +60,9 @@ export const pod = daemonSet.spec.template.spec
 /** The pod that uninstalls. */
 export const uninstaller = patched(daemonSet, manifest<Operation[]>('../uninstall/uninstall.yaml')).spec.template.spec
 
+/** The DaemonSet whose metrics Prometheus scrapes. */
+export const monitored = patched(daemonSet, manifest<Operation[]>('../monitoring/daemonset.yaml'))
+
 /** @throws Error if neither pod has such a container */
 export function containerOf(name: string): Container {
   const all = [pod, uninstaller].flatMap(({ initContainers = [], containers }) => [...initContainers, ...containers])
@@ -60,19 +74,19 @@ export function containerOf(name: string): Container {
 /** The directory of the node behind a mount of a container. */
 export function hostPathOf(volume: string): string {
   const found = pod.volumes.find(({ name }) => name === volume)
-  if (!found) throw new Error(`daemonset.yaml has no volume ${volume}`)
+  if (!found?.hostPath) throw new Error(`daemonset.yaml has no volume ${volume} of the node`)
   return found.hostPath.path
 }
 
-interface Operation {
-  op: 'add' | 'move' | 'remove' | 'replace'
+export interface Operation {
+  op: 'add' | 'move' | 'remove' | 'replace' | 'test'
   path: string
   from?: string
   value?: unknown
 }
 
 /** What Kustomize makes of a document by a JSON Patch. @see https://www.rfc-editor.org/rfc/rfc6902 */
-function patched<T extends object>(document: T, operations: readonly Operation[]): T {
+export function patched<T extends object>(document: T, operations: readonly Operation[]): T {
   const copy = structuredClone(document)
   const placeOf = (path: string) => {
     const keys = path.split('/').slice(1)
@@ -94,6 +108,12 @@ function patched<T extends object>(document: T, operations: readonly Operation[]
     else parent[last] = value
   }
   for (const { op, path, from = path, value } of operations) {
+    if (op === 'test') {
+      const { parent, last } = placeOf(path)
+      if (parent[last] !== value)
+        throw new Error(`${path} is ${JSON.stringify(parent[last])}, not ${JSON.stringify(value)}`)
+      continue
+    }
     const removed = op === 'add' ? undefined : remove(from)
     if (op !== 'remove') add(path, op === 'move' ? removed : value)
   }

@@ -68,6 +68,16 @@ interface Bodies {
       }
     >
   }
+  ConfigMap: { metadata: { name: string; namespace: string }; data: Record<string, string> }
+  Role: {
+    metadata: { name: string; namespace: string }
+    rules: { apiGroups: string[]; resources: string[]; resourceNames: string[]; verbs: string[] }[]
+  }
+  RoleBinding: {
+    metadata: { namespace: string }
+    roleRef: { kind: string; name: string }
+    subjects: { kind: string }[]
+  }
   'plugin list': PluginList
   'network configuration': NetConf
 }
@@ -82,6 +92,9 @@ const KINDS: readonly string[] = [
   'VpcNatGateway',
   'cloud-init 1',
   'cloud-init 2',
+  'ConfigMap',
+  'Role',
+  'RoleBinding',
   'plugin list',
   'network configuration',
 ] satisfies Kind[]

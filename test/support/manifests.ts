@@ -22,6 +22,7 @@ const OTHERS: Record<string, string> = {
   'conf-examples/cloud-init-v1.yaml': 'cloud-init',
   'conf-examples/cloud-init-v2.yaml': 'cloud-init',
   'conf-examples/uninstall/uninstall.yaml': 'JSON Patch',
+  'conf-examples/monitoring/daemonset.yaml': 'JSON Patch',
 }
 
 export const textOf = (file: string): string => readFileSync(new URL(file, ROOT), 'utf8')

@@ -116,9 +116,9 @@ export function anchors({ lines }: Page): string[] {
   return found
 }
 
-const COMMANDS = 'validate|plan|verify|schema|install|uninstall'
+const COMMANDS = 'validate|plan|verify|repair|schema|install|agent|uninstall'
 /** Where a word is a namespace or an object of Kubernetes, it is no command. */
-const OURS = /(?<!-n |-c |daemonset\/|ds\/|REGISTRY\/)(?<![\w-])x-calico-route (.*)/g
+const OURS = /(?<!-n |-c |daemonset\/|ds\/|REGISTRY\/|name=)(?<![\w-])x-calico-route (.*)/g
 
 /** The words after each call of `make` or of our executable, in its spans and blocks, up to what a shell would end it by. */
 export function commands(page: Page, program: 'make' | 'x-calico-route'): { number: number; words: string[] }[] {
