@@ -44,7 +44,8 @@ describe('the agent', () => {
     expect(await installedDigest(bin)).toBe(DIGEST)
 
     await severalLooks()
-    expect(since()).toEqual([])
+    // It may have looked while another program was there.
+    expect(since().filter(({ msg }) => msg !== 'ready')).toEqual([])
     await end()
     expect(readdirSync(bin)).toEqual(INSTALLED)
   })

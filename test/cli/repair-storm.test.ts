@@ -61,7 +61,8 @@ class Life {
       const result = await this.add()
       if (round === ROUNDS / 2) {
         await configure(this.pod.netns, 'route del 10.50.0.0/16')
-        await pause(3000)
+        // A repair that is under way does not know of it, and the next one takes two looks.
+        await pause(8000)
       }
       await this.del(result, round % 5 === 0 ? 300 : 0)
     }
