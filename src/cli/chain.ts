@@ -8,7 +8,7 @@ import { CniError, listed, quote } from '../errors.ts'
 import { checkCalico, type Plugin } from './calico.ts'
 import type { Configuration, Entry } from './documents.ts'
 import { type Say, sayProblem } from './finding.ts'
-import { hints } from './hints.ts'
+import { hints, type Known } from './hints.ts'
 import type { Path } from './json.ts'
 import { KEY_NAMES } from './keys.ts'
 import type { Placed } from './position.ts'
@@ -67,13 +67,6 @@ export function pluginsOf({ value }: Placed): Plugin[] {
   if (!isObject(value)) return []
   if (!Array.isArray(value.plugins)) return 'plugins' in value ? [] : [{ plugin: value, path: [] }]
   return value.plugins.flatMap((plugin, index) => (isObject(plugin) ? { plugin, path: ['plugins', index] } : []))
-}
-
-/** What is known beside a configuration. */
-export interface Known {
-  /** A virtual machine uses this network. */
-  readonly bridged: boolean
-  readonly readSet: ReadSet
 }
 
 /**

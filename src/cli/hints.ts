@@ -1,18 +1,24 @@
 import { isObject, type NetConf } from '../cni/request.ts'
 import { type Config, type ConfiguredRoute, readConfig } from '../config/config.ts'
 import { isKnown, misnamedKeys } from '../config/misnamed-keys.ts'
-import { setsOf } from '../config/route-sets.ts'
+import { type ReadSet, setsOf } from '../config/route-sets.ts'
 import { SCOPES } from '../config/schema.ts'
 import { listed } from '../errors.ts'
 import { parsePrefix } from '../net/address.ts'
 import { MAIN_TABLE, Scope } from '../net/route.ts'
 import { isExplicit } from '../plan/next-hop.ts'
-import type { Known } from './chain.ts'
 import { coveredPrefixes, coveredRoutes } from './covered.ts'
 import type { Entry } from './documents.ts'
 import type { Say } from './finding.ts'
 import type { Path } from './json.ts'
 import { SETS_CONFIG_MAP } from './set-texts.ts'
+
+/** What is known beside a configuration. */
+export interface Known {
+  /** A virtual machine uses this network. */
+  readonly bridged: boolean
+  readonly readSet: ReadSet
+}
 
 /** Reports what breaks no rule, but may not be what its author meant. */
 export function hints(
