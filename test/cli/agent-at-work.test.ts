@@ -7,11 +7,11 @@ import {
   ALL_ROUTES,
   follows,
   INTERNET_SET,
+  LIMIT_MS,
   type LivingPod,
   Node,
   nodeWith,
   oursOf,
-  PROMISED_MS,
   UNDERLAY_ROUTES,
   UNDERLAY_SET,
 } from './living-pods.ts'
@@ -29,7 +29,7 @@ describe('two agents at once', () => {
       [UNDERLAY_SET, UNDERLAY_ROUTES],
     ] as const) {
       node.map.write({ underlay: text })
-      for (const pod of pods) await follows(pod, expected, PROMISED_MS)
+      for (const pod of pods) await follows(pod, expected, LIMIT_MS)
     }
     await configure(pods[0]?.pod.netns ?? '', 'route del 10.50.0.0/16')
     for (const pod of pods) await follows(pod, UNDERLAY_ROUTES, 15_000)

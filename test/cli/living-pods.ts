@@ -114,5 +114,8 @@ export async function follows(pod: LivingPod, expected: readonly string[], timeo
   await expect.poll(() => oursOf(pod), { timeout, interval: 100 }).toEqual(expected)
 }
 
-/** The limit of the promise: from the change of the ConfigMap's files to the last pod. */
-export const PROMISED_MS = 10_000
+/**
+ * How long it may take from the change of the ConfigMap's files to the last pod. Promised are 10 s, which `make bench ONLY=agent`
+ * measures; here a dozen other tests may run on the same processors.
+ */
+export const LIMIT_MS = 30_000
