@@ -47,7 +47,7 @@ export async function flow(from: string, to: string, ...addresses: string[]): Pr
 
 /**
  * Calls addresses from inside a namespace. For each, what came back: `underlay sees 10.199.3.153`, or why nothing
- * did: `ENETUNREACH` (no route, nothing was sent), `EHOSTUNREACH`, or `no answer` within a second.
+ * did: `ENETUNREACH` (no route, nothing was sent), `EHOSTUNREACH`, or `no answer` within 4 s.
  */
 export async function call<Address extends string>(
   netns: string,

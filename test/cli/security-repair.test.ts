@@ -6,21 +6,12 @@ import { existsSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'no
 import path from 'node:path'
 import { execa } from 'execa'
 import { afterEach, describe, expect, test } from 'vitest'
-import {
-  type AddedPod,
-  addedPod,
-  betweenLooks,
-  nameOf,
-  ROUTE4,
-  repairInJson,
-  signsOf,
-  TURNS,
-} from '../cli/repaired-pod.ts'
-import { cacheEntry, LIST, OURS } from '../cli/result-cache.ts'
-import { scratch, tool } from '../cli/tool.ts'
 import { changes, configure, removeNamespaces, routes } from '../support/netns.ts'
 import { PLUGIN } from '../support/runtime.ts'
 import { hostWhereIpIs } from '../support/tools.ts'
+import { type AddedPod, addedPod, betweenLooks, nameOf, ROUTE4, repairInJson, signsOf, TURNS } from './repaired-pod.ts'
+import { cacheEntry, LIST, OURS } from './result-cache.ts'
+import { scratch, tool } from './tool.ts'
 
 afterEach(removeNamespaces)
 
