@@ -5,6 +5,7 @@ import {
   type OVERRIDES_KEYS,
   type ROUTE_KEYS,
   SETS_DIR,
+  type SOURCE_ROUTING_KEYS,
 } from '../config/schema.ts'
 import { ATTRIBUTE_NAMES, ATTRIBUTES, type AttributeName, MEANINGS } from '../net/attributes.ts'
 
@@ -42,6 +43,11 @@ export const KEYS: Table<keyof typeof CONF._zod.def.shape> = {
     values: '`"auto"`, an address or an object',
     default: ['none'],
     meaning: 'the default route of the pod, see [ovnGateway](#default-gateway)',
+  },
+  sourceRouting: {
+    values: '`true`, `false` or an object',
+    default: ['`false`', false],
+    meaning: 'what is sent from an address of the NIC leaves by it, see [sourceRouting](#source-routing)',
   },
   kubevirt: {
     values: '`true`, `false`',
@@ -134,6 +140,14 @@ export const GATEWAY: Table<keyof typeof GATEWAY_KEYS> = {
   onlink: ROUTE.onlink,
 }
 
+export const SOURCE_ROUTING: Table<keyof typeof SOURCE_ROUTING_KEYS> = {
+  table: {
+    values: '1 to 4294967295, except 253, 254 and 255',
+    meaning: "the NIC's table. Default: a number that the name of the NIC decides, 1420000000 to 1519999999",
+  },
+  priority: { values: '1 to 32765', meaning: 'where its rules come. Default: 14200' },
+}
+
 const disposition = (family: 4 | 6) => ({
   values: '`remove`, `demote` or `keep`',
   default: ['`remove`', 'remove'] as const,
@@ -177,6 +191,11 @@ export function routeTable(): string {
 /** The table of the keys of `ovnGateway` in docs/configuration.md. */
 export function gatewayTable(): string {
   return innerTable(GATEWAY)
+}
+
+/** The table of the keys of `sourceRouting` in docs/configuration.md. */
+export function sourceRoutingTable(): string {
+  return innerTable(SOURCE_ROUTING)
 }
 
 function innerTable(keys: Readonly<Record<string, Key>>): string {

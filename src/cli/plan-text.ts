@@ -1,5 +1,5 @@
 import type { CniError } from '../errors.ts'
-import type { RouteOp } from '../net/route.ts'
+import type { Op } from '../net/route.ts'
 import type { DhcpPreview } from './dhcp.ts'
 import { type Paint, painter, printable } from './paint.ts'
 import type { DiffLine } from './route-diff.ts'
@@ -8,7 +8,7 @@ import type { DiffLine } from './route-diff.ts'
 export interface Plan {
   readonly verb: 'ADD' | 'DEL'
   readonly ifname: string
-  readonly ops: readonly RouteOp[]
+  readonly ops: readonly Op[]
   readonly batch: readonly string[]
   readonly diff: readonly DiffLine[]
   readonly result?: unknown

@@ -7,9 +7,10 @@ import { readRoutes } from '../kernel/change.ts'
 import { EVERYTHING, lookAt } from '../kernel/look.ts'
 import { withNetns } from '../kernel/netns.ts'
 import { readSet as readNodesSet } from '../kernel/set-file.ts'
-import { batchLine } from '../net/iproute2.ts'
-import type { RouteOp, Snapshot } from '../net/route.ts'
+import { commandText } from '../net/iproute2.ts'
+import type { Op, Snapshot } from '../net/route.ts'
 import { afterwards } from '../plan/effects.ts'
+import { mayHaveRules6 } from '../plan/source-routing.ts'
 import { decideAdd } from '../verbs/add.ts'
 import { decideDel } from '../verbs/del.ts'
 import { refuseUnwritable } from '../verbs/refusals.ts'
@@ -21,7 +22,7 @@ import { missingReturnPaths, type PodLook, podLook } from './node.ts'
 import { jsonText, OUTPUT } from './output.ts'
 import { type Plan, planText, refusalText } from './plan-text.ts'
 import { prevResultOf, unknownGateway } from './prev-result.ts'
-import { diffRoutes } from './route-diff.ts'
+import { diffOf } from './route-diff.ts'
 import { savedSnapshot } from './saved-routes.ts'
 import { SETS, setsKnown } from './set-sources.ts'
 import { define } from './usage/define.ts'
@@ -170,18 +171,20 @@ function planDel(conf: NetConf, readSet: ReadSet, ifname: string, snapshot: Snap
 
 function planJson({ ops, ...rest }: Plan): object {
   const { verb, ifname, ...more } = rest
-  return { verb, ifname, ops: ops.map(({ op, route, origin: { path } }) => ({ op, route, why: path })), ...more }
+  return { verb, ifname, ops: ops.map(({ origin: { path }, ...op }) => ({ ...op, why: path })), ...more }
 }
 
-function shownOps(verb: 'ADD' | 'DEL', ifname: string, ops: readonly RouteOp[], snapshot: Snapshot) {
-  return { verb, ifname, ops, batch: ops.map(batchLine), diff: diffRoutes(snapshot, ops) }
+function shownOps(verb: 'ADD' | 'DEL', ifname: string, ops: readonly Op[], snapshot: Snapshot) {
+  return { verb, ifname, ops, batch: ops.map(commandText), diff: diffOf(snapshot, ops) }
 }
 
 /** A person can wait, and wants to see everything. */
 const TIME_LIMIT_MS = 30_000
 
 function snapshotOf(netns: string, overhear: PodLook['overhear']): Promise<Snapshot> {
-  return withNetns(netns, TIME_LIMIT_MS, (open) => readRoutes(open, overhear(lookAt(EVERYTHING, { links: true }))))
+  return withNetns(netns, TIME_LIMIT_MS, (open) =>
+    readRoutes(open, overhear(lookAt(EVERYTHING, { links: true, rules6: mayHaveRules6 }))),
+  )
 }
 
 /** ADD does not change the node's return path to the pod: if it is missing now, it will be missing after ADD. */

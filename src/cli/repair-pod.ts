@@ -12,7 +12,7 @@ import { isInRunNetns, netnsState, onThisSide, setsBelow } from './node-root.ts'
 import { areUnchanged, type Entries, readAgain } from './pod-entries.ts'
 import { podNetns } from './pod-netns.ts'
 import { byRun, type Pod } from './result-cache.ts'
-import { type DiffLine, diffRoutes } from './route-diff.ts'
+import { type DiffLine, diffOf } from './route-diff.ts'
 import { turnsBelow } from './turns.ts'
 
 export const REPAIR_STATES = ['ok', 'repaired', 'differs', 'busy', 'gone', 'unknown', 'error'] as const
@@ -160,7 +160,7 @@ export async function repairNetns(
   if (found.length === 0) return repairedAs('ok')
   if (todo && now && !agreed) return AT_WORK.pod
   const reason = left === undefined || (now && !agreed) || found.includes(left) ? [] : [left]
-  const changes = now && snapshot ? diffRoutes(snapshot, ops).filter(({ mark }) => mark !== ' ') : []
+  const changes = now && snapshot ? diffOf(snapshot, ops).filter(({ mark }) => mark !== ' ') : []
   return {
     ...repairedAs(agreed && left === undefined ? 'repaired' : 'differs', [...reason, ...found]),
     lines: cutShort(listed(changes.map(lineOf), MAX_LINES)).said,

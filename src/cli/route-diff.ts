@@ -1,18 +1,22 @@
 import { routeText } from '../net/iproute2.ts'
 import {
   byPlace,
+  isRuleOp,
   LOCAL_TABLE,
   MAIN_TABLE,
+  type Op,
   type Route,
   type RouteOp,
+  routeOpsIn,
   type Snapshot,
   sameRoute,
   sharingPlace,
 } from '../net/route.ts'
+import { isOurRule, type Rule, type RuleOp, ruleText, sameRule } from '../net/rule.ts'
 import { afterwards } from '../plan/effects.ts'
 import { inDumpOrder } from '../plan/kubevirt.ts'
 
-/** A route, and what operations do to it. */
+/** A route or rule, and what operations do to it. */
 export interface DiffLine {
   readonly mark: ' ' | '-' | '+'
   /** As ip(8) prints it. */
@@ -21,8 +25,29 @@ export interface DiffLine {
   readonly why?: string
 }
 
-/** The routes of the main table and of each table that changes, in the kernel's order, with what becomes of them. */
-export function diffRoutes(snapshot: Snapshot, ops: readonly RouteOp[]): DiffLine[] {
+/**
+ * The routes of the main table and of each table that changes, in the kernel's order, and our rules, with what becomes of
+ * them.
+ */
+export function diffOf(snapshot: Snapshot, ops: readonly Op[]): DiffLine[] {
+  return [...diffRoutes(snapshot, routeOpsIn(ops)), ...diffRules(snapshot, ops.filter(isRuleOp))]
+}
+
+/** Our rules. Those of others stay as they are. */
+function diffRules({ rules = [] }: Snapshot, ops: readonly RuleOp[]): DiffLine[] {
+  const opOn = (rule: Rule) => ops.find((op) => sameRule(op.rule, rule))
+  const come = ops.filter(({ op, rule }) => op === 'add' && !rules.some((one) => sameRule(one, rule)))
+  const lineOf = (mark: DiffLine['mark'], rule: Rule): DiffLine => {
+    const why = opOn(rule)?.origin.path
+    return { mark, route: ruleText(rule), ...(why === undefined ? {} : { why }) }
+  }
+  return [
+    ...rules.filter(isOurRule).map((rule) => lineOf(opOn(rule)?.op === 'del' ? '-' : ' ', rule)),
+    ...come.map(({ rule }) => lineOf('+', rule)),
+  ]
+}
+
+function diffRoutes(snapshot: Snapshot, ops: readonly RouteOp[]): DiffLine[] {
   const { routes: after } = afterwards(snapshot, ops)
   const tables = new Set([MAIN_TABLE, ...ops.map(({ route }) => route.table)])
   const shown = (route: Route) => tables.has(route.table) && route.table !== LOCAL_TABLE

@@ -1,7 +1,7 @@
 import { type $ZodType, type ToJSONSchemaParams, toJSONSchema } from 'zod/v4/core'
 import { ABSOLUTE_PATH, CONF, MAX_PATH_LENGTH, ROUTE as ROUTE_SCHEMA, RULES, type Rule } from '../config/schema.ts'
 import { Exit } from './command.ts'
-import { DISPOSITION, GATEWAY, KEYS, type Key, OVERRIDES, ROUTE } from './keys.ts'
+import { DISPOSITION, GATEWAY, KEYS, type Key, OVERRIDES, ROUTE, SOURCE_ROUTING } from './keys.ts'
 import { gateway, IFNAME, PREFIX, SOURCE, STRANGE_KEY } from './patterns.ts'
 import { define } from './usage/define.ts'
 
@@ -37,7 +37,7 @@ function checks(rule: Rule): Json {
         type: 'integer',
         minimum: min,
         maximum: max,
-        ...(except === undefined ? {} : { not: { const: except } }),
+        ...(except === undefined ? {} : { not: except.length === 1 ? { const: except[0] } : { enum: except } }),
       }
     }
     case 'word':
@@ -78,6 +78,7 @@ export function jsonSchema(): Json {
   document(route.properties, ROUTE)
   document(branch(properties.defaultRoute)?.properties, DISPOSITION)
   document(branch(properties.ovnGateway)?.properties, GATEWAY)
+  document(branch(properties.sourceRouting)?.properties, SOURCE_ROUTING)
   document(properties.overrides?.properties as Record<string, Json>, OVERRIDES)
   document(properties, KEYS)
   return {

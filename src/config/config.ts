@@ -50,11 +50,23 @@ export interface ConfiguredRoute {
   readonly given: Readonly<Partial<Record<'priority' | 'table' | 'scope', number>>>
 }
 
+/** `sourceRouting`: what is sent from an address of the NIC leaves by it. */
+export interface SourceRouting {
+  /** The table of the NIC. If absent, its name decides. */
+  readonly table?: number
+  /** Of the rules. */
+  readonly priority: number
+}
+
+/** After the rules that others write with small numbers, before those of the kernel. */
+const RULE_PRIORITY = 14_200
+
 /** Our part of the network configuration, with defaults filled in. */
 export interface Config {
   readonly defaultRoute: Readonly<Record<Family, Disposition>>
   readonly routes: readonly ConfiguredRoute[]
   readonly gateway?: Gateway
+  readonly sourceRouting?: SourceRouting
   /** Refuse whatever KubeVirt's bridge binding cannot pass on to a VM. */
   readonly kubevirt: boolean
   readonly dryRun: boolean
@@ -112,7 +124,7 @@ export function readConfig(
   const { valid, problems: ofMembers } = readMembers(CONF, written, base)
   // args.cni may hold the keys of any plugin.
   const problems = [...(base.length > 0 ? [] : misnamedKeys(conf)), ...ofRoutes, ...ofMembers]
-  const { defaultRoute = 'remove', ovnGateway, kubevirt = false, dryRun = false } = valid
+  const { defaultRoute = 'remove', ovnGateway, sourceRouting, kubevirt = false, dryRun = false } = valid
   const gateway = ovnGateway === undefined ? {} : { gateway: gatewayOf(ovnGateway) }
   const read = { entries, ...gateway, problems, later }
   if (problems.length > 0 || later.length > 0) return read
@@ -121,6 +133,7 @@ export function readConfig(
     defaultRoute: { 4: perFamily.ipv4 ?? 'remove', 6: perFamily.ipv6 ?? 'remove' },
     routes: routesOf(entries),
     ...gateway,
+    ...(sourceRouting ? { sourceRouting: sourceRoutingOf(sourceRouting) } : {}),
     kubevirt,
     dryRun,
   }
@@ -228,6 +241,11 @@ function readRoutes(
     problems: [...new Set([...problems, ...wrong.problems])],
     later: wrong.later,
   }
+}
+
+function sourceRoutingOf(written: NonNullable<Written['sourceRouting']>): SourceRouting {
+  const { table, priority = RULE_PRIORITY } = typeof written === 'boolean' ? {} : written
+  return { ...(table === undefined ? {} : { table }), priority }
 }
 
 function gatewayOf(written: NonNullable<Written['ovnGateway']>): Gateway {

@@ -5,7 +5,7 @@ import { ATTRIBUTE_NAMES, ATTRIBUTES } from '../net/attributes.ts'
 import { type Config, parseConfig, type ReadConfig, readConfig, withoutNulls } from './config.ts'
 import { isKnown } from './misnamed-keys.ts'
 import { type ReadSet, type Sets, setsOf, UNKNOWN_SETS } from './route-sets.ts'
-import { CONF, OVERRIDABLE, OVERRIDES, OVERRIDES_KEYS } from './schema.ts'
+import { CONF, OVERRIDABLE, OVERRIDES, OVERRIDES_KEYS, SOURCE_ROUTING_KEYS } from './schema.ts'
 
 const NEVER = ['overrides', 'setsDir', 'logLevel', 'logFile'] as const
 const KEYS = [...OVERRIDABLE, ...NEVER]
@@ -74,7 +74,7 @@ function readAsked(
     .map((key) => `args.cni.${key}: not in "overrides.allow" of the network configuration`)
   const mayAsk = Object.fromEntries(wanted.filter(allowed).map((key) => [key, asked[key]]))
   const theirs = readConfig(mayAsk, ['args', 'cni'], sets)
-  const outside = outsideOf(within, theirs)
+  const outside = [...outsideOf(within, theirs), ...ownTables(mayAsk)]
   const code = forbidden.length + outside.length > 0 ? Code.overrideNotAllowed : Code.invalidConfig
   const problems = [...forbidden, ...outside, ...theirs.problems, ...otherCase]
   return { code, problems, later: theirs.later, theirs }
@@ -108,6 +108,14 @@ function outsideOf(within: readonly string[], { entries, gateway }: ReadConfig):
     if (one !== 'auto' && !inside(one.address)) problems.push(`args.cni.ovnGateway: ${one.address} is ${outside}`)
   }
   return problems
+}
+
+/** Numbers of tables and rules are the operator's. */
+function ownTables({ sourceRouting }: Readonly<Record<string, unknown>>): string[] {
+  const written = isObject(sourceRouting) ? withoutNulls(sourceRouting, SOURCE_ROUTING_KEYS) : {}
+  return Object.keys(SOURCE_ROUTING_KEYS)
+    .filter((key) => Object.hasOwn(written, key))
+    .map((key) => `args.cni.sourceRouting.${key}: ${NOT_FOR_PODS}; write true`)
 }
 
 /**

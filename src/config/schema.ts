@@ -3,7 +3,7 @@ import { quote } from '../errors.ts'
 import { type Family, familyOf, parseAddress, parsePrefix, specialKind } from '../net/address.ts'
 import { ATTRIBUTE_NAMES, ATTRIBUTES, type Attribute, type AttributeName, type Attributes } from '../net/attributes.ts'
 import { batchProblem, ifnameProblem } from '../net/ifname.ts'
-import { LOCAL_TABLE, Scope } from '../net/route.ts'
+import { DEFAULT_TABLE, LOCAL_TABLE, MAIN_TABLE, Scope } from '../net/route.ts'
 import { list } from './explain.ts'
 
 // Otherwise zod compiles each schema by eval on first use: a waste of time in a process that parses once.
@@ -17,7 +17,7 @@ export const SCOPES: Readonly<Record<string, number>> = { ...Scope, universe: Sc
  * zod itself only knows that there is a check.
  */
 export type Rule =
-  | { readonly is: 'integer'; readonly min: number; readonly max: number; readonly except?: number }
+  | { readonly is: 'integer'; readonly min: number; readonly max: number; readonly except?: readonly number[] }
   | { readonly is: 'word'; readonly words: readonly string[] }
   | { readonly is: 'name'; readonly pattern: RegExp }
   | { readonly is: 'gateway'; readonly family?: Family; readonly auto: boolean }
@@ -42,14 +42,14 @@ const text = (rule: Rule, problem: (value: string) => string | undefined) =>
     }),
   )
 
-/** @param except a number in the range that is not allowed, and why */
-const integer = (min: number, max: number, except?: { readonly value: number; readonly message: string }) =>
+/** @param except numbers in the range that are not allowed, and why */
+const integer = (min: number, max: number, except?: { readonly values: readonly number[]; readonly message: string }) =>
   ruled(
-    { is: 'integer', min, max, ...(except ? { except: except.value } : {}) },
+    { is: 'integer', min, max, ...(except ? { except: except.values } : {}) },
     z.number().check((ctx) => {
       const { value } = ctx
       const inside = Number.isInteger(value) && value >= min && value <= max
-      if (inside && value !== except?.value) return
+      if (inside && !except?.values.includes(value)) return
       const message = inside && except ? except.message : `must be an integer from ${min} to ${max}, is ${value}`
       ctx.issues.push({ code: 'custom', input: value, message })
     }),
@@ -167,7 +167,7 @@ export const ROUTE_KEYS = {
   src: z.optional(source),
   priority: METRIC,
   table: z.optional(
-    integer(0, UINT32, { value: LOCAL_TABLE, message: "255 is the kernel's local table; choose another" }),
+    integer(0, UINT32, { values: [LOCAL_TABLE], message: "255 is the kernel's local table; choose another" }),
   ),
   scope: z.optional(scope),
   ...ATTRIBUTE_KEYS,
@@ -218,6 +218,18 @@ export const GATEWAY_KEYS = {
   onlink: FLAG,
 }
 
+/** Rules of the kernel's own are at 0, 32766 and 32767. */
+const MAX_RULE_PRIORITY = 32_765
+export const SOURCE_ROUTING_KEYS = {
+  table: z.optional(
+    integer(1, UINT32, {
+      values: [DEFAULT_TABLE, MAIN_TABLE, LOCAL_TABLE],
+      message: '253, 254 and 255 are the tables that all packets are looked up in; choose another',
+    }),
+  ),
+  priority: z.optional(integer(1, MAX_RULE_PRIORITY)),
+}
+
 /** More are a mistake or an attack: each route is one line to ip(8) and two lines from it. */
 export const MAX_ROUTES = 10_000
 export const MAX_PREFIXES = 1_000
@@ -233,7 +245,7 @@ const atMost = <S extends z.core.$ZodType>(max: number, of: S) =>
   )
 
 /** What `overrides.allow` may list. Left out is what decides where root writes, or who decides. */
-export const OVERRIDABLE = ['defaultRoute', 'routes', 'ovnGateway', 'kubevirt', 'dryRun'] as const
+export const OVERRIDABLE = ['defaultRoute', 'routes', 'ovnGateway', 'sourceRouting', 'kubevirt', 'dryRun'] as const
 export const OVERRIDES_KEYS = {
   allow: z.optional(z.array(z.enum(OVERRIDABLE))),
   within: z.optional(atMost(MAX_PREFIXES, dst)),
@@ -249,6 +261,7 @@ export const CONF = z.looseObject({
   routes: z.optional(atMost(MAX_ROUTES, z.unknown())),
   setsDir: PATH,
   ovnGateway: z.optional(z.union([autoOrGateway(), z.strictObject(GATEWAY_KEYS)])),
+  sourceRouting: z.optional(z.union([z.boolean(), z.strictObject(SOURCE_ROUTING_KEYS)])),
   overrides: z.optional(OVERRIDES),
   kubevirt: FLAG,
   dryRun: FLAG,
@@ -261,6 +274,7 @@ export const KEYS_OF: Readonly<Record<string, object>> = {
   routes: ROUTE_KEYS,
   defaultRoute: DISPOSITION_KEYS,
   ovnGateway: GATEWAY_KEYS,
+  sourceRouting: SOURCE_ROUTING_KEYS,
   overrides: OVERRIDES_KEYS,
 }
 /** The keys that the object at a path can have, to find the one that was meant. */

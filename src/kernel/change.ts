@@ -1,9 +1,10 @@
 import { CniError, Code, listed, messageOf, TooMuch } from '../errors.ts'
-import { batchLine } from '../net/iproute2.ts'
-import { type Route, type RouteOp, type Snapshot, sameEffect } from '../net/route.ts'
+import { commandText } from '../net/iproute2.ts'
+import { isRuleOp, type Op, type Route, routeOpsIn, type Snapshot, sameEffect } from '../net/route.ts'
 import { planRestore, swappedText, unmet, unmetText } from '../plan/effects.ts'
 import type { Bounds } from '../plan/needed.ts'
-import { converse, type Failure, type Told } from './ip.ts'
+import { discuss, isLate } from './discuss.ts'
+import type { Failure, Told } from './ip.ts'
 import { type Look, lookAgain, lookAt, lookUpInto } from './look.ts'
 import type { Netns } from './netns.ts'
 
@@ -19,13 +20,15 @@ export interface Change {
    * What to do if the kernel holds `snapshot`; nothing once all is done. Called again after every change, and when
    * somebody else changed the routes in between.
    */
-  readonly decide: (snapshot: Snapshot) => readonly RouteOp[]
+  readonly decide: (snapshot: Snapshot) => readonly Op[]
   readonly bounds: Bounds
   /**
    * What happens if a change fails: `restore` rolls it back; `leave` carries out what does not depend on it, and does
    * not look at interfaces.
    */
   readonly onFailure: 'restore' | 'leave'
+  /** If rules matter too: whether those of IPv6 do, in such a pod. */
+  readonly rules6?: ((snapshot: Snapshot) => boolean) | undefined
 }
 
 /**
@@ -34,9 +37,12 @@ export interface Change {
  * @returns the operations carried out
  * @throws CniError 100 or 101 (rolled back), 102 (rollback failed), 103, 104, and whatever `decide` throws
  */
-export async function changeRoutes(netns: Netns, { decide, bounds, onFailure }: Change): Promise<readonly RouteOp[]> {
-  const look = lookAt(bounds, { links: onFailure === 'restore' })
-  const done: RouteOp[] = []
+export async function changeRoutes(
+  netns: Netns,
+  { decide, bounds, onFailure, rules6 }: Change,
+): Promise<readonly Op[]> {
+  const look = lookAt(bounds, { links: onFailure === 'restore', rules6 })
+  const done: Op[] = []
   const refusals: CniError[] = []
   let origin: Snapshot | undefined
   try {
@@ -78,7 +84,7 @@ export async function changeRoutes(netns: Netns, { decide, bounds, onFailure }: 
 interface Attempt {
   /** Absent if the routes changed while they were read: then nothing was decided. */
   readonly seen?: Snapshot
-  readonly ops: readonly RouteOp[]
+  readonly ops: readonly Op[]
   readonly told: Told<Snapshot>
 }
 
@@ -90,17 +96,21 @@ function lookAndChange(
   bounds: Bounds,
   onError: 'stop' | 'go on',
 ): Promise<Attempt> {
-  return converse(netns, onError, async ({ ask, tell }) => {
-    const { heard: seen, blurred } = await ask(look)
+  return discuss(netns, onError, look, async ({ heard: seen, blurred, tell }) => {
     if (blurred) return { ops: [], told: { blurred } }
-    const ops = decide(seen)
+    const ops = inOrder(decide(seen))
     const second = ops.length === 0 ? undefined : lookAgain(seen, ops, bounds)
-    return { seen, ops, told: await tell(ops.map(batchLine), second) }
+    return { seen, ops, told: await tell(ops, second) }
   })
 }
 
+/** As they are carried out. */
+function inOrder(ops: readonly Op[]): readonly Op[] {
+  return ops.some(isLate) ? [...ops.filter((op) => !isLate(op)), ...ops.filter(isLate)] : ops
+}
+
 /** Undefined if nobody can tell, say because an interface is gone. The next look sees interfaces too, and finds out. */
-function leftToDo(decide: Change['decide'], now: Snapshot, isLast: boolean): readonly RouteOp[] | undefined {
+function leftToDo(decide: Change['decide'], now: Snapshot, isLast: boolean): readonly Op[] | undefined {
   try {
     return decide(now)
   } catch (error) {
@@ -109,10 +119,10 @@ function leftToDo(decide: Change['decide'], now: Snapshot, isLast: boolean): rea
   }
 }
 
-function notApplied(ops: readonly RouteOp[], now: Snapshot, left: readonly RouteOp[]): CniError {
+function notApplied(ops: readonly Op[], now: Snapshot, left: readonly Op[]): CniError {
   const [first, ...others] = [
-    ...unmet(ops, now.routes).map(unmetText),
-    ...left.map((op) => `${op.origin.path}: still to do: ${batchLine(op)}`),
+    ...unmet(ops, now).map(unmetText),
+    ...left.map((op) => `${op.origin.path}: still to do: ${commandText(op)}`),
   ]
   return new CniError(
     Code.notApplied,
@@ -128,7 +138,7 @@ function unsteady(): TooMuch {
 const UNCHANGED = "the pod's routes are unchanged"
 
 /** What a look at a namespace sees. Changes nothing. @throws CniError 100, 103, 104, and what the look throws */
-export async function readRoutes<T>(netns: Netns, look: Look<T>): Promise<T> {
+export async function readRoutes<S>(netns: Netns, look: Look<S>): Promise<S> {
   return (await readRoutesAndLookUp(netns, look, () => [])).heard
 }
 
@@ -136,21 +146,20 @@ export async function readRoutes<T>(netns: Netns, look: Look<T>): Promise<T> {
  * The same, and the route that the kernel chooses for a packet to each address, if it has one.
  * @param addressesFor which addresses, given what was heard
  */
-export async function readRoutesAndLookUp<T>(
+export async function readRoutesAndLookUp<S>(
   netns: Netns,
-  look: Look<T>,
-  addressesFor: (heard: T) => readonly string[],
-): Promise<{ heard: T; chosen: ReadonlyMap<string, Route> }> {
+  look: Look<S>,
+  addressesFor: (heard: S) => readonly string[],
+): Promise<{ heard: S; chosen: ReadonlyMap<string, Route> }> {
   for (let attempt = 1; ; attempt++) {
     const chosen = new Map<string, Route>()
     // For an address without a route ip(8) prints an error, and goes on.
-    const { heard, told } = await converse(netns, 'go on', async ({ ask, tell }) => {
-      const { heard } = await ask(look)
-      const addresses = addressesFor(heard)
-      return { heard, told: await tell([], addresses.length > 0 ? lookUpInto(chosen, addresses) : undefined) }
+    const { heard, blurred, told } = await discuss(netns, 'go on', look, async ({ heard, blurred, lookUp }) => {
+      const addresses = blurred ? [] : addressesFor(heard)
+      return { heard, blurred, told: await lookUp(addresses.length > 0 ? lookUpInto(chosen, addresses) : undefined) }
     })
-    const { failure, blurred } = told
-    if (blurred) {
+    const { failure } = told
+    if (blurred || told.blurred) {
       if (attempt === ATTEMPTS) throw unsteady()
       continue
     }
@@ -164,7 +173,7 @@ export async function readRoutesAndLookUp<T>(
 interface Failed {
   readonly before: Snapshot
   /** Its operations that were, or may have been, carried out. */
-  readonly done: readonly RouteOp[]
+  readonly done: readonly Op[]
   readonly error: unknown
 }
 
@@ -189,8 +198,8 @@ async function rolledBack(
     let says: string[]
     try {
       const { ops, told } = await lookAndChange(inTime, look, restore, bounds, 'go on')
-      tried.push(...ops.map(batchLine))
-      const left = ops.length > 0 && told.heard ? unmet(ops, told.heard.routes) : []
+      tried.push(...ops.map(commandText))
+      const left = ops.length > 0 && told.heard ? unmet(ops, told.heard) : []
       const known = told.heard !== undefined || (ops.length === 0 && !told.blurred && !told.failure?.error)
       if (known && left.length === 0) {
         const restored = tried.length > 0 ? `rolled back by: ${listed(tried).join(', ')}; ` : ''
@@ -200,16 +209,16 @@ async function rolledBack(
       says = known
         ? [
             `rollback failed too: ${[...listed(left.map(unmetText)), told.failure?.stderr].filter(Boolean).join('; ')}`,
-            `still to do: ${listed(left.map(batchLine)).join(', ')}`,
+            `still to do: ${listed(left.map(commandText)).join(', ')}`,
           ]
         : [
             `rollback failed too: ${messageOf(told.failure?.error ?? told.failure?.stderr ?? unsteady())}`,
             ops.length > 0
-              ? `perhaps still to do: ${listed(ops.map(batchLine)).join(', ')}`
-              : `perhaps done: ${listed(done.map(batchLine)).join(', ')}`,
+              ? `perhaps still to do: ${listed(ops.map(commandText)).join(', ')}`
+              : `perhaps done: ${listed(done.map(commandText)).join(', ')}`,
           ]
     } catch (another) {
-      says = [`rollback failed too: ${messageOf(another)}`, `perhaps done: ${listed(done.map(batchLine)).join(', ')}`]
+      says = [`rollback failed too: ${messageOf(another)}`, `perhaps done: ${listed(done.map(commandText)).join(', ')}`]
     }
     if (attempt === ROLLBACK_ATTEMPTS) return errorWith(Code.rollbackFailed, ...says)
   }
@@ -219,11 +228,12 @@ async function rolledBack(
  * Only the deletions, without those that belong to an addition: a default route that cannot be put into its new place
  * must not lose its old one.
  */
-function withoutSwaps(ops: readonly RouteOp[]): RouteOp[] {
-  const added = ops.filter(({ op }) => op !== 'del')
+function withoutSwaps(ops: readonly Op[]): Op[] {
+  const added = routeOpsIn(ops).filter(({ op }) => op !== 'del')
   return ops.filter(
-    ({ op, route }) =>
-      op === 'del' && !added.some((other) => other.route.dst === route.dst && sameEffect(other.route, route)),
+    (op) =>
+      op.op === 'del' &&
+      (isRuleOp(op) || !added.some((other) => other.route.dst === op.route.dst && sameEffect(other.route, op.route))),
   )
 }
 
@@ -231,20 +241,24 @@ function someoneWasFaster({ stderr }: Failure): boolean {
   return /File exists|No such process|Cannot find device|No such device/.test(stderr)
 }
 
-function failedBatch(ops: readonly RouteOp[], { carriedOut, stderr }: Failure, untouched: boolean): CniError {
+function failedBatch(ops: readonly Op[], { carriedOut, stderr }: Failure, untouched: boolean): CniError {
   const said = stderr.replace(/^(?:Error|RTNETLINK answers): /, '').replace(/\.$/, '')
   const op = carriedOut === undefined ? undefined : ops[carriedOut]
   if (!op) return new CniError(Code.commandFailed, `ip: stopped early: ${said}`)
   return new CniError(
     Code.commandFailed,
-    `${op.origin.path}: ip refused it: ${said} ("${batchLine(op)}")${adviceOn(op, said)}`,
+    `${op.origin.path}: ip refused it: ${said} ("${commandText(op)}")${adviceOn(op, said)}`,
     untouched ? UNCHANGED : undefined,
   )
 }
 
 /** What the kernel's words mean to whoever wrote the configuration. */
-function adviceOn({ origin, route: { gw, dev, src, attributes } }: RouteOp, said: string): string {
-  if (origin.key !== 'routes') return ''
+function adviceOn(op: Op, said: string): string {
+  if (isRuleOp(op) || op.origin.key !== 'routes') return ''
+  const {
+    origin,
+    route: { gw, dev, src, attributes },
+  } = op
   if (gw !== undefined && /invalid gateway|Network is unreachable|No route to host/.test(said)) {
     const advice = origin.gwWritten
       ? `leave out "gw" to use the next hop of ${dev}, or add "onlink": true`

@@ -76,10 +76,16 @@ export interface Ip {
  * Holds a conversation with one ip(8) in the namespace. It answers each line of a batch as it comes, so one process
  * gives a true snapshot, makes the changes, and shows what they did.
  * @param onError whether a line that fails ends the batch, or the other lines are carried out all the same
+ * @param options more options of ip(8)
  * @see ip(8) -batch, nsenter(1)
  */
-export async function converse<T>(netns: Netns, onError: 'stop' | 'go on', use: (ip: Ip) => Promise<T>): Promise<T> {
-  const child = new Child(netns, [...IP, ...(onError === 'stop' ? [] : ['-force'])])
+export async function converse<T>(
+  netns: Netns,
+  onError: 'stop' | 'go on',
+  use: (ip: Ip) => Promise<T>,
+  options: readonly string[] = [],
+): Promise<T> {
+  const child = new Child(netns, [...IP, ...options, ...(onError === 'stop' ? [] : ['-force'])])
   try {
     return await use({ ask: (look) => child.ask(look), tell: (lines, look) => child.tell(lines, look) })
   } finally {

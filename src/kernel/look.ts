@@ -1,6 +1,18 @@
 import { CniError, Code, messageOf, TooMuch } from '../errors.ts'
+import type { Family } from '../net/address.ts'
 import { getRoute, parseLinks, parseRoutes, SHOW_LINKS, SHOW_ROUTES, showRoutesTo } from '../net/iproute2.ts'
-import { DEFAULT_DST, isMainDefault, type Link, type Route, type RouteOp, type Snapshot } from '../net/route.ts'
+import { parseRules, SHOW_RULES } from '../net/iproute2-rules.ts'
+import {
+  DEFAULT_DST,
+  isMainDefault,
+  type Link,
+  type Op,
+  type Route,
+  type RouteOp,
+  routeOpsIn,
+  type Snapshot,
+} from '../net/route.ts'
+import { isOurRule, type Rule } from '../net/rule.ts'
 import type { Bounds, RouteFilter } from '../plan/needed.ts'
 
 /** The questions to ip(8), and what to make of its answers. */
@@ -8,6 +20,11 @@ export interface Look<T> {
   /** Batch lines. Each is answered with one line of JSON. */
   readonly questions: readonly string[]
   readonly listen: () => Listener<T>
+  /**
+   * Whether IPv6 rules are to be listed as well, given what was heard: it takes another ip(8). Absent if no rules are asked
+   * for.
+   */
+  readonly rules6?: (heard: T) => boolean
 }
 
 /** Takes the answers to the questions of one look. */
@@ -28,10 +45,18 @@ export interface Listener<T> {
  */
 const MAX_DEFAULTS = 500
 const MAX_LINKS = 2000
+const MAX_RULES = 2000
 
-/** Looks at the routes and, if `links`, the interfaces. Of a long answer, only what `bounds` need is kept. */
-export function lookAt(bounds: Bounds, { links }: { readonly links: boolean }): Look<Snapshot> {
-  return {
+/** What a look sees besides routes. */
+export interface Seen {
+  readonly links: boolean
+  /** Rules too: those of IPv6 if this says so. */
+  readonly rules6?: ((snapshot: Snapshot) => boolean) | undefined
+}
+
+/** Looks at the routes, and what else is asked for. Of a long answer, only what `bounds` need is kept. */
+export function lookAt(bounds: Bounds, { links, rules6 }: Seen): Look<Snapshot> {
+  const look: Look<Snapshot> = {
     questions: links ? [SHOW_ROUTES, SHOW_LINKS] : [SHOW_ROUTES],
     listen: () => {
       const [routes, nics] = [routeListener(bounds), linkListener()]
@@ -41,7 +66,25 @@ export function lookAt(bounds: Bounds, { links }: { readonly links: boolean }): 
       }
     },
   }
+  return rules6 ? { ...withRules(look), rules6 } : look
 }
+
+/** The same look, at IPv4 rules as well. */
+function withRules({ questions, listen }: Look<Snapshot>): Look<Snapshot> {
+  return {
+    questions: [...questions, SHOW_RULES],
+    listen: () => {
+      const [others, rules] = [listen(), ruleListener(4)]
+      return {
+        take: (question, json, whole) => (question < questions.length ? others : rules).take(question, json, whole),
+        heard: () => ({ ...others.heard(), rules: rules.heard() }),
+      }
+    },
+  }
+}
+
+/** For an ip(8) that was called with -6. */
+export const RULES6: Look<readonly Rule[]> = { questions: [SHOW_RULES], listen: () => ruleListener(6) }
 
 /** Keeps every route, up to 100,000: for a reader who needs everything. */
 export const EVERYTHING: Bounds = { filter: () => () => true, max: () => 100_000 }
@@ -61,7 +104,12 @@ const FEW_DESTINATIONS = 8
  * changes them. In a pod with many routes it looks only at those to the destinations of `ops`, and at the default
  * routes, which every copy of the plugin writes to.
  */
-export function lookAgain(seen: Snapshot, ops: readonly RouteOp[], bounds: Bounds): Look<Snapshot> {
+export function lookAgain(seen: Snapshot, ops: readonly Op[], bounds: Bounds): Look<Snapshot> {
+  const again = lookAtRoutes(seen, routeOpsIn(ops), bounds)
+  return seen.rules ? withRules(again) : again
+}
+
+function lookAtRoutes(seen: Snapshot, ops: readonly RouteOp[], bounds: Bounds): Look<Snapshot> {
   const everywhere: Look<Snapshot> = {
     questions: [SHOW_ROUTES],
     listen: () => withLinks(routeListener(bounds), seen.links),
@@ -140,6 +188,19 @@ function linkListener(): Listener<readonly Link[]> {
       }
     },
     heard: () => links,
+  }
+}
+
+/** Ours, and in an ordinary pod all others as well. */
+function ruleListener(family: Family): Listener<readonly Rule[]> {
+  const rules: Rule[] = []
+  return {
+    take: (_, json, whole) => {
+      const heard = parsed((answer) => parseRules(answer, family), json)
+      rules.push(...(whole ? heard : heard.filter(isOurRule)))
+      if (rules.length > MAX_RULES) throw tooMany(`more than ${MAX_RULES} rules`)
+    },
+    heard: () => rules,
   }
 }
 

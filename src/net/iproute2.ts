@@ -14,6 +14,7 @@ import {
   UNICAST,
   UNKNOWN_PROTOCOL,
 } from './route.ts'
+import { type RuleOp, ruleWords } from './rule.ts'
 
 /**
  * How we call ip(8). JSON, so that nothing is guessed from columns. Numeric, so that no file in /etc/iproute2 renames a
@@ -42,6 +43,12 @@ export function getRoute(address: string): string {
  */
 export function flushArgs(protocol: number, dev: string): string[] {
   return ['route', 'flush', 'table', 'all', 'proto', String(protocol), 'dev', dev]
+}
+
+/** The arguments that remove our rules to a table, in both families. @see ip-rule(8) flush */
+export function flushRulesArgs(table: number): string[][] {
+  const words = ['rule', 'flush', 'table', String(table), 'protocol', String(PROTOCOL)]
+  return [words, ['-6', ...words]]
 }
 
 /** The batch line that deletes a route of ours that nobody has seen, so that its next hop is unknown. */
@@ -211,7 +218,8 @@ function parseNextHop(json: NextHopJson): NextHop {
   }
 }
 
-function prefixOf(dst: string, family: Family): string {
+/** A destination or source as ip(8) prints it, with prefix length. */
+export function prefixOf(dst: string, family: Family): string {
   if (dst === 'default') return DEFAULT_DST[family]
   if (dst.includes('/')) return dst
   return `${dst}/${family === 4 ? 32 : 128}`
@@ -222,7 +230,7 @@ interface LinkJson {
   flags?: string[]
   address?: string
   linkinfo?: { info_kind?: string }
-  addr_info?: { local?: string }[]
+  addr_info?: { local?: string; dynamic?: boolean }[]
 }
 
 /** The interfaces of an `address show` answer. @throws SyntaxError if it is not JSON */
@@ -236,8 +244,13 @@ export function parseLinks(answer: string): Link[] {
       ...(kind === undefined ? {} : { kind }),
       ...(json.address === undefined ? {} : { mac: text(json.address) }),
       addresses: (json.addr_info ?? []).flatMap((info) => (info.local === undefined ? [] : text(info.local))),
+      ...(json.addr_info?.some(({ dynamic }) => dynamic) ? { passing: passingIn(json.addr_info) } : {}),
     }
   })
+}
+
+function passingIn(addresses: NonNullable<LinkJson['addr_info']>): string[] {
+  return addresses.flatMap(({ local, dynamic }) => (dynamic && local !== undefined ? text(local) : []))
 }
 
 /**
@@ -245,12 +258,24 @@ export function parseLinks(answer: string): Link[] {
  * @throws CniError 100 if ip(8) would not take a word for one word. Only names that come from the kernel can be like
  * that.
  */
-export function batchLine(change: Pick<RouteOp, 'op' | 'route'>): string {
-  const words = wordsOf(change)
+export function batchLine(change: Change): string {
+  const words = 'rule' in change ? ['rule', change.op, ...ruleWords(change.rule)] : wordsOf(change)
   const unsafe = words.find((word) => UNSAFE_WORD.test(word))
   if (unsafe !== undefined)
     throw new CniError(Code.commandFailed, `ip: ${quote(unsafe)} cannot be written in a batch; rename the interface`)
   return words.join(' ')
+}
+
+type Change = Pick<RouteOp, 'op' | 'route'> | Pick<RuleOp, 'op' | 'rule'>
+
+/** True for what only an ip(8) that was called with -6 can do. */
+export function needsIpv6(change: Change): boolean {
+  return 'rule' in change && change.rule.family === 6
+}
+
+/** A change as an operator would type it after `ip`. */
+export function commandText(change: Change): string {
+  return needsIpv6(change) ? `-6 ${batchLine(change)}` : batchLine(change)
 }
 
 // What separates, quotes, escapes or starts a comment in a batch. @see iproute2 lib/utils.c, makeargs and getcmdline

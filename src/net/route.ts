@@ -1,6 +1,7 @@
 import { listed } from '../errors.ts'
 import { type Family, familyOf } from './address.ts'
 import { type Attributes, sameAttributes } from './attributes.ts'
+import type { Rule, RuleOp } from './rule.ts'
 
 /**
  * The protocol number of the routes we make: a later call, or another copy of the plugin, recognizes them by it. No
@@ -79,6 +80,7 @@ export const KERNEL_PROTOCOL = 2
 /** RTPROT_BOOT: what ip(8) and netlink libraries use if no protocol is given. */
 export const BOOT_PROTOCOL = 3
 
+export const DEFAULT_TABLE = 253
 export const MAIN_TABLE = 254
 export const LOCAL_TABLE = 255
 
@@ -161,6 +163,18 @@ export interface RouteOp {
   readonly origin: Origin
 }
 
+/** A change to the pod. */
+export type Op = RouteOp | RuleOp
+
+export function isRuleOp(op: Op): op is RuleOp {
+  return 'rule' in op
+}
+
+/** Those of `ops` that change routes. */
+export function routeOpsIn(ops: readonly Op[]): readonly RouteOp[] {
+  return ops.some(isRuleOp) ? ops.filter((op): op is RouteOp => !isRuleOp(op)) : (ops as readonly RouteOp[])
+}
+
 export interface Link {
   readonly ifname: string
   readonly up: boolean
@@ -170,6 +184,8 @@ export interface Link {
   readonly mac?: string
   /** Without prefix length, in the form the kernel prints. */
   readonly addresses: readonly string[]
+  /** Those of the addresses that have a lifetime, from a router advertisement or DHCP. */
+  readonly passing?: readonly string[]
 }
 
 /** How many interfaces or addresses a message names: whoever is root in a pod decides how many there are. */
@@ -189,6 +205,8 @@ export function nicNames(links: readonly Link[]): string {
 export interface Snapshot {
   readonly routes: readonly Route[]
   readonly links: readonly Link[]
+  /** The rules that lead to a table; absent if nobody asked for them. */
+  readonly rules?: readonly Rule[]
   /** How many routes no decision can need, and were not kept because there are so many. */
   readonly leftOut?: number | undefined
   /** Not even all default routes of the main table were kept. */

@@ -1,12 +1,16 @@
 import {
   isMainDefault,
+  isRuleOp,
+  type Op,
   type Origin,
   placeOf,
   type Route,
   type RouteOp,
+  routeOpsIn,
   type Snapshot,
   sameRoute,
 } from '../net/route.ts'
+import { type RuleOp, sameRule } from '../net/rule.ts'
 import { type Fated, opsOf, STAYS } from './fate.ts'
 
 /**
@@ -14,7 +18,25 @@ import { type Fated, opsOf, STAYS } from './fate.ts'
  * at no moment is a route missing that is in both.
  * @param done operations that led there by detours: their origins are those of the result
  */
-export function opsBetween(before: Snapshot, after: Snapshot, done: readonly RouteOp[]): RouteOp[] {
+export function opsBetween(before: Snapshot, after: Snapshot, done: readonly Op[]): Op[] {
+  const rules = done.filter(isRuleOp)
+  const routes = routesBetween(before, after, routeOpsIn(done))
+  if (rules.length === 0) return routes
+  // Rules come when the table they lead to is there, and before the default routes go that they do without.
+  const firstDel = routes.findIndex(({ op }) => op === 'del')
+  const at = firstDel < 0 ? routes.length : firstDel
+  return [...routes.slice(0, at), ...rulesBetween(before, after, rules), ...routes.slice(at)]
+}
+
+/** Each rule was made or removed at most once. */
+function rulesBetween(before: Snapshot, after: Snapshot, done: readonly RuleOp[]): RuleOp[] {
+  return done.filter(({ op, rule }) => {
+    const [was, is] = [before, after].map(({ rules = [] }) => rules.some((one) => sameRule(one, rule)))
+    return was !== is && is === (op === 'add')
+  })
+}
+
+function routesBetween(before: Snapshot, after: Snapshot, done: readonly RouteOp[]): RouteOp[] {
   const { gone, come } = changesOf(before.routes, after.routes)
   if (gone.size === 0 && come.length === 0) return []
   const originOf = originsIn(done)

@@ -2,7 +2,16 @@ import { macOf, type PrevResult } from '../cni/result.ts'
 import type { Config } from '../config/config.ts'
 import { listed } from '../errors.ts'
 import { routeText } from '../net/iproute2.ts'
-import { isDemoted, RESTORED_PROTOCOL, type Route, type RouteOp, type Snapshot, sharingPlace } from '../net/route.ts'
+import {
+  isDemoted,
+  isRuleOp,
+  type Op,
+  RESTORED_PROTOCOL,
+  type Route,
+  type Snapshot,
+  sharingPlace,
+} from '../net/route.ts'
+import { subjectText } from './effects.ts'
 import { bridgedName } from './kubevirt.ts'
 import { lostDefaults } from './lost-defaults.ts'
 import { planAdd } from './plan.ts'
@@ -41,7 +50,9 @@ export function isBridged({ links }: Snapshot, ifname: string): boolean {
 }
 
 /** With `demote`, a default route that is still demoted is as ADD left it: nothing need ever restore it. */
-export function isEither({ origin, route }: RouteOp, config: Config): boolean {
+export function isEither(op: Op, config: Config): boolean {
+  if (isRuleOp(op)) return false
+  const { origin, route } = op
   return (
     origin.key === 'defaultRoute' &&
     config.defaultRoute[route.family] === 'demote' &&
@@ -53,21 +64,19 @@ export function isEither({ origin, route }: RouteOp, config: Config): boolean {
 const MAX_PRESENT = 5
 
 /** What differs, if an operation is still to be done. @param inPlace the pod's routes in the place of another */
-export function difference(
-  { op, route, origin: { path } }: RouteOp,
-  inPlace: (route: Route) => readonly Route[],
-): string {
-  switch (op) {
+export function difference(op: Op, inPlace: (route: Route) => readonly Route[]): string {
+  const { path } = op.origin
+  switch (op.op) {
     case 'add':
     case 'append':
     case 'prepend':
-      return `${path}: missing: ${routeText(route)}`
+      return `${path}: missing: ${subjectText(op)}`
     case 'replace': {
-      const present = inPlace(route).map(routeText)
-      return `${path}: expected ${routeText(route)}, found ${listed(present, MAX_PRESENT).join(', ')}`
+      const present = inPlace(op.route).map(routeText)
+      return `${path}: expected ${subjectText(op)}, found ${listed(present, MAX_PRESENT).join(', ')}`
     }
     case 'del':
-      return `${path}: not removed: ${routeText(route)}`
+      return `${path}: not removed: ${subjectText(op)}`
     default:
       throw op satisfies never
   }

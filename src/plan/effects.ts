@@ -5,21 +5,27 @@ import {
   byPlace,
   devicesOf,
   isNextHop6,
+  isRuleOp,
+  type Op,
   placeOf,
   type Route,
   type RouteOp,
+  routeOpsIn,
   type Snapshot,
   sameNextHop,
   sameRoute,
   sharingPlace,
   UNKNOWN_PROTOCOL,
 } from '../net/route.ts'
+import { type Rule, type RuleOp, ruleText, sameRule } from '../net/rule.ts'
 
 /** What operations do to a namespace: to foresee it, to check it, to roll it back. */
 
 /** The snapshot that the kernel will show after `ops`. */
-export function afterwards(snapshot: Snapshot, ops: readonly RouteOp[]): Snapshot {
-  if (ops.length === 0) return snapshot
+export function afterwards(snapshot: Snapshot, all: readonly Op[]): Snapshot {
+  if (all.length === 0) return snapshot
+  const ops = routeOpsIn(all)
+  const rules = ops.length === all.length ? {} : { rules: rulesAfter(snapshot.rules ?? [], all) }
   const opsIn = Map.groupBy(ops, ({ route }) => placeOf(route))
   const touched = Map.groupBy(
     snapshot.routes.filter((route) => opsIn.has(placeOf(route))),
@@ -33,7 +39,14 @@ export function afterwards(snapshot: Snapshot, ops: readonly RouteOp[]): Snapsho
     return touched.get(place)?.[0] === route ? held(place) : []
   })
   const come = [...opsIn.keys()].filter((place) => !touched.has(place)).flatMap(held)
-  return { ...snapshot, routes: [...routes, ...come] }
+  return { ...snapshot, routes: [...routes, ...come], ...rules }
+}
+
+function rulesAfter(rules: readonly Rule[], ops: readonly Op[]): readonly Rule[] {
+  return ops.filter(isRuleOp).reduce((now, { op, rule }) => {
+    const others = now.filter((one) => !sameRule(one, rule))
+    return op === 'add' ? [...others, rule] : others
+  }, rules)
 }
 
 /** What is in a place after an operation there. */
@@ -59,7 +72,8 @@ function afterOne(inPlace: readonly Route[], { op, route }: RouteOp): readonly R
  * The operations that roll back `ops`. What `ops` removed or replaced since `before` is restored, and what they added
  * is removed, as far as `now` shows that this is needed. What others changed meanwhile stays.
  */
-export function planRestore(before: Snapshot, now: Snapshot, ops: readonly RouteOp[]): RouteOp[] {
+export function planRestore(before: Snapshot, now: Snapshot, all: readonly Op[]): Op[] {
+  const ops = routeOpsIn(all)
   const [beforeIn, nowIn] = [sharingPlace(before.routes), sharingPlace(now.routes)]
   const isNow = membersOf(now.routes)
   const { surplus, lost } = effectsOf(ops, before, now, isNow)
@@ -95,7 +109,19 @@ export function planRestore(before: Snapshot, now: Snapshot, ops: readonly Route
         (route): RouteOp => ({ op: 'del', route: nowIn(route).length > 1 ? byHop(route) : route, origin: ROLLBACK }),
       ),
     ...back.filter(blocked),
+    ...(ops.length === all.length ? [] : restoredRules(before, now, all.filter(isRuleOp))),
   ]
+}
+
+function restoredRules(
+  { rules: before = [] }: Snapshot,
+  { rules: now = [] }: Snapshot,
+  ops: readonly RuleOp[],
+): RuleOp[] {
+  return ops.flatMap(({ rule }): RuleOp[] => {
+    const [was, is] = [before, now].map((rules) => rules.some((one) => sameRule(one, rule)))
+    return was === is ? [] : [{ op: was ? 'add' : 'del', rule, origin: ROLLBACK }]
+  })
 }
 
 /**
@@ -136,7 +162,8 @@ function byHop(route: Route): Route {
 }
 
 /** Says which IPv4 routes of one place are not in the order they were in before: the kernel uses the first. */
-export function swappedText(before: Snapshot, now: Snapshot, ops: readonly RouteOp[]): string | undefined {
+export function swappedText(before: Snapshot, now: Snapshot, all: readonly Op[]): string | undefined {
+  const ops = routeOpsIn(all)
   const [beforeIn, nowIn] = [sharingPlace(before.routes), sharingPlace(now.routes)]
   const places = new Map(ops.map(({ route }) => [placeOf(route), route]))
   for (const route of places.values()) {
@@ -177,13 +204,21 @@ const FEW = 20
 const ROLLBACK = { key: 'rollback', path: 'rollback' } as const
 
 /** Those of `ops` whose effect is not visible in `now`. */
-export function unmet(ops: readonly RouteOp[], now: readonly Route[]): RouteOp[] {
-  const present = byDestination(now, new Set(ops.map(({ route }) => route.dst)))
-  const isThere = (route: Route) => present.get(route.dst)?.some((other) => sameRoute(other, route)) ?? false
-  return ops.filter(({ op, route }) => isThere(route) === (op === 'del'))
+export function unmet(ops: readonly Op[], now: Snapshot): Op[] {
+  const present = byDestination(now.routes, new Set(routeOpsIn(ops).map(({ route }) => route.dst)))
+  const isThere = (op: Op) =>
+    isRuleOp(op)
+      ? now.rules?.some((one) => sameRule(one, op.rule))
+      : present.get(op.route.dst)?.some((other) => sameRoute(other, op.route))
+  return ops.filter((op) => (isThere(op) ?? false) === (op.op === 'del'))
 }
 
 /** What is wrong if an operation has no effect. */
-export function unmetText({ op, route, origin: { path } }: RouteOp): string {
-  return op === 'del' ? `${path}: still there: ${routeText(route)}` : `${path}: missing: ${routeText(route)}`
+export function unmetText(op: Op): string {
+  return `${op.origin.path}: ${op.op === 'del' ? 'still there' : 'missing'}: ${subjectText(op)}`
+}
+
+/** The route or rule of an operation, as `ip route show` or `ip rule show` would print it. */
+export function subjectText(op: Op): string {
+  return isRuleOp(op) ? ruleText(op.rule) : routeText(op.route)
 }

@@ -24,6 +24,9 @@ export interface DhcpOffer {
  */
 export const bridgedName = (ifname: string): string => `${ifname.replace(/^pod/, '')}-nic`
 
+/** The name of the bridge that a binding makes for the NIC: `k6t-eth0`. @see the same file, GenerateBridgeName */
+export const bridgeName = (ifname: string): string => `k6t-${ifname.replace(/^pod/, '')}`
+
 /**
  * What the VM behind `ifname` is offered, given the routes in the order of the kernel's dump. Only IPv4 routes of the
  * main table through the NIC count. The route to the NIC's own subnet is left out, and so are sources, metrics and

@@ -5,6 +5,7 @@ import {
   DEFAULT_DST,
   devicesOf,
   isMainDefault,
+  KERNEL_PROTOCOL,
   MAIN_TABLE,
   PROTOCOL,
   placeOf,
@@ -12,6 +13,7 @@ import {
   UNICAST,
 } from '../net/route.ts'
 import { CALICO_GATEWAY } from './next-hop.ts'
+import { tableOf } from './source-routing.ts'
 
 /**
  * Which routes of a pod a decision can need. Of an ordinary pod all routes are kept, and nobody asks. Of others only
@@ -40,11 +42,12 @@ const MAX_OTHERS = 2000
 
 /** What ADD and CHECK need to decide. */
 export function neededToAdd(config: Config, ifname: string, prev: PrevResult): Bounds {
-  return { max: () => MAX_OTHERS + 2 * config.routes.length, filter: () => filterForAdd(config, ifname, prev) }
+  const each = config.sourceRouting ? 4 : 2
+  return { max: () => MAX_OTHERS + each * config.routes.length, filter: () => filterForAdd(config, ifname, prev) }
 }
 
 function filterForAdd(config: Config, ifname: string, prev: PrevResult): RouteFilter {
-  const { routes, gateway, kubevirt } = config
+  const { routes, gateway, sourceRouting, kubevirt } = config
   const devices = new Set([ifname, gateway?.dev ?? ifname, ...routes.map(({ dev = ifname }) => dev)])
   const destinations = new Set([
     `${CALICO_GATEWAY}/32`,
@@ -54,10 +57,12 @@ function filterForAdd(config: Config, ifname: string, prev: PrevResult): RouteFi
   const addresses = wantedAddresses(config, prev, ifname)
   const prefixesAround = prefixesAroundIn(new Set(routes.map(({ dst }) => dst)))
   const isFirst = firstSeen()
+  const ownTable = sourceRouting && tableOf(ifname, sourceRouting)
   return (route) => {
     const { family, type, dst, gw, dev, table, protocol } = route
     const isOnDevice = devicesOf(route).some((one) => devices.has(one))
-    if (destinations.has(dst)) return true
+    if (destinations.has(dst) || table === ownTable) return true
+    if (ownTable !== undefined && protocol === KERNEL_PROTOCOL && dev === ifname && table === MAIN_TABLE) return true
     // Routes that lead nowhere too: a rollback looks for all routes in the place of a default route.
     if (dst === DEFAULT_DST[family] && (table === MAIN_TABLE || isOnDevice)) return true
     // `demote` looks for another NIC with routes of ours.

@@ -1,4 +1,4 @@
-import { devicesOf, type Route, type RouteOp, type Snapshot, sharingPlace, soleDevice } from '../net/route.ts'
+import { devicesOf, type Op, type Route, type RouteOp, type Snapshot, sharingPlace, soleDevice } from '../net/route.ts'
 import { opsBetween } from './between.ts'
 import { type DefaultsPlan, isSameDefault, planDefaults } from './defaults.ts'
 import { difference, differences, isBridged, isEither, strangeness } from './differences.ts'
@@ -9,12 +9,12 @@ import { ofSets } from './of-sets.ts'
 import { type Plan, planAdd, type Reported } from './plan.ts'
 import { problemText } from './problem.ts'
 import { reportedBy } from './reported.ts'
-import { nicsOf, removals, surplusDefaults, surplusRoutes } from './surplus.ts'
+import { nicsOf, removals, surplusDefaults, surplusRoutes, surplusRules } from './surplus.ts'
 import type { Wish } from './wish.ts'
 
 /** What repair does to a pod. */
 export interface RepairPlan {
-  readonly ops: readonly RouteOp[]
+  readonly ops: readonly Op[]
   /** What differs, in the words of CHECK; empty: the pod is as its attachments ask for. */
   readonly found: readonly string[]
   /** Why nothing can be done. If it is there, `ops` must not be carried out. */
@@ -75,7 +75,7 @@ function tried(wishes: readonly Wish[], snapshot: Snapshot, defaults: Defaults, 
 class Trial {
   readonly before: Snapshot
   #now: Snapshot
-  readonly #done: RouteOp[] = []
+  readonly #done: Op[] = []
 
   constructor(snapshot: Snapshot) {
     this.before = snapshot
@@ -86,11 +86,11 @@ class Trial {
     return this.#now
   }
 
-  get done(): readonly RouteOp[] {
+  get done(): readonly Op[] {
     return this.#done
   }
 
-  carryOut(ops: readonly RouteOp[]): void {
+  carryOut(ops: readonly Op[]): void {
     if (ops.length === 0) return
     this.#done.push(...ops)
     this.#now = afterwards(this.#now, ops)
@@ -113,7 +113,7 @@ function tryOut(wishes: readonly Wish[], trial: Trial, defaults: Defaults, surpl
   // Nobody knows what default route an attachment wants whose NIC is hidden.
   const isOpen = wishes.some((wish) => !live.includes(wish) && wish.config.gateway !== undefined)
   const isUntouched = defaults === 'untouched'
-  trial.carryOut(removals(surplusRoutes(wishes, nics, trial.before)))
+  trial.carryOut([...surplusRules(wishes, nics, trial.before), ...removals(surplusRoutes(wishes, nics, trial.before))])
   const otherwise = formerHops(wishes, trial.before)
   const informed = live.map((wish): Informed => ({ ...wish, reported: { ...reportedBy(wish), otherwise } }))
   if (!isUntouched) bringBack(informed, trial, defaults)
@@ -159,7 +159,7 @@ interface Round {
  */
 function oneRound(wishes: readonly Informed[], trial: Trial, defaults: Defaults): Round {
   const [busy, problems] = [[] as string[], [] as string[]]
-  const carryOut = (ifname: string, ops: readonly RouteOp[]) => {
+  const carryOut = (ifname: string, ops: readonly Op[]) => {
     if (ops.length > 0) busy.push(ifname)
     trial.carryOut(named(ifname, ops))
   }
@@ -203,6 +203,6 @@ function defaultsOf({ config, ifname, reported }: Informed, now: Snapshot): Defa
 }
 
 /** Says of each operation for which interface it is: several attachments have a `routes[0]`. */
-function named(ifname: string, ops: readonly RouteOp[]): RouteOp[] {
+function named(ifname: string, ops: readonly Op[]): Op[] {
   return ops.map((op) => ({ ...op, origin: { ...op.origin, path: `${ifname}: ${op.origin.path}` } }))
 }

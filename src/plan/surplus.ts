@@ -10,8 +10,10 @@ import {
   type RouteOp,
   type Snapshot,
 } from '../net/route.ts'
+import { isOurRule, type RuleOp } from '../net/rule.ts'
 import { isSameDefault } from './defaults.ts'
 import { type Bounds, neededToAdd } from './needed.ts'
+import { removeRules, tableOf } from './source-routing.ts'
 import type { Wish } from './wish.ts'
 
 /** What of ours no attachment of a pod asks for any more. */
@@ -36,8 +38,29 @@ export function surplusRoutes(
   const asked = new Set(
     wishes.flatMap(({ config, ifname }) => config.routes.map((one) => nicAndPlace(one.dev ?? ifname, one))),
   )
+  // ADD itself removes what is left in a NIC's table.
+  const tables = new Set(tablesOf(wishes).map(({ ifname, table }) => `${ifname} ${table}`))
   return routes.filter(
-    (route) => isOursOn(nics, route, PROTOCOL) && !isMainDefault(route) && !asked.has(nicAndPlace(route.dev, route)),
+    (route) =>
+      isOursOn(nics, route, PROTOCOL) &&
+      !isMainDefault(route) &&
+      !asked.has(nicAndPlace(route.dev, route)) &&
+      !tables.has(`${route.dev} ${route.table}`),
+  )
+}
+
+/** Our rules for `nics` that lead to a table that no attachment asks for. */
+export function surplusRules(wishes: readonly Wish[], nics: ReadonlySet<string>, snapshot: Snapshot): RuleOp[] {
+  if (!snapshot.rules?.some(isOurRule)) return []
+  const asked = new Set(tablesOf(wishes).map(({ table }) => table))
+  const ofNics = [...nics].flatMap((nic) => removeRules(nic, [], snapshot, { key: 'surplus', path: nic }))
+  const surplus = ofNics.filter(({ rule }) => !asked.has(rule.table))
+  return [...new Map(surplus.map((op) => [op.rule, op])).values()]
+}
+
+function tablesOf(wishes: readonly Wish[]): { readonly ifname: string; readonly table: number }[] {
+  return wishes.flatMap(({ config: { sourceRouting }, ifname }) =>
+    sourceRouting ? { ifname, table: tableOf(ifname, sourceRouting) } : [],
   )
 }
 

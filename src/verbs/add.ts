@@ -4,10 +4,11 @@ import type { Config } from '../config/config.ts'
 import { listed } from '../errors.ts'
 import { changeRoutes, readRoutes } from '../kernel/change.ts'
 import { lookAt } from '../kernel/look.ts'
-import { batchLine } from '../net/iproute2.ts'
-import type { RouteOp, Snapshot } from '../net/route.ts'
+import { commandText } from '../net/iproute2.ts'
+import type { Op, Snapshot } from '../net/route.ts'
 import { neededToAdd } from '../plan/needed.ts'
 import { planAdd } from '../plan/plan.ts'
+import { rules6For } from '../plan/source-routing.ts'
 import { inputsOf } from './inputs.ts'
 import type { Outcome } from './outcome.ts'
 import type { Outside } from './outside.ts'
@@ -27,21 +28,22 @@ export async function add(request: Request & { verb: 'ADD' }, { withNetns, readS
   return withNetns(request.netns, LIMIT_MS, async (netns) => {
     refuseOwn(request, netns)
     const bounds = neededToAdd(config, request.ifname, prev)
+    const rules6 = rules6For(config, request.ifname)
     if (config.dryRun) {
-      const snapshot = await readRoutes(netns, lookAt(bounds, { links: true }))
+      const snapshot = await readRoutes(netns, lookAt(bounds, { links: true, rules6 }))
       const { ops, result } = decideAdd(request, config, prev, snapshot)
-      return { result, routes: ops.map(batchLine), warning: 'dryRun: nothing was changed' }
+      return { result, routes: ops.map(commandText), warning: 'dryRun: nothing was changed' }
     }
     let decision: Decision | undefined
-    const decide = (snapshot: Snapshot): readonly RouteOp[] => {
+    const decide = (snapshot: Snapshot): readonly Op[] => {
       decision = decideAdd(request, config, prev, snapshot)
       return decision.ops
     }
-    const ops = await changeRoutes(netns, { decide, bounds, onFailure: 'restore' })
+    const ops = await changeRoutes(netns, { decide, bounds, onFailure: 'restore', rules6 })
     const { result, warnings = [] } = decision ?? {}
     return {
       result,
-      routes: ops.map(batchLine),
+      routes: ops.map(commandText),
       ...(warnings.length > 0 ? { warning: listed(warnings, MAX_WARNINGS).join('; ') } : {}),
     }
   })
@@ -52,7 +54,7 @@ const MAX_WARNINGS = 10
 
 /** What ADD does to a pod, and what it reports. */
 export interface Decision {
-  readonly ops: readonly RouteOp[]
+  readonly ops: readonly Op[]
   readonly result: unknown
   readonly warnings: readonly string[]
 }

@@ -6,6 +6,7 @@ import type { Snapshot } from '../net/route.ts'
 import { differences, isBridged } from '../plan/differences.ts'
 import { neededToAdd } from '../plan/needed.ts'
 import { probesOf, strayPackets } from '../plan/packets.ts'
+import { rules6For } from '../plan/source-routing.ts'
 import { inputsOf } from './inputs.ts'
 import type { Outcome } from './outcome.ts'
 import type { Outside } from './outside.ts'
@@ -38,7 +39,7 @@ export async function findDifferences(
   refuseUnwritable(ifname)
   const bounds = neededToAdd(config, ifname, prev)
   return withNetns(request.netns, LIMIT_MS, async (netns) => {
-    const look = overhear(lookAt(bounds, { links: true }))
+    const look = overhear(lookAt(bounds, { links: true, rules6: rules6For(config, ifname) }))
     const probes = probesOf(config)
     const addresses = [...new Set(probes.map(({ address }) => address))]
     const { heard: snapshot, chosen } = await readRoutesAndLookUp(netns, look, () => addresses)

@@ -1,4 +1,4 @@
-import type { NetConf, Request } from '../cni/request.ts'
+import { isObject, type NetConf, type Request } from '../cni/request.ts'
 import type { Config } from '../config/config.ts'
 import { effectiveConfig, isDry, onlyKnown } from '../config/overrides.ts'
 import { type ReadSet, UNKNOWN_SETS } from '../config/route-sets.ts'
@@ -6,10 +6,11 @@ import { CniError, Code, messageOf, TooMuch } from '../errors.ts'
 import { type Change, changeRoutes } from '../kernel/change.ts'
 import { converse, runAlone } from '../kernel/ip.ts'
 import type { Netns } from '../kernel/netns.ts'
-import { batchLine, delLine, flushArgs } from '../net/iproute2.ts'
-import { GATEWAY_PROTOCOL, PROTOCOL, type RouteOp, type Snapshot } from '../net/route.ts'
+import { commandText, delLine, flushArgs, flushRulesArgs } from '../net/iproute2.ts'
+import { GATEWAY_PROTOCOL, type Op, PROTOCOL, type Snapshot } from '../net/route.ts'
 import { neededToDel } from '../plan/needed.ts'
 import { planDel } from '../plan/plan.ts'
+import { mayHaveRules6, tableOf } from '../plan/source-routing.ts'
 import type { Outcome } from './outcome.ts'
 import type { Outside } from './outside.ts'
 import { refuseOwn } from './refusals.ts'
@@ -51,17 +52,18 @@ async function removeRoutes(
       warnings.push('the default routes are unchanged: the pod has too many')
     return planDel(asked, ifname, snapshot)
   }
-  const change: Change = { decide, bounds: neededToDel(asked, ifname), onFailure: 'leave' }
+  const rules6 = mayAskForRules(conf) ? mayHaveRules6 : undefined
+  const change: Change = { decide, bounds: neededToDel(asked, ifname), onFailure: 'leave', rules6 }
   const ordinary = { ...netns, until: netns.until - LONG_LIMIT_MS + LIMIT_MS }
   const done: string[] = []
   try {
-    done.push(...(await changeRoutes(ordinary, change)).map(batchLine))
+    done.push(...(await changeRoutes(ordinary, change)).map(commandText))
   } catch (error) {
     if (!(error instanceof TooMuch)) throw error
-    warnings.unshift(...(await removeUnseen(netns, ifname, asked().routes, error)))
+    warnings.unshift(...(await removeUnseen(netns, ifname, { ...asked(), rules: rules6 !== undefined }, error)))
     // What is left may be little enough to be read.
     await changeRoutes(netns, change).then(
-      (ops) => done.push(...ops.map(batchLine)),
+      (ops) => done.push(...ops.map(commandText)),
       () => {}, // DEL still succeeds, and the warning already says why
     )
   }
@@ -75,11 +77,15 @@ async function removeRoutes(
 async function removeUnseen(
   netns: Netns,
   ifname: string,
-  routes: Config['routes'],
+  { routes, sourceRouting, rules }: Pick<Config, 'routes' | 'sourceRouting'> & { readonly rules: boolean },
   { message }: TooMuch,
 ): Promise<string[]> {
   const failures: string[] = []
-  for (const words of [PROTOCOL, GATEWAY_PROTOCOL].map((protocol) => flushArgs(protocol, ifname))) {
+  const flushed = [
+    ...(rules ? flushRulesArgs(tableOf(ifname, sourceRouting)) : []),
+    ...[PROTOCOL, GATEWAY_PROTOCOL].map((protocol) => flushArgs(protocol, ifname)),
+  ]
+  for (const words of flushed) {
     const failure = await runAlone(netns, words)
     if (failure) failures.push(`ip ${words.join(' ')}: ${messageOf(failure.error ?? failure.stderr)}`)
   }
@@ -90,8 +96,15 @@ async function removeUnseen(
   return [`the pod's routes could not be read: ${message}; ${told}, and those of the configuration`, ...failures]
 }
 
+/** Whether ADD may have made rules: only then are any looked for. */
+function mayAskForRules(conf: NetConf): boolean {
+  const { args } = conf
+  const asked = isObject(args) && isObject(args.cni) ? args.cni.sourceRouting : undefined
+  return Boolean(conf.sourceRouting) || Boolean(asked)
+}
+
 /** What DEL does if the kernel holds `snapshot`. */
-export function decideDel(conf: NetConf, ifname: string, snapshot: Snapshot, readSet: ReadSet): readonly RouteOp[] {
+export function decideDel(conf: NetConf, ifname: string, snapshot: Snapshot, readSet: ReadSet): readonly Op[] {
   return planDel(() => configured(conf, readSet), ifname, snapshot)
 }
 
@@ -99,7 +112,7 @@ export function decideDel(conf: NetConf, ifname: string, snapshot: Snapshot, rea
  * What the configuration asks for. Nothing if it is invalid: ADD refused it, and made no routes. A set that cannot be read
  * any more, or does not fit any more, is left out.
  */
-function configured(conf: NetConf, readSet: ReadSet): Pick<Config, 'routes' | 'gateway'> {
+function configured(conf: NetConf, readSet: ReadSet): Pick<Config, 'routes' | 'gateway' | 'sourceRouting'> {
   const ifReadable: ReadSet = (directory, name) => {
     const read = readSet(directory, name)
     return read && 'problems' in read ? undefined : read

@@ -1,14 +1,15 @@
 import type { NetConf } from '../cni/request.ts'
 import { CniError, Code, listed, refusal } from '../errors.ts'
 import { changeRoutes, readRoutesAndLookUp } from '../kernel/change.ts'
-import { GLANCE, type Listener, type Look, lookAt } from '../kernel/look.ts'
+import { GLANCE, type Look, lookAt } from '../kernel/look.ts'
 import type { Netns } from '../kernel/netns.ts'
-import { batchLine } from '../net/iproute2.ts'
-import type { Route, RouteOp, Snapshot } from '../net/route.ts'
+import { commandText } from '../net/iproute2.ts'
+import type { Op, Route, Snapshot } from '../net/route.ts'
 import { isBridged } from '../plan/differences.ts'
 import { ofSets } from '../plan/of-sets.ts'
 import { type Probe, probesOf, strayPackets } from '../plan/packets.ts'
 import { type Only, planRepair, type RepairPlan } from '../plan/repair.ts'
+import { mayHaveRules6 } from '../plan/source-routing.ts'
 import { neededToRepair } from '../plan/surplus.ts'
 import type { Wish } from '../plan/wish.ts'
 import { inputsOf } from './inputs.ts'
@@ -33,7 +34,7 @@ export interface Repaired {
   /** What differed, as CHECK says it, each with its interface; empty: there was nothing to do. */
   readonly found: readonly string[]
   /** What was carried out; or, if nothing was, what would have been. */
-  readonly ops: readonly RouteOp[]
+  readonly ops: readonly Op[]
   /** Why nothing was done although something differs, or what differs still. */
   readonly left?: string
 }
@@ -84,30 +85,18 @@ async function compare(
   netns: Netns,
   overhear: NonNullable<OutsideOfRepair['overhear']> = (look) => look,
 ): Promise<{ plan: RepairPlan; stray: string[] }> {
-  const { wishes } = task
+  const { wishes, only } = task
   const probes = probesFor(task)
-  const look = overhear(lookAt(neededToRepair(wishes), { links: true }))
-  const planned = { ...look, listen: () => plannedBy(task, look.listen()) }
+  const look = overhear(lookAt(neededToRepair(wishes), { links: true, rules6: mayHaveRules6 }))
+  let plan: RepairPlan | undefined
   // Packets to a missing route go astray too, but that difference is already known.
-  const addressesFor = ({ plan }: Planned) => (plan.found.length > 0 ? [] : addressesOf(probes))
-  const { heard, chosen } = await readRoutesAndLookUp(netns, planned, addressesFor)
-  const { plan, snapshot } = heard
-  return { plan, stray: plan.found.length > 0 ? [] : strayFrom(wishes, probes, chosen, snapshot) }
-}
-
-interface Planned {
-  readonly snapshot: Snapshot
-  readonly plan: RepairPlan
-}
-
-function plannedBy({ wishes, only }: Task, { take, heard }: Listener<Snapshot>): Listener<Planned> {
-  return {
-    take,
-    heard: () => {
-      const snapshot = heard()
-      return { snapshot, plan: planRepair(wishes, snapshot, only) }
-    },
+  const addressesFor = (snapshot: Snapshot) => {
+    plan = planRepair(wishes, snapshot, only)
+    return plan.found.length > 0 ? [] : addressesOf(probes)
   }
+  const { heard, chosen } = await readRoutesAndLookUp(netns, look, addressesFor)
+  const { found, ...rest } = plan ?? planRepair(wishes, heard, only)
+  return { plan: { found, ...rest }, stray: found.length > 0 ? [] : strayFrom(wishes, probes, chosen, heard) }
 }
 
 type Probes = readonly (readonly Probe[])[]
@@ -142,7 +131,7 @@ async function change(task: Task, netns: Netns, agree: OutsideOfRepair['agree'])
   let refused: RepairPlan | undefined
   let last: Snapshot | undefined
   let isAgreed = true
-  const decide = (snapshot: Snapshot): readonly RouteOp[] => {
+  const decide = (snapshot: Snapshot): readonly Op[] => {
     const plan = planRepair(wishes, snapshot, only)
     if (plan.refused !== undefined) {
       refused = plan
@@ -150,13 +139,18 @@ async function change(task: Task, netns: Netns, agree: OutsideOfRepair['agree'])
     }
     if (!first && plan.ops.length > 0) {
       first = plan
-      isAgreed = agree(plan.ops.map(batchLine), netns)
+      isAgreed = agree(plan.ops.map(commandText), netns)
     }
     last = snapshot
     return isAgreed ? plan.ops : []
   }
   try {
-    const ops = await changeRoutes(netns, { decide, bounds: neededToRepair(wishes), onFailure: 'restore' })
+    const ops = await changeRoutes(netns, {
+      decide,
+      bounds: neededToRepair(wishes),
+      onFailure: 'restore',
+      rules6: mayHaveRules6,
+    })
     // Somebody else was faster.
     if (!first || !last) return { found: [], ops: [] }
     if (!isAgreed) return { ...first, left: NOT_AGREED }

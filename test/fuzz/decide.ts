@@ -7,7 +7,7 @@ import { effectiveConfig } from '../../src/config/overrides.ts'
 import type { ReadSet } from '../../src/config/route-sets.ts'
 import { CniError, Code } from '../../src/errors.ts'
 import { batchLine, parseLinks, parseRoutes } from '../../src/net/iproute2.ts'
-import type { RouteOp, Snapshot } from '../../src/net/route.ts'
+import { isRuleOp, type Op, type Snapshot } from '../../src/net/route.ts'
 import { planAdd } from '../../src/plan/plan.ts'
 import { decideDel } from '../../src/verbs/del.ts'
 import { refuseProblems, refuseUnwritable } from '../../src/verbs/refusals.ts'
@@ -73,8 +73,13 @@ function decided(request: Request, answers: Answers, readSet: ReadSet): Decision
 }
 
 /** Each operation, and what a rollback would make of it. */
-function linesOf(ops: readonly RouteOp[]): string[] {
-  return ops.flatMap((op) => [batchLine(op), batchLine({ ...op, op: op.op === 'del' ? 'append' : 'del' })])
+function linesOf(ops: readonly Op[]): string[] {
+  return ops.flatMap((op) => [
+    batchLine(op),
+    batchLine(
+      isRuleOp(op) ? { ...op, op: op.op === 'del' ? 'add' : 'del' } : { ...op, op: op.op === 'del' ? 'append' : 'del' },
+    ),
+  ])
 }
 
 /** Whatever is wrong with an answer itself has code 103, see change.ts. */

@@ -8,6 +8,7 @@ import {
   sameRoute,
   UNKNOWN_PROTOCOL,
 } from '../../src/net/route.ts'
+import { type Rule, type RuleOp, sameRule } from '../../src/net/rule.ts'
 
 /**
  * What the kernel does with a batch, as far as the planner relies on it: `add` wants a place free, `replace` takes the first
@@ -15,9 +16,15 @@ import {
  * the same next hop, `del` wants exactly the route it names.
  * @throws Error where ip(8) would stop
  */
-export function carryOut(snapshot: Snapshot, ops: readonly Pick<RouteOp, 'op' | 'route'>[]): Snapshot {
+export function carryOut(snapshot: Snapshot, ops: readonly Change[]): Snapshot {
   let routes: Route[] = [...snapshot.routes]
-  for (const { op, route: written } of ops) {
+  let rules: readonly Rule[] = snapshot.rules ?? []
+  for (const change of ops) {
+    if ('rule' in change) {
+      rules = ruled(rules, change)
+      continue
+    }
+    const { op, route: written } = change
     const unnamed = op !== 'del' && written.protocol === UNKNOWN_PROTOCOL
     const route = unnamed ? { ...written, protocol: BOOT_PROTOCOL } : written
     const at = routes.findIndex((other) => (op === 'del' ? sameRoute : samePlace)(other, route))
@@ -32,7 +39,16 @@ export function carryOut(snapshot: Snapshot, ops: readonly Pick<RouteOp, 'op' | 
     } else if (op === 'prepend' && at >= 0) routes.splice(at, 0, route)
     else routes.push(route)
   }
-  return { ...snapshot, routes }
+  return { ...snapshot, routes, ...(snapshot.rules || rules.length > 0 ? { rules } : {}) }
+}
+
+type Change = Pick<RouteOp, 'op' | 'route'> | Pick<RuleOp, 'op' | 'rule'>
+
+function ruled(rules: readonly Rule[], { op, rule }: Pick<RuleOp, 'op' | 'rule'>): readonly Rule[] {
+  const isThere = rules.some((one) => sameRule(one, rule))
+  if (op === 'add' && isThere) throw new Error(`File exists: ${JSON.stringify(rule)}`)
+  if (op === 'del' && !isThere) throw new Error(`No such file or directory: ${JSON.stringify(rule)}`)
+  return op === 'add' ? [...rules, rule] : rules.filter((one) => !sameRule(one, rule))
 }
 
 function isHop({ family, gw, expires }: Route): boolean {

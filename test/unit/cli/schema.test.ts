@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { gatewayTable, keysTable, routeTable } from '../../../src/cli/keys.ts'
+import { gatewayTable, keysTable, routeTable, sourceRoutingTable } from '../../../src/cli/keys.ts'
 import { jsonSchema } from '../../../src/cli/schema.ts'
 import { readConfig } from '../../../src/config/config.ts'
 import { OF_ROUTE_OVERRIDE, OUR_KEYS } from '../../../src/config/misnamed-keys.ts'
@@ -18,6 +18,7 @@ describe.each([
   ['keys', keysTable],
   ['route-keys', routeTable],
   ['gateway-keys', gatewayTable],
+  ['source-routing-keys', sourceRoutingTable],
 ])('the table of %s in docs/configuration.md', (name, make) => {
   it('is the one made of what the source says of each key', () => {
     const block = blockOf(name)

@@ -323,7 +323,7 @@ describe('a wrong configuration is refused with code 7, key path first', () => {
     ['defaultroute: unknown key; did you mean "defaultRoute"?', { defaultroute: null }],
     ['routes[0]: must be an object, is null', { routes: [null] }],
     [
-      'overrides.allow[0]: must be defaultRoute, routes, ovnGateway, kubevirt or dryRun, is null',
+      'overrides.allow[0]: must be defaultRoute, routes, ovnGateway, sourceRouting, kubevirt or dryRun, is null',
       { overrides: { allow: [null] } },
     ],
     ...[
@@ -365,7 +365,7 @@ describe('a wrong configuration is refused with code 7, key path first', () => {
     ['skipcheck: a key of route-override; write "disableCheck": true beside "plugins"', { skipcheck: true }],
     ['overrides.alow: unknown key; did you mean "allow"?', { overrides: { alow: [] } }],
     [
-      'overrides.allow[0]: must be defaultRoute, routes, ovnGateway, kubevirt or dryRun, is "logFile"',
+      'overrides.allow[0]: must be defaultRoute, routes, ovnGateway, sourceRouting, kubevirt or dryRun, is "logFile"',
       { overrides: { allow: ['logFile'] } },
     ],
     [

@@ -4,7 +4,7 @@ import { nameOf } from '../../../src/config/config.ts'
 import { effectiveConfig, isDry, onlyKnown } from '../../../src/config/overrides.ts'
 import { UNKNOWN_SETS } from '../../../src/config/route-sets.ts'
 import { isWithin, parsePrefix } from '../../../src/net/address.ts'
-import { PROTOCOL } from '../../../src/net/route.ts'
+import { PROTOCOL, routeOpsIn } from '../../../src/net/route.ts'
 import { decideDel } from '../../../src/verbs/del.ts'
 import { refusal } from '../../support/refusal.ts'
 import { setsOf } from '../../support/sets.ts'
@@ -311,7 +311,7 @@ describe('DEL', () => {
     const there = route(4, '10.50.0.0/16', { dev: 'net1', gw: '10.0.1.1', protocol: PROTOCOL })
     const routes = [{ dst: '10.50.0.0/16', gw: '10.0.1.1', dev: 'net1' }]
     const decide = (more: object) =>
-      decideDel({ routes, ...more }, 'eth0', calicoPod(there), UNKNOWN_SETS).map(({ route }) => route)
+      routeOpsIn(decideDel({ routes, ...more }, 'eth0', calicoPod(there), UNKNOWN_SETS)).map(({ route }) => route)
     expect(decide({})).toEqual([there])
     expect(decide({ flushgateway: true, ovngateway: 'x', args: { cni: { DryRun: true } } })).toEqual([there])
   })
@@ -325,7 +325,9 @@ describe('DEL', () => {
       { dst: '10.70.0.0/16', ...entry },
     ]
     const decide = (sets: Record<string, string>, more: object = {}) =>
-      decideDel({ routes, ...more }, 'eth0', calicoPod(first, second, other), setsOf(sets)).map(({ route }) => route)
+      routeOpsIn(decideDel({ routes, ...more }, 'eth0', calicoPod(first, second, other), setsOf(sets))).map(
+        ({ route }) => route,
+      )
 
     it('takes back its routes', () => {
       expect(decide({ underlay: '10.50.0.0/16\n10.60.0.0/16\n' })).toEqual([first, second, other])
@@ -355,7 +357,7 @@ describe('DEL', () => {
       throw new Error('was asked')
     }
     const ops = decideDel({ routes: [{ set: 'underlay' }] }, 'eth0', calicoPod(here), never)
-    expect(ops.map(({ route }) => route)).toEqual([here])
+    expect(routeOpsIn(ops).map(({ route }) => route)).toEqual([here])
     expect(isDry({ routes: [{ set: 'underlay' }], dryRun: true })).toBe(true)
   })
 })

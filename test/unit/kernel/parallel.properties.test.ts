@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { parseConfig } from '../../../src/config/config.ts'
 import { routeText } from '../../../src/net/iproute2.ts'
-import { type Route, type RouteOp, type Snapshot, samePlace } from '../../../src/net/route.ts'
+import { type Op, type Route, type Snapshot, samePlace } from '../../../src/net/route.ts'
 import { planAdd } from '../../../src/plan/plan.ts'
 import { problemText } from '../../../src/plan/problem.ts'
 import { carryOut } from '../../support/kernel.ts'
@@ -20,7 +20,7 @@ interface Pod {
 type Steps = Generator<void, void, void>
 
 function* plugin(pod: Pod, ifname: string, conf: Record<string, unknown>): Steps {
-  const decide = (): readonly RouteOp[] => {
+  const decide = (): readonly Op[] => {
     const { ops, problems } = planAdd(parseConfig(conf), ifname, pod.now)
     if (problems.length > 0) throw new Error(problems.map(problemText).join('; '))
     return ops

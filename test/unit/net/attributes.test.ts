@@ -4,7 +4,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js'
 import { describe, expect, it } from 'vitest'
 import { coveredRoutes } from '../../../src/cli/covered.ts'
 import { routeTable } from '../../../src/cli/keys.ts'
-import { diffRoutes } from '../../../src/cli/route-diff.ts'
+import { diffOf } from '../../../src/cli/route-diff.ts'
 import { jsonSchema } from '../../../src/cli/schema.ts'
 import { buildResult, parsePrevResult } from '../../../src/cni/result.ts'
 import { type Config, parseConfig } from '../../../src/config/config.ts'
@@ -174,7 +174,7 @@ describe.each(CASES)('$name of an IPv$family route', ({ name, attribute, values,
       const snapshot = pod(plain)
       const { ops } = planAdd(config, 'eth0', snapshot)
       expect(ops.map(batchLine)).toEqual([`route add ${dst} via ${gw} dev eth0 proto 142${metric}${words}`])
-      expect(diffRoutes(snapshot, ops)).toContainEqual(
+      expect(diffOf(snapshot, ops)).toContainEqual(
         expect.objectContaining({ mark: '+', route: expect.stringContaining(`proto 142${metric}${words}`) }),
       )
       expect(lines(config, carryOut(snapshot, ops))).toEqual([])

@@ -94,11 +94,11 @@ describe('the check after the changes', () => {
   const { ops } = planAdd(parseConfig({ routes: [{ dst: '10.50.0.0/16' }] }), 'eth0', calicoPod())
 
   it('is content with a kernel that shows them all', () => {
-    expect(unmet(ops, carryOut(calicoPod(), ops).routes)).toEqual([])
+    expect(unmet(ops, carryOut(calicoPod(), ops))).toEqual([])
   })
 
   it('names each that the kernel does not show', () => {
-    expect(unmet(ops, [DEFAULT4, DEFAULT6]).map(unmetText)).toEqual([
+    expect(unmet(ops, { routes: [DEFAULT4, DEFAULT6], links: [] }).map(unmetText)).toEqual([
       'routes[0]: missing: 10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142',
       'defaultRoute: still there: 0.0.0.0/0 via 169.254.1.1 dev eth0 proto 3',
       'defaultRoute: still there: ::/0 via fe80::ecee:eeff:feee:eeee dev eth0 proto 3 metric 1024',

@@ -1,7 +1,7 @@
 /** A repair that is only about route sets: what an agent owes pods whose sets have changed. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { isMainDefault, PROTOCOL, type RouteOp, type Snapshot } from '../../../src/net/route.ts'
+import { isMainDefault, type Op, PROTOCOL, routeOpsIn, type Snapshot } from '../../../src/net/route.ts'
 import { planRepair } from '../../../src/plan/repair.ts'
 import { damaged, damageToOurs } from '../../support/damage.ts'
 import { carryOut, shown } from '../../support/kernel.ts'
@@ -13,7 +13,10 @@ const AFTER = { underlay: ['10.50.0.0/16', '192.0.2.7/32', 'fd00:10:60::/48'] }
 const CHAIN = [{ routes: [{ set: 'underlay' }, { dst: '10.60.0.0/16' }] }]
 
 const pod = (): Pod => attachAll([{ nic: 'eth0', chain: CHAIN }], BEFORE)
-const told = (ops: readonly RouteOp[]) => ops.map(({ op, route: { dst } }) => `${op} ${dst}`).sort()
+const told = (ops: readonly Op[]) =>
+  routeOpsIn(ops)
+    .map(({ op, route: { dst } }) => `${op} ${dst}`)
+    .sort()
 const EMERGENCY = route(4, '0.0.0.0/0', { gw: '169.254.1.1', dev: 'eth0' })
 
 /** An operator has given the pod a default route, and taken away a route that is in no set. */
@@ -68,7 +71,7 @@ describe('a repair of sets', () => {
         const wishes = wishesOf(pod(), AFTER)
         const { ops, refused } = planRepair(wishes, shown(before), 'sets')
         if (refused !== undefined) return
-        for (const { op, route: one } of ops) {
+        for (const { op, route: one } of routeOpsIn(ops)) {
           expect(isMainDefault(one)).toBe(false)
           expect(one.protocol).toBe(PROTOCOL)
           if (op !== 'del') expect(one.dst).not.toBe('10.60.0.0/16')
