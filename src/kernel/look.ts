@@ -129,13 +129,20 @@ function lookAtRoutes(seen: Snapshot, ops: readonly RouteOp[], bounds: Bounds): 
 }
 
 /**
- * Looks up the route of a packet to each of `addresses`, and puts it into `chosen`. Those without a route are left out.
+ * Looks up the route of a packet to each of `addresses`, also to one `from` another, and puts it into `chosen`. Those
+ * without a route are left out.
  */
 export function lookUpInto(chosen: Map<string, Route>, addresses: readonly string[]): Look<void> {
   const take = (_: number, json: string) => {
-    for (const route of parsed(parseRoutes, json)) chosen.set(route.dst.replace(/\/.*$/, ''), route)
+    for (const route of parsed(parseRoutes, json)) chosen.set(askedFor(route), route)
   }
   return { questions: addresses.map(getRoute), listen: () => ({ take, heard: () => {} }) }
+}
+
+/** An address as it was asked for. Without a source, IPv6 shows the unspecified one. */
+function askedFor({ dst, from }: Route): string {
+  const address = dst.replace(/\/.*$/, '')
+  return from === undefined || from === '::' ? address : `${address} from ${from}`
 }
 
 function withLinks(routes: Listener<Omit<Snapshot, 'links'>>, links: readonly Link[]): Listener<Snapshot> {

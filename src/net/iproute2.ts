@@ -31,7 +31,7 @@ export function showRoutesTo(dst: string): string {
   return `${SHOW_ROUTES} exact ${dst}`
 }
 
-/** Asks which route the kernel chooses for a packet. */
+/** Asks which route the kernel chooses for a packet. @param address may have a source: `192.0.2.1 from 10.199.3.153` */
 export function getRoute(address: string): string {
   return `route get ${address}`
 }

@@ -188,6 +188,10 @@ export interface Link {
   readonly passing?: readonly string[]
 }
 
+export function nicIn(links: readonly Link[], ifname: string): Link | undefined {
+  return links.find((link) => link.ifname === ifname)
+}
+
 /** How many interfaces or addresses a message names: whoever is root in a pod decides how many there are. */
 export const MAX_NAMED = 10
 

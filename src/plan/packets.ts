@@ -1,8 +1,9 @@
 import { type Config, nameOf } from '../config/config.ts'
-import { isLinkLocal, isWithin, specialKind } from '../net/address.ts'
+import { familyOf, isLinkLocal, isWithin, specialKind } from '../net/address.ts'
 import {
   byDestination,
   DEFAULT_DST,
+  type Link,
   LOCAL_TABLE,
   MAIN_TABLE,
   type Route,
@@ -10,12 +11,14 @@ import {
   sameNextHop,
   UNICAST,
 } from '../net/route.ts'
+import { lastingAddresses, SOURCE_ROUTING } from './source-routing.ts'
 
 /**
- * What becomes of packets: a rule in the pod (ip-rule(8)) may send them to another table, before the main one with the
- * configured routes is looked at. So we ask the kernel which route it chooses for one address of each.
+ * What becomes of packets: a rule in the pod (ip-rule(8)) may send them to another table, before the one that we expect
+ * is looked at. So we ask the kernel which route it chooses for one address of each.
  */
 export interface Probe {
+  /** As `ip route get` reads it: an address, or one `from` another. */
   readonly address: string
   /** What the probe is about: `routes[0]`, `routes[0] (underlay:12)`. */
   readonly path: string
@@ -29,9 +32,10 @@ const FAMILIES = [4, 6] as const
 
 /**
  * The first address of each configured route of the main table; and an address outside of all of them for each family
- * whose default route is removed. Rules that match a source address, a mark, a user or an input interface go unnoticed.
+ * whose default route is removed; and with `sourceRouting` one from each address of the NIC. Rules that match a source
+ * address that no probe has, a mark, a user or an input interface go unnoticed.
  */
-export function probesOf({ routes, defaultRoute }: Config): Probe[] {
+export function probesOf({ routes, defaultRoute, sourceRouting }: Config, nic?: Link): Probe[] {
   const configured = routes.flatMap((route) => {
     const { dst, family, table } = route
     const address = dst === DEFAULT_DST[family] ? SOMEWHERE[family] : dst.slice(0, dst.indexOf('/'))
@@ -44,7 +48,12 @@ export function probesOf({ routes, defaultRoute }: Config): Probe[] {
     path: REMOVED,
     dst: DEFAULT_DST[family],
   }))
-  return [...configured, ...away]
+  const sources = sourceRouting && nic ? lastingAddresses(nic) : []
+  const answers = sources.map((source) => {
+    const family = familyOf(source)
+    return { address: `${SOMEWHERE[family]} from ${source}`, path: SOURCE_ROUTING, dst: DEFAULT_DST[family] }
+  })
+  return [...configured, ...away, ...answers]
 }
 
 const REMOVED = 'defaultRoute'
@@ -70,6 +79,11 @@ export function strayPackets(
   const isConfigured = (route: Route, dst: string) => inMain.get(dst)?.some((one) => sameNextHop(one, route)) ?? false
   return probes.flatMap(({ address, path, dst }) => {
     const route = chosen.get(address)
+    if (path === SOURCE_ROUTING) {
+      if (route?.dev === ifname) return []
+      const instead = route ? byRule(route) : `run "ip route get ${address}" and "ip rule" in the pod`
+      return `${path}: packets from ${address.replace(/.* from /, '')} do not leave through ${ifname}: ${instead}`
+    }
     if (path === REMOVED) {
       if (!route || route.dev !== ifname || !isElsewhere(route)) return []
       return `${path}: packets to other destinations, such as ${address}, still leave through ${ifname}: ${byRule(route)}`

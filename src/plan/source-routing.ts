@@ -83,7 +83,7 @@ function withoutPlacesOf(
 }
 
 /** Addresses with a lifetime come and go without any call, and link-local ones need no rule. */
-function lastingAddresses({ addresses, passing = [] }: Link): string[] {
+export function lastingAddresses({ addresses, passing = [] }: Link): string[] {
   return addresses.filter((address) => !isLinkLocal(address) && !passing.includes(address))
 }
 

@@ -2,7 +2,7 @@ import type { Request } from '../cni/request.ts'
 import { CniError, Code, listed } from '../errors.ts'
 import { readRoutesAndLookUp } from '../kernel/change.ts'
 import { type Look, lookAt } from '../kernel/look.ts'
-import type { Snapshot } from '../net/route.ts'
+import { nicIn, type Snapshot } from '../net/route.ts'
 import { differences, isBridged } from '../plan/differences.ts'
 import { neededToAdd } from '../plan/needed.ts'
 import { probesOf, strayPackets } from '../plan/packets.ts'
@@ -39,11 +39,13 @@ export async function findDifferences(
   refuseUnwritable(ifname)
   const bounds = neededToAdd(config, ifname, prev)
   return withNetns(request.netns, LIMIT_MS, async (netns) => {
+    const probesIn = ({ links }: Snapshot) => probesOf(config, nicIn(links, ifname))
     const look = overhear(lookAt(bounds, { links: true, rules6: rules6For(config, ifname) }))
-    const probes = probesOf(config)
-    const addresses = [...new Set(probes.map(({ address }) => address))]
-    const { heard: snapshot, chosen } = await readRoutesAndLookUp(netns, look, () => addresses)
+    const { heard: snapshot, chosen } = await readRoutesAndLookUp(netns, look, (seen) => [
+      ...new Set(probesIn(seen).map(({ address }) => address)),
+    ])
     if (config.dryRun) return []
+    const probes = probesIn(snapshot)
     const found = differences(config, ifname, prev, snapshot)
     // Packets to a missing route go astray too, but that difference is already reported.
     return found.length > 0 || isBridged(snapshot, ifname) ? found : strayPackets(probes, chosen, snapshot, ifname)

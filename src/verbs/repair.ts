@@ -4,7 +4,7 @@ import { changeRoutes, readRoutesAndLookUp } from '../kernel/change.ts'
 import { GLANCE, type Look, lookAt } from '../kernel/look.ts'
 import type { Netns } from '../kernel/netns.ts'
 import { commandText } from '../net/iproute2.ts'
-import type { Op, Route, Snapshot } from '../net/route.ts'
+import { nicIn, type Op, type Route, type Snapshot } from '../net/route.ts'
 import { isBridged } from '../plan/differences.ts'
 import { ofSets } from '../plan/of-sets.ts'
 import { type Probe, probesOf, strayPackets } from '../plan/packets.ts'
@@ -86,26 +86,28 @@ async function compare(
   overhear: NonNullable<OutsideOfRepair['overhear']> = (look) => look,
 ): Promise<{ plan: RepairPlan; stray: string[] }> {
   const { wishes, only } = task
-  const probes = probesFor(task)
   const look = overhear(lookAt(neededToRepair(wishes), { links: true, rules6: mayHaveRules6 }))
   let plan: RepairPlan | undefined
   // Packets to a missing route go astray too, but that difference is already known.
   const addressesFor = (snapshot: Snapshot) => {
     plan = planRepair(wishes, snapshot, only)
-    return plan.found.length > 0 ? [] : addressesOf(probes)
+    return plan.found.length > 0 ? [] : addressesOf(probesFor(task, snapshot))
   }
   const { heard, chosen } = await readRoutesAndLookUp(netns, look, addressesFor)
   const { found, ...rest } = plan ?? planRepair(wishes, heard, only)
-  return { plan: { found, ...rest }, stray: found.length > 0 ? [] : strayFrom(wishes, probes, chosen, heard) }
+  return {
+    plan: { found, ...rest },
+    stray: found.length > 0 ? [] : strayFrom(wishes, probesFor(task, heard), chosen, heard),
+  }
 }
 
 type Probes = readonly (readonly Probe[])[]
 
 /** Of each wish. */
-function probesFor({ wishes, only }: Task): Probes {
-  return wishes.map(({ config }) => {
+function probesFor({ wishes, only }: Task, { links }: Snapshot): Probes {
+  return wishes.map(({ config, ifname }) => {
     const counts = only === 'sets' ? ofSets(config) : () => true
-    return probesOf(config).filter(({ path }) => counts(path))
+    return probesOf(config, nicIn(links, ifname)).filter(({ path }) => counts(path))
   })
 }
 
@@ -170,7 +172,7 @@ function refusedText({ refused = '' }: RepairPlan, { cause }: CniError): string 
 
 /** What sends packets elsewhere, although the routes are as `snapshot` shows. */
 async function leftAfterwards(task: Task, netns: Netns, snapshot: Snapshot): Promise<Pick<Repaired, 'left'>> {
-  const probes = probesFor(task)
+  const probes = probesFor(task, snapshot)
   const inTime = { ...netns, until: netns.until + LIMIT_MS }
   try {
     const { chosen } = await readRoutesAndLookUp(inTime, GLANCE, () => addressesOf(probes))
