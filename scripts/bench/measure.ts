@@ -187,8 +187,8 @@ async function compare(
 function takesPart({ name, verbs, dialect }: Contender, scenario: Scenario): boolean {
   if (name === CONTROL) return [ADD_2, VERSION].includes(scenario.name)
   if (!verbs.includes(scenario.verb)) return false
-  // A contender that does not read our keys cannot refuse a wrong one.
-  return !scenario.wrong || (dialect === 'x-calico-route' && verbs.includes('CHECK'))
+  // A contender that does not read our keys cannot refuse a wrong one, or follow another.
+  return !(scenario.wrong || scenario.sourceRouting) || (dialect === 'x-calico-route' && verbs.includes('CHECK'))
 }
 
 async function measureMemory(

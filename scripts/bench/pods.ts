@@ -32,6 +32,7 @@ export async function createPods(count: number, bystanders = 0): Promise<Pods> {
     first,
     async reset(pods, state, routes) {
       const script = batch([`route flush root ${CONFIGURED}`, ...(state === 'fresh' ? DEFAULTS : done(routes))])
+      await withoutRules(first)
       for (let i = 0; i < pods; i += 100)
         await Promise.all(names.slice(i, Math.min(i + 100, pods)).map((name) => ip(name, script)))
     },
@@ -69,6 +70,12 @@ function done(routes: readonly string[]): string[] {
     'route del 0.0.0.0/0 dev eth0',
     'route del ::/0 dev eth0',
   ]
+}
+
+/** Only in the first pod are rules made. Without them the route in their table plays no part. */
+async function withoutRules(netns: string): Promise<void> {
+  for (const family of ['-4', '-6'])
+    await execa('ip', ['-n', netns, family, 'rule', 'flush', 'protocol', String(PROTOCOL)])
 }
 
 /** Goes on after a line that has nothing to do. */

@@ -5,7 +5,7 @@ import type { Sample } from './launcher.ts'
 import type { Machine } from './machine.ts'
 import type { Measured, Survival } from './measure.ts'
 import type { NodeRow } from './node.ts'
-import { ADD_2, ADD_20, ADD_1000, ADD_CROWD, DEL_ALIVE, DEL_GONE, VERSION } from './scenarios.ts'
+import { ADD_2, ADD_20, ADD_1000, ADD_CROWD, ADD_RULES, DEL_ALIVE, DEL_GONE, VERSION } from './scenarios.ts'
 import type { SlotsRow } from './slots.ts'
 import { mean, pairedRatio, type Ratio, type Summary, summary } from './statistics.ts'
 import { PLENTY_MIB, type StormRow } from './storms.ts'
@@ -141,6 +141,7 @@ function budgetsOf({ memory, series, storms }: Measured, scenarios: Scenarios): 
   judge('20 ADDs at once / script', 0.65, '×', ours(ADD_20)?.toPredecessor)
   judge('gated ADD / ungated', 1.1, '×', between(ADD_2, ADD_2, GATED))
   judge('ADD of 1,000 routes / of 2', 3, '×', between(ADD_1000, ADD_2))
+  judge('ADD with sourceRouting, IPv4 and IPv6 / without', 1.25, '×', between(ADD_RULES, ADD_2))
   judge('ADD with 10,000 routes in the pod / with none', 2, '×', between(ADD_CROWD, ADD_2))
   const anonymous = memory.find(({ contender }) => contender === PRODUCT)
   if (anonymous) {

@@ -13,16 +13,27 @@ export interface Scenario {
   readonly calls: number
   /** The configuration must be refused. */
   readonly wrong: boolean
+  readonly sourceRouting: boolean
   readonly rounds: number
   /** The files that are needed are not in the page cache. */
   readonly cold: boolean
 }
 
-export const ONE = { verb: 'ADD', pod: 'fresh', routes: 2, bystanders: 0, calls: 1, wrong: false, cold: false } as const
+export const ONE = {
+  verb: 'ADD',
+  pod: 'fresh',
+  routes: 2,
+  bystanders: 0,
+  calls: 1,
+  wrong: false,
+  sourceRouting: false,
+  cold: false,
+} as const
 
 export const ADD_2 = 'ADD, 2 routes'
 export const ADD_1000 = 'ADD, 1,000 routes'
 export const ADD_CROWD = 'ADD, 2 routes, 10,000 in the pod'
+export const ADD_RULES = 'ADD, 2 routes, sourceRouting'
 export const ADD_20 = '20 ADDs at once'
 export const DEL_ALIVE = 'DEL, living pod'
 export const DEL_GONE = 'DEL, netns gone'
@@ -40,6 +51,7 @@ export function scenarios(quick: boolean): Scenario[] {
     { ...ONE, name: 'ADD, 100 routes', routes: 100, rounds: few },
     { ...ONE, name: ADD_1000, routes: 1000, rounds: few },
     { ...ONE, name: ADD_CROWD, bystanders: 10_000, rounds: few },
+    { ...ONE, name: ADD_RULES, sourceRouting: true, rounds: few },
     { ...ONE, name: 'CHECK, 2 routes', verb: 'CHECK', pod: 'done', rounds: few },
     { ...ONE, name: DEL_ALIVE, verb: 'DEL', pod: 'done', rounds },
     { ...ONE, name: DEL_GONE, verb: 'DEL', pod: 'gone', rounds },
@@ -57,7 +69,7 @@ export function destinations(count: number): string[] {
 
 /** The network configuration as libcni would send it, with the keys of `contender`. */
 export function configuration(
-  scenario: Pick<Scenario, 'routes' | 'wrong'>,
+  scenario: Pick<Scenario, 'routes' | 'wrong' | 'sourceRouting'>,
   { dialect }: Pick<Contender, 'dialect'>,
 ): string {
   const routes = destinations(scenario.routes)
@@ -70,6 +82,7 @@ export function configuration(
     name: 'k8s-pod-network',
     type: dialect,
     ...own,
+    ...(scenario.sourceRouting ? { sourceRouting: true } : {}),
     ...(scenario.wrong ? { defaultRoute: 'removed' } : {}),
     prevResult: {
       cniVersion: '1.0.0',
