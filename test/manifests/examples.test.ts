@@ -6,7 +6,7 @@ import { effectiveConfig } from '../../src/config/overrides.ts'
 import { UNKNOWN_SETS } from '../../src/config/route-sets.ts'
 import { CONF, KEYS_OF } from '../../src/config/schema.ts'
 import { isWithin } from '../../src/net/address.ts'
-import { all, configurations, documents, EXAMPLES, type Kind, pluginsOf, textOf } from '../support/examples.ts'
+import { all, allIn, configurations, documents, EXAMPLES, oneIn, pluginsOf, textOf } from '../support/examples.ts'
 
 const page = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8')
 
@@ -41,20 +41,18 @@ describe('an example', () => {
   })
 })
 
+const FIRST_NETWORK = 'v1.multus-cni.io/default-network'
+const OTHER_NETWORKS = 'k8s.v1.cni.cncf.io/networks'
+
 describe('examples agree with each other', () => {
-  const one = <K extends Kind>(kind: K) => {
-    const found = all(kind)
-    if (found.length !== 1 || found[0] === undefined) throw new Error(`${found.length} of kind ${kind}`)
-    return found[0]
-  }
-  const vm = one('VirtualMachine')
+  const vm = oneIn('virtual-machine.yaml', 'VirtualMachine')
   const { annotations, labels } = vm.spec.template.metadata
   const { networks, domain } = vm.spec.template.spec
-  const v1 = one('cloud-init 1').config
-  const v2 = one('cloud-init 2').ethernets
-  const policy = one('NetworkPolicy')
-  const vpc = one('Vpc')
-  const natGateway = one('VpcNatGateway')
+  const v1 = oneIn('cloud-init-v1.yaml', 'cloud-init 1').config
+  const v2 = oneIn('cloud-init-v2.yaml', 'cloud-init 2').ethernets
+  const policy = oneIn('network-policy.yaml', 'NetworkPolicy')
+  const vpc = oneIn('vpc.yaml', 'Vpc')
+  const natGateway = oneIn('vpc-nat-gateway.yaml', 'VpcNatGateway')
   const subnets = all('Subnet')
   const definitions = all('NetworkAttachmentDefinition')
   const named = (list: { metadata: { name: string } }[]) => list.map(({ metadata }) => metadata.name)
@@ -65,6 +63,12 @@ describe('examples agree with each other', () => {
     configurations(file).flatMap(({ routes }) => (routes as { dst: string }[]).map(({ dst }) => dst))
   const vmAddress = JSON.parse(annotations['cni.projectcalico.org/ipAddrs'] ?? '[]')[0]
   const vpcAddress = annotations['vpc-net.tenant.ovn.kubernetes.io/ip_address']
+  /** What pods, VMs and gateways ask Multus and Kube-OVN for. */
+  const annotated = [
+    ...all('VirtualMachine').map(({ spec }) => spec.template.metadata.annotations),
+    ...all('Pod').map(({ metadata }) => metadata.annotations),
+    ...all('VpcNatGateway').flatMap(({ metadata, spec }) => [metadata.annotations ?? {}, spec.annotations ?? {}]),
+  ]
   const macs = domain.devices.interfaces.map(({ macAddress }) => macAddress)
 
   it.each<[what: string, value: unknown, expected: unknown]>([
@@ -102,10 +106,13 @@ describe('examples agree with each other', () => {
     ["the VPC's namespace", vpc.spec.namespaces, [vm.metadata.namespace]],
     ["the NAT gateway's VPC", natGateway.spec.vpc, vpc.metadata.name],
     ["the NAT gateway's subnet", natGateway.spec.subnet, vpcNet?.metadata.name],
+    ['the prefixes behind Canal', dsts('canal-underlay.yaml'), dsts('calico-underlay.yaml')],
+    ['the prefixes behind Calico, with masquerade', dsts('calico-vm-masquerade.yaml'), dsts('calico-underlay.yaml')],
+    ['the Service networks, by ptp and for DNS', dsts('ptp-services.conflist'), dsts('vpc-dns.yaml')],
     ["the VPC's way out", vpc.spec.staticRoutes[0]?.nextHopIP, natGateway.spec.lanIp],
     [
       'the default network is the first NIC',
-      networks.map(({ name, multus }) => [name, multus.default === true]),
+      networks.map(({ name, multus }) => [name, multus?.default === true]),
       [
         ['underlay', true],
         ['vpc', false],
@@ -128,6 +135,14 @@ describe('examples agree with each other', () => {
     ["the VM's address on Calico", vmAddress, dsts('calico-underlay.yaml')],
     ['what the policy allows', policy.spec.egress[0]?.destination.nets[0], dsts('calico-vm.yaml')],
     ["the VPC's subnet", cidrs[0], dsts('vpc-nat-gateway.yaml')],
+    ...all('VpcNatGateway').map(
+      ({ spec: { lanIp, subnet } }) =>
+        [
+          `the gateway's address in ${subnet}`,
+          lanIp,
+          subnets.find(({ metadata }) => metadata.name === subnet)?.spec.cidrBlock.split(',') ?? [],
+        ] as [string, string, string[]],
+    ),
     ...subnets.map(
       ({ metadata, spec }) =>
         [`the gateway of ${metadata.name}`, spec.gateway.split(',')[0], spec.cidrBlock.split(',')] as [
@@ -145,8 +160,37 @@ describe('examples agree with each other', () => {
 
   it('names networks that there are', () => {
     const there = definitions.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`)
-    for (const { multus } of networks) expect(there).toContain(multus.networkName)
-    for (const name of natGateway.spec.externalSubnets) expect(named(subnets)).toContain(name)
+    const asked = [
+      ...all('VirtualMachine').flatMap(({ spec }) =>
+        spec.template.spec.networks.map(({ multus }) => multus?.networkName),
+      ),
+      ...annotated.flatMap((annotations) => [annotations[FIRST_NETWORK], annotations[OTHER_NETWORKS]]),
+    ].filter((name) => name !== undefined)
+    expect(asked).toHaveLength(8)
+    for (const name of asked) expect(there).toContain(name)
+  })
+
+  it('names subnets and VPCs that there are', () => {
+    const switches = annotated.flatMap((annotations) =>
+      Object.entries(annotations).flatMap(([key, value]) => (key.endsWith('/logical_switch') ? value : [])),
+    )
+    const gateways = all('VpcNatGateway')
+    const dns = all('VpcDns')
+    for (const name of [...switches, ...gateways.flatMap(({ spec }) => [spec.subnet, ...spec.externalSubnets])])
+      expect(named(subnets)).toContain(name)
+    for (const { spec } of [...gateways, ...dns]) expect(spec.vpc).toBe(vpc.metadata.name)
+    for (const { spec } of dns) expect(named(subnets)).toContain(spec.subnet)
+    expect([switches.length, gateways.length, dns.length]).toEqual([3, 2, 1])
+  })
+
+  it("takes for Kube-OVN's DNS the network that it is for", () => {
+    const [{ metadata } = { metadata: undefined }] = allIn('vpc-dns.yaml', 'NetworkAttachmentDefinition')
+    const { data } = oneIn('vpc-dns.yaml', 'ConfigMap')
+    expect([data['nad-name'], data['nad-provider']]).toEqual([
+      metadata?.name,
+      `${metadata?.name}.${metadata?.namespace}.ovn`,
+    ])
+    expect(isWithin(data['coredns-vip'] ?? '', dsts('vpc-dns.yaml')[0] ?? '')).toBe(true)
   })
 
   it('names its provider after the NetworkAttachmentDefinition, and has a Subnet for it', () => {
@@ -160,10 +204,11 @@ describe('examples agree with each other', () => {
         return []
       })
     })
-    expect(providers).toHaveLength(4)
+    expect(providers).toHaveLength(6)
     for (const { provider, expected } of providers) {
       expect(provider).toBe(expected)
-      expect(subnets.map(({ spec }) => spec.provider)).toContain(provider)
+      // that of vpc-dns.yaml leads to a Subnet which Kube-OVN makes itself
+      if (provider !== 'ovn-nad.default.ovn') expect(subnets.map(({ spec }) => spec.provider)).toContain(provider)
     }
   })
 
@@ -202,9 +247,10 @@ describe('examples agree with each other', () => {
 
   it('keeps to the addresses of one deployment', () => {
     const DEPLOYMENT = [
-      ...['10.199.0.0/16', 'fd00:10:199::/64', '10.50.0.0/16', 'fd00:10:50::/48', '172.20.0.0/16'], // pods, nodes, Services
+      ...['10.199.0.0/16', 'fd00:10:199::/64', '10.50.0.0/16', 'fd00:10:50::/48'], // pods, nodes
+      ...['172.20.0.0/16', 'fd00:10:172::/112', '10.16.0.0/16', 'fd00:10:16::/112'], // Services, Kube-OVN's default subnet
       ...['10.0.0.0/16', 'fd00:10:0:1::/64', '172.16.3.0/24', '172.16.4.0/24'], // VPCs and the outside
-      ...['169.254.1.1/32', '10.1.0.0/24', '0.0.0.0/32', '255.255.255.0/32', '::/128'], // Calico's, ptp's, any
+      ...['169.254.1.1/32', '10.1.0.0/24', 'fd00:10:1::/64', '0.0.0.0/32', '255.255.255.0/32', '::/128'], // Calico's, ptp's, any
       ...['10.60.0.0/16', '10.70.0.0/16'], // what all-keys.json needs more
     ]
     const LITERAL = /(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}|fd00:[0-9a-f:]+)/g
@@ -222,11 +268,11 @@ describe('the cluster of kind/', () => {
 
   it('has the pod and Service networks of the examples', () => {
     const [pods4, pods6] = networking.podSubnet.split(',')
-    const [services4] = networking.serviceSubnet.split(',')
+    const [services4, services6] = networking.serviceSubnet.split(',')
     const dsts = EXAMPLES.flatMap(configurations).flatMap(({ routes = [] }) =>
       (routes as { dst: string }[]).map(({ dst }) => dst),
     )
-    for (const subnet of [pods4, pods6, services4]) expect(dsts).toContain(subnet)
+    for (const subnet of [pods4, pods6, services4, services6]) expect(dsts).toContain(subnet)
     expect(networking).toMatchObject({ disableDefaultCNI: true, ipFamily: 'dual' })
   })
 

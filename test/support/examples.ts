@@ -22,8 +22,10 @@ interface Bodies {
       template: {
         metadata: { labels: Record<string, string>; annotations: Record<string, string> }
         spec: {
-          domain: { devices: { interfaces: { name: string; bridge: object; macAddress: string }[] } }
-          networks: { name: string; multus: { networkName: string; default?: boolean } }[]
+          domain: {
+            devices: { interfaces: { name: string; bridge?: object; masquerade?: object; macAddress?: string }[] }
+          }
+          networks: { name: string; pod?: object; multus?: { networkName: string; default?: boolean } }[]
         }
       }
     }
@@ -44,7 +46,18 @@ interface Bodies {
     metadata: { name: string }
     spec: { vpc?: string; provider: string; cidrBlock: string; gateway: string; excludeIps: string[] }
   }
-  VpcNatGateway: { spec: { vpc: string; subnet: string; lanIp: string; externalSubnets: string[] } }
+  VpcNatGateway: {
+    metadata: { annotations?: Record<string, string> }
+    spec: {
+      annotations?: Record<string, string>
+      vpc: string
+      subnet: string
+      lanIp: string
+      externalSubnets: string[]
+    }
+  }
+  VpcDns: { spec: { vpc: string; subnet: string } }
+  Pod: { metadata: { name: string; namespace: string; annotations: Record<string, string> } }
   'cloud-init 1': {
     config: {
       name: string
@@ -90,6 +103,8 @@ const KINDS: readonly string[] = [
   'Vpc',
   'Subnet',
   'VpcNatGateway',
+  'VpcDns',
+  'Pod',
   'cloud-init 1',
   'cloud-init 2',
   'ConfigMap',
@@ -136,10 +151,20 @@ function kindOf(body: Record<string, unknown>): string {
 }
 
 /** Every document of a kind in all examples. */
-export function all<K extends Kind>(kind: K): Bodies[K][] {
-  return EXAMPLES.flatMap(documents)
+export const all = <K extends Kind>(kind: K): Bodies[K][] => EXAMPLES.flatMap((file) => allIn(file, kind))
+
+/** Every document of a kind in one file. */
+export function allIn<K extends Kind>(file: string, kind: K): Bodies[K][] {
+  return documents(file)
     .filter((document) => document.kind === kind)
     .map(({ body }) => body as Bodies[K])
+}
+
+/** The only document of a kind in one file. */
+export function oneIn<K extends Kind>(file: string, kind: K): Bodies[K] {
+  const found = allIn(file, kind)
+  if (found.length !== 1 || found[0] === undefined) throw new Error(`${file}: ${found.length} of kind ${kind}`)
+  return found[0]
 }
 
 /** The plugin list in a NetworkAttachmentDefinition. */
