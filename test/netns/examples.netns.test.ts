@@ -4,9 +4,10 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Pod } from '../support/calico.ts'
 import { configurations, EXAMPLES, type NetConf, placesOf } from '../support/examples.ts'
+import { defaultSubnetNic, type Nic, ptpNic } from '../support/more-nics.ts'
 import { configure, removeNamespaces, routes } from '../support/netns.ts'
 import { attachCalico, attachOvn, defaults, type Site, site } from '../support/ovn-nic.ts'
-import { calicoResult } from '../support/results.ts'
+import { calicoResult, inVersion } from '../support/results.ts'
 import type { CniResult, CniVersion } from '../support/runtime.ts'
 import { add, check, del } from '../support/verbs.ts'
 
@@ -27,16 +28,10 @@ const calico = async (pod: Site): Promise<Attached> => {
   const nic = await attachCalico(pod)
   return { nic, prevResult: (cniVersion) => calicoResult(nic, { cniVersion }) }
 }
-const kubeOvn = async (pod: Site, options: { ifname?: string; defaultRoute?: boolean } = {}): Promise<Attached> => {
-  const nic = await attachOvn(pod, options)
-  return { nic, prevResult: (cniVersion) => inVersion(nic.result, cniVersion) }
-}
+const kubeOvn = async (pod: Site, options: { ifname?: string; defaultRoute?: boolean } = {}): Promise<Attached> =>
+  attached(await attachOvn(pod, options))
 
-function inVersion(result: CniResult, cniVersion: CniVersion): CniResult {
-  const version = (address: string) =>
-    cniVersion.startsWith('0.') ? { version: address.includes(':') ? '6' : '4' } : {}
-  return { ...result, cniVersion, ips: (result.ips ?? []).map((ip) => ({ ...ip, ...version(ip.address) })) }
-}
+const attached = (nic: Nic): Attached => ({ nic, prevResult: (cniVersion) => inVersion(nic.result, cniVersion) })
 
 /** Runs the chain of another example on its NIC, as the runtime would have done before. */
 async function runBefore(file: string, { nic, prevResult }: Attached): Promise<void> {
@@ -55,10 +50,12 @@ const PODS: Record<string, { attach: (pod: Site) => Promise<Attached>; leaves: (
   'calico-underlay.yaml': { attach: calico, leaves: [] },
   'calico-set.yaml': { attach: calico, leaves: [] },
   'calico-vm.yaml': { attach: calico, leaves: [] },
+  'calico-vm-masquerade.yaml': { attach: calico, leaves: [] },
+  'canal-underlay.yaml': { attach: calico, leaves: [] },
   'calico-per-pod.yaml': { attach: calico, leaves: [] },
   'calico.conflist': { attach: calico, leaves: [] },
   'by-hand.json': { attach: calico, leaves: [] },
-  'ptp-services.conflist': { attach: calico, leaves: [] },
+  'ptp-services.conflist': { attach: async (pod) => attached(await ptpNic(pod, 'eth0')), leaves: [] },
   'kube-ovn-vpc.yaml': {
     attach: async (pod) => {
       await runBefore('calico-underlay.yaml', await calico(pod))
@@ -95,6 +92,13 @@ const PODS: Record<string, { attach: (pod: Site) => Promise<Attached>; leaves: (
       return eth0
     },
     leaves: ['default via 172.16.3.2 dev net1'],
+  },
+  'vpc-dns.yaml': {
+    attach: async (pod) => {
+      await kubeOvn(pod, { ifname: 'eth0' })
+      return attached(await defaultSubnetNic(pod, 'net1'))
+    },
+    leaves: ['default via 10.0.1.1 dev eth0', 'default via fd00:10:0:1::1 dev eth0 metric 1024'],
   },
   'all-keys.json': {
     attach: async (pod) => {

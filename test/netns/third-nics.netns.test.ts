@@ -1,39 +1,13 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { INTERNET, UNDERLAY } from '../support/calico.ts'
 import { AUTO, calicoConfig, DEMOTE, everywhere, internet, ovnConfig, ovnDefaults } from '../support/chains.ts'
+import { macvlanNic } from '../support/more-nics.ts'
 import { changes, configure, inNetns, removeNamespaces, routes } from '../support/netns.ts'
-import {
-  attachCalico,
-  attachOvn,
-  defaults,
-  ovnPaths,
-  paths,
-  type Site,
-  separatePaths,
-  site,
-} from '../support/ovn-nic.ts'
+import { attachCalico, attachOvn, defaults, ovnPaths, paths, separatePaths, site } from '../support/ovn-nic.ts'
 import { environment, run } from '../support/runtime.ts'
 import { add, check, failure } from '../support/verbs.ts'
 
 afterEach(removeNamespaces)
-
-/** A third NIC, in a network of its own, as macvlan makes it. Its default route is what `ip route` adds with these words. */
-async function macvlanNic(pod: Site, ifname: string, words: string | undefined): Promise<void> {
-  await configure(
-    pod.underlay,
-    `
-    link add net172 type veth peer name peer172
-    link set net172 up
-    link set peer172 up
-    addr add 172.16.3.2/24 dev net172
-    link add link peer172 name ${ifname} netns ${pod.netns} type macvlan mode bridge
-    route add 172.16.3.0/24 dev net172 table 1`,
-  )
-  await configure(
-    pod.netns,
-    `link set ${ifname} up\naddr add 172.16.3.101/24 dev ${ifname}\n${words === undefined ? '' : `route ${words}`}`,
-  )
-}
 
 describe('a macvlan NIC with a default of its own', () => {
   test('keeps it beside the restored one, and the operator is told', async () => {

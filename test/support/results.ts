@@ -31,3 +31,10 @@ export function calicoResult(
     dns: {},
   }
 }
+
+/** A Result of CNI 1.0.0 as the configuration's version has it. */
+export function inVersion(result: CniResult, cniVersion: CniVersion): CniResult {
+  const version = (address: string) =>
+    cniVersion.startsWith('0.') ? { version: address.includes(':') ? '6' : '4' } : {}
+  return { ...result, cniVersion, ips: (result.ips ?? []).map((ip) => ({ ...ip, ...version(ip.address) })) }
+}
