@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { INTERNET, UNDERLAY } from '../support/calico.ts'
-import { everywhere } from '../support/chains.ts'
-import { configurations, oneIn } from '../support/examples.ts'
+import { everywhere, exampleConfig } from '../support/chains.ts'
+import { oneIn } from '../support/examples.ts'
 import { API_SERVER, defaultSubnetNic, macvlanNic, ptpNic, SERVICES } from '../support/more-nics.ts'
 import { configure, inNetns, linkLocalReady, removeNamespaces, routes } from '../support/netns.ts'
 import {
@@ -15,25 +15,16 @@ import {
   site,
 } from '../support/ovn-nic.ts'
 import { call } from '../support/packets.ts'
-import { calicoResult, inVersion } from '../support/results.ts'
-import type { CniResult, CniVersion } from '../support/runtime.ts'
+import { calicoResult } from '../support/results.ts'
 import { add, check } from '../support/verbs.ts'
 
 /** Deployments of docs/deployments.md by their packets, with the configurations of conf-examples/ as they are. */
 
 afterEach(removeNamespaces)
 
-/** Runs our part of an example on a NIC, as the last of its chain. */
-async function runExample(file: string, nic: Parameters<typeof add>[0], result: CniResult): Promise<void> {
-  const [conf] = configurations(file)
-  if (!conf) throw new Error(`no configuration in ${file}`)
-  const cniVersion = conf.cniVersion as CniVersion
-  await add(nic, { ...conf, cniVersion, prevResult: inVersion(result, cniVersion) })
-}
-
 async function calicoBy(file: string, pod: Site): Promise<void> {
   const eth0 = await attachCalico(pod)
-  await runExample(file, eth0, calicoResult(eth0))
+  await add(eth0, exampleConfig(file, calicoResult(eth0)))
 }
 
 test('Canal first, and a NIC of Kube-OVN in non-primary mode: the underlay by eth0, everything else by the VPC', async () => {
@@ -46,7 +37,7 @@ test('Canal first, and a NIC of Kube-OVN in non-primary mode: the underlay by et
   await using pod = await site()
   await calicoBy('canal-underlay.yaml', pod)
   const net1 = await attachOvn(pod)
-  await runExample('kube-ovn-vpc.yaml', net1, net1.result)
+  await add(net1, exampleConfig('kube-ovn-vpc.yaml', net1.result))
   expect(await paths(pod.netns, ...everywhere([4, 6]))).toEqual(separatePaths([4, 6]))
 })
 
@@ -168,7 +159,7 @@ describe('a vpc-dns pod', () => {
       [SERVICES[4]]: expect.stringMatching(/, 5 packets by eth0$/),
     })
 
-    await runExample('vpc-dns.yaml', net1, net1.result)
+    await add(net1, exampleConfig('vpc-dns.yaml', net1.result))
     expect(await paths(pod.netns, ...everything)).toEqual({
       [API_SERVER]: 'underlay sees 10.16.0.20, 5 packets by net1',
       [SERVICES[4]]: 'underlay sees 10.16.0.20, 5 packets by net1',
@@ -201,14 +192,13 @@ describe('ptp beside macvlan', () => {
     await using pod = await site()
     if (macvlanFirst) await macvlan(pod)
     const eth0 = await ptpNic(pod, 'eth0')
-    await runExample('ptp-services.conflist', eth0, eth0.result)
+    await add(eth0, exampleConfig('ptp-services.conflist', eth0.result))
     if (!macvlanFirst) await macvlan(pod)
     expect(await defaults(pod.netns)).toEqual([
       'default via 172.16.3.2 dev net1',
       'default via fd00:172:16:3::2 dev net1 metric 1024',
     ])
     expect(await paths(pod.netns, ...Object.values(SERVICES), INTERNET[4], INTERNET[6])).toEqual(SEPARATE)
-    const [conf] = configurations('ptp-services.conflist')
-    await check(eth0, { ...conf, cniVersion: '1.0.0', prevResult: { ...eth0.result, routes: [] } })
+    await check(eth0, exampleConfig('ptp-services.conflist', { ...eth0.result, routes: [] }))
   })
 })

@@ -2,14 +2,17 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { parse } from 'yaml'
 import { tool } from '../cli/tool.ts'
 import { bind, boot, DHCP_PROGRAMS, inGuest, offerOf, shutDown } from '../support/bridge-binding.ts'
 import { INTERNET, POD, UNDERLAY } from '../support/calico.ts'
-import { masquerade } from '../support/masquerade-binding.ts'
+import { exampleConfig } from '../support/chains.ts'
+import { oneIn } from '../support/examples.ts'
+import { BRIDGE, GUEST, masquerade } from '../support/masquerade-binding.ts'
 import { configure, createNamespaces, removeNamespaces } from '../support/netns.ts'
 import { attachCalico, attachOvn, OVN_POD, type Site, site } from '../support/ovn-nic.ts'
 import { isMissing } from '../support/packages.ts'
-import { call } from '../support/packets.ts'
+import { call, host } from '../support/packets.ts'
 import { calicoResult } from '../support/results.ts'
 import { hostWhereIpIs, throughSed } from '../support/tools.ts'
 import { add } from '../support/verbs.ts'
@@ -68,6 +71,64 @@ describe.skipIf(isMissing({ nft: 'nftables' }, "KubeVirt's masquerade binding"))
       writeSet('10.50.0.0/16', 'fd00:10:50::/64')
       expect(await repair()).toMatchObject({ exitCode: 0 })
       expect(await everywhere()).toEqual(before)
+    })
+
+    test('of the example has one NIC: the underlay by Calico’s, everything else by the VPC’s, as its pod', async () => {
+      await using pod = await site()
+      const eth0 = await attachCalico(pod)
+      const conf = exampleConfig('calico-vm-masquerade.yaml', calicoResult(eth0))
+      await add(eth0, conf)
+      const net1 = await attachOvn(pod)
+      await add(net1, exampleConfig('kube-ovn-vpc.yaml', net1.result))
+      const { guest } = await createNamespaces('guest')
+      await masquerade(pod, guest)
+      const everywhere = () => call(guest, UNDERLAY[4], UNDERLAY[6], INTERNET[4], INTERNET[6])
+      expect(await everywhere()).toEqual({
+        [UNDERLAY[4]]: `underlay sees ${POD[4]}`,
+        [UNDERLAY[6]]: `underlay sees ${POD[6]}`,
+        [INTERNET[4]]: `internet sees ${OVN_POD[4]}`,
+        [INTERNET[6]]: `internet sees ${OVN_POD[6]}`,
+      })
+
+      // somebody removes a route, and repair brings it back
+      const file = join(scratch, 'eth0.conf')
+      writeFileSync(file, JSON.stringify(conf))
+      await configure(pod.netns, 'route del 10.50.0.0/16\nroute del fd00:10:50::/64')
+      expect(await everywhere()).toMatchObject({
+        [UNDERLAY[4]]: `internet sees ${OVN_POD[4]}`,
+        [UNDERLAY[6]]: `internet sees ${OVN_POD[6]}`,
+      })
+      expect(await tool(['repair', '--netns', pod.path, '--ifname', 'eth0', file])).toMatchObject({ exitCode: 0 })
+      expect(await everywhere()).toMatchObject({
+        [UNDERLAY[4]]: `underlay sees ${POD[4]}`,
+        [UNDERLAY[6]]: `underlay sees ${POD[6]}`,
+      })
+    })
+
+    test('is called at Calico’s address, and answers by the routes of its pod', async () => {
+      await using pod = await site()
+      const eth0 = await attachCalico(pod)
+      await add(eth0, exampleConfig('calico-vm-masquerade.yaml', calicoResult(eth0)))
+      const { guest } = await createNamespaces('guest')
+      await masquerade(pod, guest)
+      await using _ = await host(guest, 'guest')
+      expect(await call(pod.underlay, POD[4], POD[6])).toEqual({
+        [POD[4]]: `guest sees ${UNDERLAY[4]}`,
+        [POD[6]]: `guest sees ${UNDERLAY[6]}`,
+      })
+      // a caller outside of "routes"
+      await configure(pod.underlay, `route add ${POD[4]}/32 via 10.50.0.10 src ${INTERNET[4]}`)
+      expect(await call(pod.underlay, POD[4])).toEqual({ [POD[4]]: 'no answer' })
+    })
+
+    test('configures IPv6 by the addresses that it has behind this binding', () => {
+      const { spec } = oneIn('calico-vm-masquerade.yaml', 'VirtualMachine')
+      const [{ cloudInitNoCloud: cloudInit } = {}] = spec.template.spec.volumes.filter((one) => one.cloudInitNoCloud)
+      expect(parse(cloudInit?.networkData ?? '').ethernets.all).toMatchObject({
+        dhcp4: true,
+        addresses: [`${GUEST[6]}/120`],
+        routes: [{ to: '::/0', via: BRIDGE[6] }],
+      })
     })
   },
 )

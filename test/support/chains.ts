@@ -3,8 +3,10 @@
  * them and with ovn-nic.ts: the first one of test/netns/two-nics.netns.test.ts.
  */
 import { CALICO, type CalicoPod, type Family, INTERNET, UNDERLAY } from './calico.ts'
+import { configurations } from './examples.ts'
 import type { OvnNic } from './ovn-nic.ts'
-import { calicoResult } from './results.ts'
+import { calicoResult, inVersion } from './results.ts'
+import type { CniResult, CniVersion } from './runtime.ts'
 
 export const BEHIND_CALICO = {
   4: ['10.199.0.0/16', '10.50.0.0/16'],
@@ -19,6 +21,13 @@ export const calicoConfig = (nic: CalicoPod, more: object = {}) => ({
 })
 /** The configuration of the chain that ends with kube-ovn's NIC. */
 export const ovnConfig = (nic: OvnNic, more: object) => ({ name: 'kube-ovn', prevResult: nic.result, ...more })
+/** The configuration of an example, of which this plugin has one place. */
+export function exampleConfig(file: string, result: CniResult) {
+  const [conf] = configurations(file)
+  if (!conf) throw new Error(`no configuration in ${file}`)
+  const cniVersion = conf.cniVersion as CniVersion
+  return { ...conf, cniVersion, prevResult: inVersion(result, cniVersion) }
+}
 export const DEMOTE = { defaultRoute: 'demote' }
 export const AUTO = { ovnGateway: 'auto' }
 

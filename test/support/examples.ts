@@ -26,6 +26,7 @@ interface Bodies {
             devices: { interfaces: { name: string; bridge?: object; masquerade?: object; macAddress?: string }[] }
           }
           networks: { name: string; pod?: object; multus?: { networkName: string; default?: boolean } }[]
+          volumes: { name: string; cloudInitNoCloud?: { networkData?: string } }[]
         }
       }
     }

@@ -6,8 +6,9 @@ import { execa } from 'execa'
 import { configure, netnsPath } from './netns.ts'
 import type { Site } from './ovn-nic.ts'
 
-const GUEST = { 4: '10.0.2.2', 6: 'fd10:0:2::2' } as const
-const BRIDGE = { 4: '10.0.2.1', 6: 'fd10:0:2::1' } as const
+/** What every guest of this binding has, and its router; IPv6 by its own configuration, because KubeVirt advertises none. */
+export const GUEST = { 4: '10.0.2.2', 6: 'fd10:0:2::2' } as const
+export const BRIDGE = { 4: '10.0.2.1', 6: 'fd10:0:2::1' } as const
 
 /** The table that virt-launcher makes for a guest without a list of ports. */
 const nat = (family: 4 | 6) => `
