@@ -224,11 +224,11 @@ describe('images and files of kind/', () => {
     )
   })
 
-  it('the VM has the disk of the example', () => {
+  it('the VM has the disk of the examples', () => {
     const images = MANIFESTS.filter(({ kind }) => kind.endsWith(' VirtualMachine')).map(
       ({ body }) => (body as unknown as VirtualMachine).spec.template.spec.volumes[0]?.containerDisk?.image,
     )
-    expect(images).toEqual([images[0], images[0]])
+    expect(images).toEqual([images[0], images[0], images[0]])
   })
 
   it('the DaemonSet has the image that up.sh builds and loads', () => {
