@@ -1,5 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { INTERNET, UNDERLAY } from '../support/calico.ts'
+import { oneIn } from '../support/examples.ts'
+import { SERVICES } from '../support/more-nics.ts'
 import { cnitoolBuilt, messageOf } from './cnitool.ts'
 import { conflist, installPlugins, nic, type PluginConf, tuning, xCalicoRoute } from './conflist.ts'
 import { Containerd } from './containerd.ts'
@@ -96,6 +98,13 @@ describe.skipIf(!cnitoolBuilt)('with a real OVN beside Calico’s wiring, attach
     })
   })
   afterAll(() => node.close())
+
+  /** The plugins of the example as they are. The node answers for the Services, that nobody is there. */
+  const PTP: PluginConf[] = oneIn('ptp-services.conflist', 'plugin list').plugins
+  const BY_PTP = Object.fromEntries(Object.values(SERVICES).map((one) => [one, 'ECONNREFUSED, 5 packets by eth0']))
+  beforeAll(async () => {
+    for (const address of Object.values(SERVICES)) await node.run(['ip', 'addr', 'add', address, 'dev', 'lo'])
+  })
 
   /** What is still to be detached after a test, the last first. That it may be detached already is part of what is tested. */
   const attached: (() => Promise<Ran>)[] = []
@@ -224,27 +233,31 @@ describe.skipIf(!cnitoolBuilt)('with a real OVN beside Calico’s wiring, attach
 
   describe('a macvlan NIC on a network of its own', () => {
     const OUTSIDE = ['172.16.3', '172.16.4'] as const
+    const six = (prefix: string) => `fd00:${prefix.replaceAll('.', ':')}::`
     beforeAll(async () => {
       const links = OUTSIDE.map(
         (prefix, index) => `
         ip link add outside${index} type veth peer name outside${index} netns underlay
         ip link set outside${index} up
         ip -n underlay link set outside${index} up
-        ip -n underlay addr add ${prefix}.2/24 dev outside${index}`,
+        ip -n underlay addr add ${prefix}.2/24 dev outside${index}
+        ip -n underlay addr add ${six(prefix)}2/64 dev outside${index} nodad`,
       )
       await node.run(['sh', '-ec', links.join('\n')])
     })
-    const macvlan = (index: 0 | 1): PluginConf => ({
-      type: 'macvlan',
-      master: `outside${index}`,
-      ipam: {
-        type: 'host-local',
-        ranges: [
-          [{ subnet: `${OUTSIDE[index]}.0/24`, rangeStart: `${OUTSIDE[index]}.101`, gateway: `${OUTSIDE[index]}.2` }],
-        ],
-        routes: [{ dst: '0.0.0.0/0' }],
-      },
-    })
+    const macvlan = (index: 0 | 1, families: Family[] = [4]): PluginConf => {
+      const prefix = OUTSIDE[index]
+      const ranges = {
+        4: [{ subnet: `${prefix}.0/24`, rangeStart: `${prefix}.101`, gateway: `${prefix}.2` }],
+        6: [{ subnet: `${six(prefix)}/64`, rangeStart: `${six(prefix)}101`, gateway: `${six(prefix)}2` }],
+      }
+      const routes = families.map((family) => ({ dst: family === 4 ? '0.0.0.0/0' : '::/0' }))
+      return {
+        type: 'macvlan',
+        master: `outside${index}`,
+        ipam: { type: 'host-local', ranges: families.map((family) => ranges[family]), routes },
+      }
+    }
 
     it('with addresses of another plugin takes the default that Calico’s NIC gives up', async () => {
       const pod = await podOf([4], { direct: [macvlan(1)] })
@@ -255,6 +268,25 @@ describe.skipIf(!cnitoolBuilt)('with a real OVN beside Calico’s wiring, attach
         [UNDERLAY[4]]: expect.stringMatching(/^underlay sees 10\.199\..*, 5 packets by eth0$/),
         [INTERNET[4]]: expect.stringMatching(/^underlay sees 172\.16\.4\..*, 5 packets by net1$/),
       })
+    })
+
+    it.each([
+      { title: 'ptp first', order: ['services', 'direct'] },
+      { title: 'ptp second, whose default routes are joined with those of macvlan', order: ['direct', 'services'] },
+    ] as const)('leads everywhere but to the Services, which are behind ptp: $title', async ({ title, order }) => {
+      const pod = await podOf([4, 6], { services: PTP, direct: [macvlan(1, [4, 6])] })
+      for (const network of order) await pod.attach(network, network === 'services' ? 'eth0' : 'net1')
+      expect(await pod.defaults()).toEqual([
+        'default via 172.16.4.2 dev net1',
+        'default via fd00:172:16:4::2 dev net1 metric 1024',
+      ])
+      expect(await pod.traceTo(`macvlan and ${title}`, ...Object.values(SERVICES), ...internet([4, 6]))).toEqual({
+        ...BY_PTP,
+        [INTERNET[4]]: expect.stringMatching(/^underlay sees 172\.16\.4\..*, 5 packets by net1$/),
+        [INTERNET[6]]: expect.stringMatching(/^underlay sees fd00:172:16:4::.*, 5 packets by net1$/),
+      })
+      await pod.check('services', 'eth0')
+      expect(await pod.verify()).toEqual({ exitCode: 0, stdout: '', stderr: '' })
     })
 
     it('of a NAT gateway has the only default, and the VPC is behind eth0', async () => {
@@ -276,18 +308,13 @@ describe.skipIf(!cnitoolBuilt)('with a real OVN beside Calico’s wiring, attach
   })
 
   it('a ptp NIC leads to the Services only, and OVN has the default', async () => {
-    await node.run(['ip', 'addr', 'add', '172.20.0.10/32', 'dev', 'lo'])
-    const ptp = {
-      ...nic.ptp,
-      ipam: { ...nic.ptp.ipam, ranges: nic.ptp.ipam.ranges.slice(0, 1), routes: [{ dst: '0.0.0.0/0' }] },
-    }
-    const pod = await podOf([4], { services: [ptp, ours({ routes: [{ dst: '172.20.0.0/16' }] })] })
+    const pod = await podOf([4, 6], { services: PTP })
     await pod.attach('services', 'eth0')
     await pod.attach('ovn-auto', 'net1')
-    expect(await pod.defaults()).toEqual(ovnDefaults([4], 'net1'))
-    expect(await pod.traceTo('ptp and OVN, IPv4', '172.20.0.10', INTERNET[4])).toEqual({
-      '172.20.0.10': 'ECONNREFUSED, 5 packets by eth0', // the node answers, that no Service is there
-      ...withoutUnderlay([4], 'net1'),
+    expect(await pod.defaults()).toEqual(ovnDefaults([4, 6], 'net1'))
+    expect(await pod.traceTo('ptp and OVN, dual stack', ...Object.values(SERVICES), ...internet([4, 6]))).toEqual({
+      ...BY_PTP,
+      ...withoutUnderlay([4, 6], 'net1'),
     })
     await pod.check('services', 'eth0')
     expect(await pod.verify()).toEqual({ exitCode: 0, stdout: '', stderr: '' })
