@@ -53,7 +53,9 @@ const SOURCES: Record<string, Source> = {
     pin: 'KUBE_OVN_VERSION',
     module: 'github.com/kubeovn/kube-ovn',
     version: (pin) => pin,
-    packages: [{ path: 'pkg/apis/kubeovn/v1', apiVersion: 'kubeovn.io/v1', kinds: ['Subnet', 'Vpc', 'VpcDns', 'VpcNatGateway'] }],
+    packages: [
+      { path: 'pkg/apis/kubeovn/v1', apiVersion: 'kubeovn.io/v1', kinds: ['Subnet', 'Vpc', 'VpcDns', 'VpcNatGateway'] },
+    ],
   },
   kubevirt: {
     pin: 'KUBEVIRT_VERSION',

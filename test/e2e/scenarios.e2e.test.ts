@@ -96,15 +96,13 @@ describe.skipIf(!cnitoolBuilt)('with a real OVN beside Calico’s wiring, attach
       await installPlugins(started, local('../../.cache/e2e/bin'))
       await startOvn(started)
     })
+    for (const address of Object.values(SERVICES)) await node.run(['ip', 'addr', 'add', address, 'dev', 'lo'])
   })
   afterAll(() => node.close())
 
   /** The plugins of the example as they are. The node answers for the Services, that nobody is there. */
   const PTP: PluginConf[] = oneIn('ptp-services.conflist', 'plugin list').plugins
   const BY_PTP = Object.fromEntries(Object.values(SERVICES).map((one) => [one, 'ECONNREFUSED, 5 packets by eth0']))
-  beforeAll(async () => {
-    for (const address of Object.values(SERVICES)) await node.run(['ip', 'addr', 'add', address, 'dev', 'lo'])
-  })
 
   /** What is still to be detached after a test, the last first. That it may be detached already is part of what is tested. */
   const attached: (() => Promise<Ran>)[] = []
@@ -252,11 +250,8 @@ describe.skipIf(!cnitoolBuilt)('with a real OVN beside Calico’s wiring, attach
         6: [{ subnet: `${six(prefix)}/64`, rangeStart: `${six(prefix)}101`, gateway: `${six(prefix)}2` }],
       }
       const routes = families.map((family) => ({ dst: family === 4 ? '0.0.0.0/0' : '::/0' }))
-      return {
-        type: 'macvlan',
-        master: `outside${index}`,
-        ipam: { type: 'host-local', ranges: families.map((family) => ranges[family]), routes },
-      }
+      const ipam = { type: 'host-local', ranges: families.map((family) => ranges[family]), routes }
+      return { type: 'macvlan', master: `outside${index}`, ipam }
     }
 
     it('with addresses of another plugin takes the default that Calico’s NIC gives up', async () => {
