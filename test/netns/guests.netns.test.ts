@@ -105,10 +105,25 @@ describe.skipIf(isMissing({ nft: 'nftables' }, "KubeVirt's masquerade binding"))
       })
     })
 
-    test('is called at Calico’s address, and answers by the routes of its pod', async () => {
+    test.each([
+      {
+        title: 'answers whom its routes lead to at Calico’s address, nobody else',
+        more: {},
+        answer: 'no answer',
+        sent: `internet sees ${OVN_POD[4]}`,
+      },
+      {
+        title: 'with source routing answers everybody there, and sends everything by Calico’s NIC',
+        more: { sourceRouting: true, kubevirt: true },
+        answer: `guest sees ${INTERNET[4]}`,
+        sent: `underlay sees ${POD[4]}`,
+      },
+    ])('of the example $title', async ({ more, answer, sent }) => {
       await using pod = await site()
       const eth0 = await attachCalico(pod)
-      await add(eth0, exampleConfig('calico-vm-masquerade.yaml', calicoResult(eth0)))
+      await add(eth0, { ...exampleConfig('calico-vm-masquerade.yaml', calicoResult(eth0)), ...more })
+      const net1 = await attachOvn(pod)
+      await add(net1, exampleConfig('kube-ovn-vpc.yaml', net1.result))
       const { guest } = await createNamespaces('guest')
       await masquerade(pod, guest)
       await using _ = await host(guest, 'guest')
@@ -116,9 +131,10 @@ describe.skipIf(isMissing({ nft: 'nftables' }, "KubeVirt's masquerade binding"))
         [POD[4]]: `guest sees ${UNDERLAY[4]}`,
         [POD[6]]: `guest sees ${UNDERLAY[6]}`,
       })
-      // a caller outside of "routes"
+      // a caller with an address outside of "routes"
       await configure(pod.underlay, `route add ${POD[4]}/32 via 10.50.0.10 src ${INTERNET[4]}`)
-      expect(await call(pod.underlay, POD[4])).toEqual({ [POD[4]]: 'no answer' })
+      expect(await call(pod.underlay, POD[4])).toEqual({ [POD[4]]: answer })
+      expect(await call(guest, INTERNET[4])).toEqual({ [INTERNET[4]]: sent })
     })
 
     test('configures IPv6 by the addresses that it has behind this binding', () => {
