@@ -34,6 +34,12 @@ export const KEYS: Table<keyof typeof CONF._zod.def.shape> = {
     default: ['`[]`', []],
     meaning: 'the routes to add, see [Routes](#routes)',
   },
+  missingFamily: {
+    values: '`refuse`, `skip`',
+    default: ['`refuse`', 'refuse'],
+    meaning:
+      'what becomes of routes and gateways of a family that their NIC has no address of, see [Missing family](#missing-family)',
+  },
   setsDir: {
     values: 'absolute path',
     default: ['`/var/lib/x-calico-route/sets`', SETS_DIR],

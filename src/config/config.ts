@@ -7,7 +7,7 @@ import { DEFAULT_DST, DEFAULT_PRIORITY, MAIN_TABLE, Scope } from '../net/route.t
 import { explain } from './explain.ts'
 import { misnamedKeys } from './misnamed-keys.ts'
 import { type Expansion, expandSets, type SetEntry, type Sets } from './route-sets.ts'
-import { CONF, KEYS_OF, keysAt, MAX_ROUTES, ROUTE, ROUTE_KEYS, SCOPES } from './schema.ts'
+import { CONF, KEYS_OF, keysAt, MAX_ROUTES, type MISSING_FAMILY, ROUTE, ROUTE_KEYS, SCOPES } from './schema.ts'
 
 /** What becomes of the default routes of the NIC in the main table. */
 export type Disposition = 'remove' | 'demote' | 'keep'
@@ -65,6 +65,8 @@ const RULE_PRIORITY = 14_200
 export interface Config {
   readonly defaultRoute: Readonly<Record<Family, Disposition>>
   readonly routes: readonly ConfiguredRoute[]
+  /** What becomes of routes and gateways of a family that their NIC has no address of. */
+  readonly missingFamily: (typeof MISSING_FAMILY)[number]
   readonly gateway?: Gateway
   readonly sourceRouting?: SourceRouting
   /** Refuse whatever KubeVirt's bridge binding cannot pass on to a VM. */
@@ -124,7 +126,14 @@ export function readConfig(
   const { valid, problems: ofMembers } = readMembers(CONF, written, base)
   // args.cni may hold the keys of any plugin.
   const problems = [...(base.length > 0 ? [] : misnamedKeys(conf)), ...ofRoutes, ...ofMembers]
-  const { defaultRoute = 'remove', ovnGateway, sourceRouting, kubevirt = false, dryRun = false } = valid
+  const {
+    defaultRoute = 'remove',
+    missingFamily = 'refuse',
+    ovnGateway,
+    sourceRouting,
+    kubevirt = false,
+    dryRun = false,
+  } = valid
   const gateway = ovnGateway === undefined ? {} : { gateway: gatewayOf(ovnGateway) }
   const read = { entries, ...gateway, problems, later }
   if (problems.length > 0 || later.length > 0) return read
@@ -132,6 +141,7 @@ export function readConfig(
   const config: Config = {
     defaultRoute: { 4: perFamily.ipv4 ?? 'remove', 6: perFamily.ipv6 ?? 'remove' },
     routes: routesOf(entries),
+    missingFamily,
     ...gateway,
     ...(sourceRouting ? { sourceRouting: sourceRoutingOf(sourceRouting) } : {}),
     kubevirt,

@@ -245,7 +245,15 @@ const atMost = <S extends z.core.$ZodType>(max: number, of: S) =>
   )
 
 /** What `overrides.allow` may list. Left out is what decides where root writes, or who decides. */
-export const OVERRIDABLE = ['defaultRoute', 'routes', 'ovnGateway', 'sourceRouting', 'kubevirt', 'dryRun'] as const
+export const OVERRIDABLE = [
+  'defaultRoute',
+  'routes',
+  'missingFamily',
+  'ovnGateway',
+  'sourceRouting',
+  'kubevirt',
+  'dryRun',
+] as const
 export const OVERRIDES_KEYS = {
   allow: z.optional(z.array(z.enum(OVERRIDABLE))),
   within: z.optional(atMost(MAX_PREFIXES, dst)),
@@ -255,10 +263,13 @@ export const OVERRIDES = z.strictObject(OVERRIDES_KEYS)
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
 
+export const MISSING_FAMILY = ['refuse', 'skip'] as const
+
 /** Our keys of a network configuration; entries of `routes` are checked one by one elsewhere. */
 export const CONF = z.looseObject({
   defaultRoute: z.optional(z.union([DISPOSITION, z.strictObject(DISPOSITION_KEYS)])),
   routes: z.optional(atMost(MAX_ROUTES, z.unknown())),
+  missingFamily: z.optional(z.enum(MISSING_FAMILY)),
   setsDir: PATH,
   ovnGateway: z.optional(z.union([autoOrGateway(), z.strictObject(GATEWAY_KEYS)])),
   sourceRouting: z.optional(z.union([z.boolean(), z.strictObject(SOURCE_ROUTING_KEYS)])),

@@ -25,6 +25,7 @@ import {
 } from '../net/route.ts'
 import { type Fate, type Fated, isMadeByUs, opsOf, replaced, restoration, STAYS } from './fate.ts'
 import { type GatewayAddresses, noGateway, staleCopies, wantedDefaults } from './gateway.ts'
+import { isSkipped } from './present-families.ts'
 import type { Problem } from './problem.ts'
 
 /** What becomes of the pod's default routes. */
@@ -35,6 +36,8 @@ export interface DefaultsPlan {
   readonly problems: readonly Problem[]
   /** Other default routes that the pod keeps: an operator who wants one gateway should know. */
   readonly warnings: readonly string[]
+  /** The families of which `missingFamily` leaves the gateway out. */
+  readonly skipped: readonly Family[]
 }
 
 const FAMILIES = [4, 6] as const
@@ -57,12 +60,18 @@ export function planDefaults(
   reported: GatewayAddresses,
 ): DefaultsPlan {
   const all = snapshot.routes.filter(isMainDefault)
-  const plan = { ops: [] as RouteOp[], gateways: [] as Route[], problems: [] as Problem[], warnings: [] as string[] }
+  const plan = {
+    ops: [] as RouteOp[],
+    gateways: [] as Route[],
+    problems: [] as Problem[],
+    warnings: [] as string[],
+    skipped: [] as Family[],
+  }
   if (all.length === 0 && !config.gateway) return plan
   if (snapshot.tooManyDefaults) return { ...plan, problems: [TOO_MANY] }
   for (const family of FAMILIES) {
     const defaults = all.filter((route) => route.family === family)
-    const { ops, gateways, problems, warnings } = planFamily(
+    const { ops, gateways, problems, warnings, skipped } = planFamily(
       config,
       { family, ifname, snapshot, defaults },
       reported[family],
@@ -71,6 +80,7 @@ export function planDefaults(
     plan.gateways.push(...gateways)
     plan.problems.push(...problems)
     plan.warnings.push(...warnings)
+    plan.skipped.push(...skipped)
   }
   if (config.gateway?.either && plan.gateways.length === 0 && plan.problems.length === 0)
     plan.problems.push(noGateway(ifname, config.gateway))
@@ -90,15 +100,21 @@ interface PodDefaults {
   readonly defaults: readonly Route[]
 }
 
+const NOTHING: DefaultsPlan = { ops: [], gateways: [], problems: [], warnings: [], skipped: [] }
+
 function planFamily(config: Config, pod: PodDefaults, reported: string | undefined): DefaultsPlan {
-  const { family, defaults } = pod
+  const { family, defaults, snapshot } = pod
   const disposition = config.defaultRoute[family]
   const attached = disposition === 'demote' && isCalicoAttached(pod)
   const own = disposition === 'remove' ? 'are removed' : disposition === 'demote' && !attached ? 'are demoted' : 'stay'
-  const wanted = config.gateway ? wantedDefaults(config.gateway, { ...pod, reported, own }) : { routes: [] }
-  if ('problem' in wanted) return { ops: [], gateways: [], problems: [wanted.problem], warnings: [] }
+  const skips = (dev: string) => isSkipped(config, family, dev, snapshot)
+  const wanted = config.gateway
+    ? wantedDefaults(config.gateway, { ...pod, reported, own, isSkipped: skips })
+    : { routes: [] }
+  if ('problem' in wanted) return { ...NOTHING, problems: [wanted.problem] }
   const gateways = wanted.routes
-  if (defaults.length === 0 && gateways.length === 0) return { ops: [], gateways, problems: [], warnings: [] }
+  const skipped = wanted.isSkipped ? [family] : []
+  if (defaults.length === 0 && gateways.length === 0) return { ...NOTHING, skipped }
 
   const fateOf = fatesOf(disposition, gateways, { ...pod, attached })
   const problems: Problem[] = []
@@ -108,13 +124,14 @@ function planFamily(config: Config, pod: PodDefaults, reported: string | undefin
     if (verdict.is === 'refused') problems.push(verdict.problem)
     fated.push({ route, fate: verdict.is === 'refused' ? STAYS : verdict })
   }
-  if (gateways.length === 0) return { ops: opsOf(fated, []), gateways, problems, warnings: [] }
+  if (gateways.length === 0) return { ...NOTHING, ops: opsOf(fated, []), problems, skipped }
   const staying = fated.flatMap(({ route, fate }) => (fate.is === 'stays' ? route : []))
   problems.push(...rivals(gateways, staying))
   const made = gateways
     .filter((route) => !staying.some((other) => isSameDefault(other, route)))
     .map((route) => ({ route, origin: OVN_GATEWAY }))
-  return { ops: opsOf(fated, made), gateways, problems, warnings: remainingWarnings(gateways, staying, pod.ifname) }
+  const warnings = remainingWarnings(gateways, staying, pod.ifname)
+  return { ops: opsOf(fated, made), gateways, problems, warnings, skipped }
 }
 
 /** True if a default route is the wanted one, whoever made it. */

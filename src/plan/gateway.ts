@@ -25,7 +25,9 @@ import { nicProblem, type Problem } from './problem.ts'
 export type GatewayAddresses = Readonly<Partial<Record<Family, string>>>
 
 /** The default routes of one family that `ovnGateway` wants: one, or the next hops of an IPv6 multipath route. */
-export type WantedDefaults = { readonly routes: readonly Route[] } | { readonly problem: Problem }
+export type WantedDefaults =
+  /** `isSkipped`: there is none because its NIC has no address of the family. */
+  { readonly routes: readonly Route[]; readonly isSkipped?: true } | { readonly problem: Problem }
 
 /** What the wanted default routes depend on. */
 export interface GatewayInputs {
@@ -38,9 +40,12 @@ export interface GatewayInputs {
   readonly snapshot: Snapshot
   /** What `defaultRoute` does to the default routes of the NIC. */
   readonly own: 'are removed' | 'are demoted' | 'stay'
+  /** Whether a NIC need not have a gateway, since it has no address of the family. */
+  readonly isSkipped: (dev: string) => boolean
 }
 
 const NONE: WantedDefaults = { routes: [] }
+const SKIPPED: WantedDefaults = { routes: [], isSkipped: true }
 
 /** The default routes that `ovnGateway` wants; none if it names the other family only. */
 export function wantedDefaults(gateway: Gateway, inputs: GatewayInputs): WantedDefaults {
@@ -55,27 +60,31 @@ export function wantedDefaults(gateway: Gateway, inputs: GatewayInputs): WantedD
 /** The default route by the gateway at `gw`. */
 function namedGateway(
   { named, dev, priority, onlink }: Gateway,
-  { family, ifname, snapshot }: GatewayInputs,
+  { family, ifname, snapshot, defaults, isSkipped }: GatewayInputs,
   gw: string,
 ): WantedDefaults {
   const device = dev ?? ifname
-  if (!onlink && !isOnLink(gw, device, snapshot.routes)) {
-    const at = named ? `ovnGateway.ipv${family}` : 'ovnGateway'
-    const says = `${gw} is not on-link on ${device}; write the gateway of its subnet, another NIC as "dev", or "onlink": true`
-    return { problem: { at, says } }
-  }
   const route: Route = {
     ...defaultVia(gw, device),
     protocol: GATEWAY_PROTOCOL,
     priority: priority || DEFAULT_PRIORITY[family],
     ...(onlink ? { onlink } : {}),
   }
+  if (isSkipped(device)) {
+    const isThere = defaults.some((other) => samePlace(other, route) && sameNextHop(other, route))
+    return isThere ? { routes: [route] } : SKIPPED
+  }
+  if (!onlink && !isOnLink(gw, device, snapshot.routes)) {
+    const at = named ? `ovnGateway.ipv${family}` : 'ovnGateway'
+    const says = `${gw} is not on-link on ${device}; write the gateway of its subnet, another NIC as "dev", or "onlink": true`
+    return { problem: { at, says } }
+  }
   return { routes: [route] }
 }
 
 /** For "auto": a route that was demoted, else one by the reported gateway of the NIC, else that of another NIC. */
 function autoGateway(gateway: Gateway, inputs: GatewayInputs): WantedDefaults {
-  const { family, ifname, defaults, reported, own } = inputs
+  const { family, ifname, defaults, reported, own, isSkipped } = inputs
   const { dev, priority, either } = gateway
   const byMetric = defaults.filter(isPlainDefault).sort((a, b) => a.priority - b.priority)
   const fits = (route: Route) => {
@@ -105,9 +114,8 @@ function autoGateway(gateway: Gateway, inputs: GatewayInputs): WantedDefaults {
     // If the subnet is also on the underlay (kube-ovn's u2o), the kernel's gateway differs from the reported one. The
     // kernel's is right.
     const standing = byMetric.find((route) => soleDevice(route) === ifname && hasGateway(route) && !isDemoted(route))
-    return standing
-      ? { routes: hopsTogether(standing, byMetric).map((route) => withMetric(route, priority)) }
-      : namedGateway(gateway, inputs, reported)
+    if (standing) return { routes: hopsTogether(standing, byMetric).map((route) => withMetric(route, priority)) }
+    if (!isSkipped(ifname)) return namedGateway(gateway, inputs, reported)
   }
   // Another NIC's default route stays as it is, or as what is left of it once this NIC's next hops are removed.
   const others = byMetric
@@ -115,8 +123,9 @@ function autoGateway(gateway: Gateway, inputs: GatewayInputs): WantedDefaults {
     .map((route) => (own === 'are removed' ? without(route, ifname) : route))
   const standing = others.find((route) => fits(route) && soleDevice(route) !== ifname)
   if (standing) return { routes: hopsTogether(standing, byMetric) }
-  return either
-    ? NONE
+  if (either) return NONE
+  return isSkipped(dev ?? ifname)
+    ? SKIPPED
     : { problem: noGateway(ifname, { wanted: { [family]: 'auto' }, ...(dev === undefined ? {} : { dev }) }) }
 }
 

@@ -11,6 +11,7 @@ import {
   sharingPlace,
 } from '../net/route.ts'
 import { isOnLink } from './gateway.ts'
+import { isSkipped } from './present-families.ts'
 import type { Wish } from './wish.ts'
 
 const DEFAULT_ROUTE: Origin = { key: 'defaultRoute', path: 'defaultRoute' }
@@ -21,12 +22,13 @@ const DEFAULT_ROUTE: Origin = { key: 'defaultRoute', path: 'defaultRoute' }
  * @param counts whether a default route of the pod is such another
  */
 export function lostDefaults(
-  { config: { defaultRoute }, ifname, prev }: Wish,
-  { routes }: Snapshot,
+  { config, ifname, prev }: Wish,
+  snapshot: Snapshot,
   counts: (route: Route) => boolean = () => true,
 ): RouteOp[] {
+  const { routes } = snapshot
   return ([4, 6] as const).flatMap((family) => {
-    if (defaultRoute[family] !== 'demote') return []
+    if (config.defaultRoute[family] !== 'demote' || isSkipped(config, family, ifname, snapshot)) return []
     if (routes.some((route) => route.family === family && isPlainDefault(route) && counts(route))) return []
     const known = reportedDefault(prev, family)
     if (!known || !isOnLink(known.gw, ifname, routes)) return []

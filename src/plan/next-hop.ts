@@ -1,11 +1,10 @@
 import { type Config, type ConfiguredRoute, nameOf } from '../config/config.ts'
-import { type Family, familyOf, isLinkLocal } from '../net/address.ts'
+import { type Family, isLinkLocal } from '../net/address.ts'
 import { attributesIn, IN_RESULT, type KnownAttributes, withoutThose } from '../net/attributes.ts'
 import {
   DEFAULT_DST,
   devicesOf,
   GATEWAY_PROTOCOL,
-  type Link,
   MAIN_TABLE,
   PROTOCOL,
   placeOf,
@@ -14,6 +13,7 @@ import {
   type Snapshot,
   UNICAST,
 } from '../net/route.ts'
+import { hasAddress } from './present-families.ts'
 import type { Problem } from './problem.ts'
 
 /**
@@ -180,7 +180,10 @@ export function noNextHops({ routes, links }: Snapshot): (configured: Configured
     const [first] = others
     const says = `no next hop to ${dst} is known on ${dev}, `
     if (first === undefined && !hasAddress(links, dev, family))
-      return { at, says: `${says}which has no IPv${family} address; assign one by "ipam", or remove the route` }
+      return {
+        at,
+        says: `${says}which has no IPv${family} address; assign one by "ipam", or write "missingFamily": "skip"`,
+      }
     if (first === undefined || first === MAIN_TABLE)
       return { at, says: `${says}which has no IPv${family} default route; add "gw" or "scope": "link"` }
     return {
@@ -188,12 +191,6 @@ export function noNextHops({ routes, links }: Snapshot): (configured: Configured
       says: `${says}whose IPv${family} default route is in table ${others.slice(0, MAX_TABLES).join(', ')}; add "gw", or "table": ${first} to put this route there`,
     }
   }
-}
-
-/** Link-local addresses do not count: an interface makes them itself. */
-function hasAddress(links: readonly Link[], dev: string, family: Family): boolean {
-  const { addresses = [] } = links.find(({ ifname }) => ifname === dev) ?? {}
-  return addresses.some((address) => familyOf(address) === family && !isLinkLocal(address))
 }
 
 /** The first tables with a default route, by family and NIC. */

@@ -22,6 +22,7 @@ import { type NextHopLookup, nextHopNetworks, planEntries } from './entries.ts'
 import type { GatewayAddresses } from './gateway.ts'
 import { kubevirtProblems } from './kubevirt.ts'
 import { type NextHops, nextHops, noNextHops } from './next-hop.ts'
+import { presentFamilies, skippedWarnings } from './present-families.ts'
 import type { Problem } from './problem.ts'
 import { defaultEntries, planTable, removeRules } from './source-routing.ts'
 
@@ -67,6 +68,7 @@ export function planAdd(
       `CNI_IFNAME: the pod has no interface ${ifname}; it has ${nicNames(snapshot.links)}`,
     )
 
+  const present = presentFamilies(config, ifname, snapshot)
   const defaults = planDefaults(config, ifname, snapshot, reported)
   const table = config.sourceRouting && defaultEntries(config, nic)
   const known = table ? { ...config, routes: [...config.routes, ...table.entries] } : config
@@ -75,7 +77,7 @@ export function planAdd(
     containsNextHop: nextHopNetworks(snapshot),
     noNextHop: noNextHops(snapshot),
   }
-  const { routes, additions, deletions, problems } = planEntries(config.routes, ifname, snapshot, lookup)
+  const { routes, additions, deletions, problems } = planEntries(present.routes, ifname, snapshot, lookup)
   const own = table && planTable(table, { config, nic, snapshot, lookup, routes, gateways: reported })
   const ops: Op[] = own
     ? [...additions, ...own.additions, ...defaults.ops, ...deletions, ...own.deletions]
@@ -83,7 +85,8 @@ export function planAdd(
   problems.push(...(own?.problems ?? []), ...defaults.problems)
   if (config.kubevirt && problems.length === 0) problems.push(...kubevirtProblems(afterwards(snapshot, ops), ifname))
   const gateways = defaults.gateways.filter((route) => soleDevice(route) === ifname)
-  return { ops, routes, gateways, problems, warnings: defaults.warnings }
+  const skipped = skippedWarnings(config, present.routes, defaults.skipped, ifname)
+  return { ops, routes, gateways, problems, warnings: [...skipped, ...defaults.warnings] }
 }
 
 /**

@@ -31,8 +31,8 @@ export async function add(request: Request & { verb: 'ADD' }, { withNetns, readS
     const rules6 = rules6For(config, request.ifname)
     if (config.dryRun) {
       const snapshot = await readRoutes(netns, lookAt(bounds, { links: true, rules6 }))
-      const { ops, result } = decideAdd(request, config, prev, snapshot)
-      return { result, routes: ops.map(commandText), warning: 'dryRun: nothing was changed' }
+      const { ops, result, warnings } = decideAdd(request, config, prev, snapshot)
+      return { result, routes: ops.map(commandText), warning: warningOf(['dryRun: nothing was changed', ...warnings]) }
     }
     let decision: Decision | undefined
     const decide = (snapshot: Snapshot): readonly Op[] => {
@@ -44,13 +44,17 @@ export async function add(request: Request & { verb: 'ADD' }, { withNetns, readS
     return {
       result,
       routes: ops.map(commandText),
-      ...(warnings.length > 0 ? { warning: listed(warnings, MAX_WARNINGS).join('; ') } : {}),
+      ...(warnings.length > 0 ? { warning: warningOf(warnings) } : {}),
     }
   })
 }
 
 /** How many warnings a record lists. There is one for each other default route: the first few are enough. */
 const MAX_WARNINGS = 10
+
+function warningOf(warnings: readonly string[]): string {
+  return listed(warnings, MAX_WARNINGS).join('; ')
+}
 
 /** What ADD does to a pod, and what it reports. */
 export interface Decision {

@@ -6,6 +6,7 @@ import { nicIn, type Snapshot } from '../net/route.ts'
 import { differences, isBridged } from '../plan/differences.ts'
 import { neededToAdd } from '../plan/needed.ts'
 import { probesOf, strayPackets } from '../plan/packets.ts'
+import { presentFamilies } from '../plan/present-families.ts'
 import { rules6For } from '../plan/source-routing.ts'
 import { inputsOf } from './inputs.ts'
 import type { Outcome } from './outcome.ts'
@@ -39,7 +40,7 @@ export async function findDifferences(
   refuseUnwritable(ifname)
   const bounds = neededToAdd(config, ifname, prev)
   return withNetns(request.netns, LIMIT_MS, async (netns) => {
-    const probesIn = ({ links }: Snapshot) => probesOf(config, nicIn(links, ifname))
+    const probesIn = (seen: Snapshot) => probesOf(presentFamilies(config, ifname, seen), nicIn(seen.links, ifname))
     const look = overhear(lookAt(bounds, { links: true, rules6: rules6For(config, ifname) }))
     const { heard: snapshot, chosen } = await readRoutesAndLookUp(netns, look, (seen) => [
       ...new Set(probesIn(seen).map(({ address }) => address)),

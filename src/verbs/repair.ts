@@ -8,6 +8,7 @@ import { nicIn, type Op, type Route, type Snapshot } from '../net/route.ts'
 import { isBridged } from '../plan/differences.ts'
 import { ofSets } from '../plan/of-sets.ts'
 import { type Probe, probesOf, strayPackets } from '../plan/packets.ts'
+import { presentFamilies } from '../plan/present-families.ts'
 import { type Only, planRepair, type RepairPlan } from '../plan/repair.ts'
 import { mayHaveRules6 } from '../plan/source-routing.ts'
 import { neededToRepair } from '../plan/surplus.ts'
@@ -104,10 +105,12 @@ async function compare(
 type Probes = readonly (readonly Probe[])[]
 
 /** Of each wish. */
-function probesFor({ wishes, only }: Task, { links }: Snapshot): Probes {
+function probesFor({ wishes, only }: Task, snapshot: Snapshot): Probes {
   return wishes.map(({ config, ifname }) => {
     const counts = only === 'sets' ? ofSets(config) : () => true
-    return probesOf(config, nicIn(links, ifname)).filter(({ path }) => counts(path))
+    return probesOf(presentFamilies(config, ifname, snapshot), nicIn(snapshot.links, ifname)).filter(({ path }) =>
+      counts(path),
+    )
   })
 }
 

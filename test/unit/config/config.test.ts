@@ -66,6 +66,7 @@ describe('a configuration', () => {
     expect(parseConfig({})).toEqual({
       defaultRoute: { 4: 'remove', 6: 'remove' },
       routes: [],
+      missingFamily: 'refuse',
       kubevirt: false,
       dryRun: false,
     })
@@ -318,12 +319,14 @@ describe('a wrong configuration is refused with code 7, key path first', () => {
     ['ovnGateway.device: unknown key; did you mean "dev"?', { ovnGateway: { device: 'net1' } }],
     ['ovnGateway.priority: must be an integer from 0 to 4294967295, is -1', { ovnGateway: { priority: -1 } }],
     ['kubevirt: must be a boolean, is "yes"', { kubevirt: 'yes' }],
+    ['missingFamily: must be refuse or skip, is "keep"', { missingFamily: 'keep' }],
+    ['missingFamily: must be refuse or skip, is {"ipv6":"skip"}', { missingFamily: { ipv6: 'skip' } }],
     ['routes[0].dst: missing; write "dst" or "set"', { routes: [{ dst: null }] }],
     ['routes[0].gatway: unknown key; did you mean "gw"?', entry({ gatway: null })],
     ['defaultroute: unknown key; did you mean "defaultRoute"?', { defaultroute: null }],
     ['routes[0]: must be an object, is null', { routes: [null] }],
     [
-      'overrides.allow[0]: must be defaultRoute, routes, ovnGateway, sourceRouting, kubevirt or dryRun, is null',
+      'overrides.allow[0]: must be defaultRoute, routes, missingFamily, ovnGateway, sourceRouting, kubevirt or dryRun, is null',
       { overrides: { allow: [null] } },
     ],
     ...[
@@ -365,7 +368,7 @@ describe('a wrong configuration is refused with code 7, key path first', () => {
     ['skipcheck: a key of route-override; write "disableCheck": true beside "plugins"', { skipcheck: true }],
     ['overrides.alow: unknown key; did you mean "allow"?', { overrides: { alow: [] } }],
     [
-      'overrides.allow[0]: must be defaultRoute, routes, ovnGateway, sourceRouting, kubevirt or dryRun, is "logFile"',
+      'overrides.allow[0]: must be defaultRoute, routes, missingFamily, ovnGateway, sourceRouting, kubevirt or dryRun, is "logFile"',
       { overrides: { allow: ['logFile'] } },
     ],
     [

@@ -56,6 +56,15 @@ describe('args.cni', () => {
     expect(gateway?.either).toBe(true)
   })
 
+  it('may skip a missing family only where that is allowed', () => {
+    const asked = (overrides: unknown) => effectiveConfig(conf({ missingFamily: 'skip' }, overrides), UNKNOWN_SETS)
+    expect(asked({ allow: ['missingFamily'] }).missingFamily).toBe('skip')
+    expect(refusal(() => asked(OVERRIDES))).toMatchObject({
+      code: 120,
+      message: 'args.cni.missingFamily: not in "overrides.allow" of the network configuration',
+    })
+  })
+
   it.each<[string, Record<string, unknown>, unknown]>([
     ['args.cni.routes: not in "overrides.allow" of the network configuration', { routes: [] }, undefined],
     [

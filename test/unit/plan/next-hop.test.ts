@@ -89,7 +89,7 @@ describe('of a NIC without an address of the family', () => {
     [4, '10.50.0.0/16', ['fd00:10:199::153']],
   ])('that is what is told: IPv%i', (family, dst, addresses) => {
     expect(said(dst, pod(...addresses))).toBe(
-      `routes[0]: no next hop to ${dst} is known on eth0, which has no IPv${family} address; assign one by "ipam", or remove the route`,
+      `routes[0]: no next hop to ${dst} is known on eth0, which has no IPv${family} address; assign one by "ipam", or write "missingFamily": "skip"`,
     )
   })
 
