@@ -3,7 +3,7 @@ import { withNetns } from '../../src/kernel/netns.ts'
 import { readSet } from '../../src/kernel/set-file.ts'
 import { type Repaired, repair } from '../../src/verbs/repair.ts'
 import { CALICO, type CalicoPod, calicoPod, POD, type Pod, UNDERLAY } from '../support/calico.ts'
-import { changes, configure, linkLocalReady, removeNamespaces, routes } from '../support/netns.ts'
+import { changes, configure, inNetns, linkLocalReady, removeNamespaces, routes } from '../support/netns.ts'
 import { attachCalico, attachOvn, defaults, OVN_POD, ROUTER, site } from '../support/ovn-nic.ts'
 import { call, host } from '../support/packets.ts'
 import { calicoResult } from '../support/results.ts'
@@ -106,7 +106,7 @@ describe('where IPv6 is disabled after the plugin that reports it', () => {
     const config = { ...SKIP, prevResult: calicoResult(pod) }
     const { result } = await addWarned(pod, config)
     expect(await ours(pod)).toEqual([ROUTE4])
-    await configure(pod.netns, 'rule add to fd00:10:50::/64 table 77')
+    await inNetns(pod.netns, 'ip', '-6 rule add to fd00:10:50::/64 table 77'.split(' '))
     await configure(pod.netns, 'route add fd00:10:50::/64 dev lo table 77')
     await expectRight(pod, { ...config, prevResult: result })
   })
