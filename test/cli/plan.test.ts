@@ -69,6 +69,20 @@ describe('x-calico-route plan', () => {
     expect(leaving.stdout).not.toContain('Result')
   })
 
+  test('says what is left out of a pod without a family: which keys, on which NIC', async () => {
+    const pod = await calicoPod({ families: [4] })
+    const conf = { cniVersion: '1.0.0', name: 'net', type: 'x-calico-route', routes: ROUTES, missingFamily: 'skip' }
+    using files = scratch({ 'conf.json': JSON.stringify(conf) })
+    const said = 'missingFamily: IPv6 is skipped on eth0, which has no IPv6 address: routes[2], routes[3]'
+    const { stdout, exitCode } = await tool(['plan', ...at(pod), files.file('conf.json')])
+    expect(exitCode).toBe(0)
+    expect(stdout).toContain(`\nwarning: ${said}\n`)
+    expect(diffOf(stdout)).toHaveLength(3)
+    const told = JSON.parse((await tool(['plan', ...at(pod), '-o', 'json', files.file('conf.json')])).stdout)
+    expect(told.warnings).toEqual([said])
+    expect(JSON.stringify(told.result)).not.toContain('fd00:')
+  })
+
   test('shows what KubeVirt would hand to a VM', async () => {
     const pod = await calicoPod()
     const onLink = JSON.parse((await tool(['plan', ...at(pod), '-o', 'json', VM])).stdout)

@@ -132,12 +132,13 @@ const gatewayObject = fc.record(
 )
 const ovnGateway = fc.oneof(mostly('auto', 'auto', '10.0.1.1', {}), gatewayObject)
 const overrides = fc.record({
-  allow: mostly([], ['routes'], ['routes', 'ovnGateway', 'kubevirt', 'defaultRoute', 'dryRun']),
+  allow: mostly([], ['routes'], ['routes', 'missingFamily', 'ovnGateway', 'kubevirt', 'defaultRoute', 'dryRun']),
   within: mostly([], ['0.0.0.0/0', '::/0'], ['10.50.0.0/16']),
 })
 const OUR_KEYS = {
   defaultRoute: disposition,
   routes: fc.array(configuredRoute, { maxLength: 3 }),
+  missingFamily: mostly('refuse', 'skip', 'skip'),
   ovnGateway,
   kubevirt: mostly(true, false),
   dryRun: mostly(false),

@@ -27,6 +27,7 @@ const LEAST: Tally = {
   meddled: 0.01,
   repaired: 0.05,
   unrepaired: 0.003,
+  skipped: 0.02,
 }
 
 const tally = Object.fromEntries(Object.keys(LEAST).map((what) => [what, 0])) as unknown as Tally

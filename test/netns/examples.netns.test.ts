@@ -8,7 +8,7 @@ import { defaultSubnetNic, type Nic, ptpNic } from '../support/more-nics.ts'
 import { configure, removeNamespaces, routes } from '../support/netns.ts'
 import { attachCalico, attachOvn, defaults, type Site, site } from '../support/ovn-nic.ts'
 import { calicoResult, inVersion } from '../support/results.ts'
-import type { CniResult, CniVersion } from '../support/runtime.ts'
+import { type CniResult, type CniVersion, environment, run } from '../support/runtime.ts'
 import { add, check, del } from '../support/verbs.ts'
 
 let scratch = ''
@@ -159,4 +159,19 @@ describe('an example, in a pod as it is for', () => {
       expect(left.filter((route) => route.includes('proto 142') && !before.includes(route))).toEqual([])
     },
   )
+
+  test('calico-set.yaml serves a pod with IPv4 alone, too', async () => {
+    await using pod = await site({ families: [4] })
+    const nic = await attachCalico(pod)
+    const [conf] = configurations('calico-set.yaml')
+    const config = { ...conf, setsDir: scratch, cniVersion: '1.0.0' as const, prevResult: calicoResult(nic) }
+    const { exitCode, stdout, stderr } = await run(environment('ADD', nic), config)
+    expect({ exitCode, stderr }, stdout).toEqual({
+      exitCode: 0,
+      stderr: expect.stringContaining('which has no IPv6 address: routes[0] (underlay), routes[2]"'),
+    })
+    const ours = (await routes(pod.netns)).filter((route) => route.includes('proto 142'))
+    expect(ours.map((route) => route.split(' ')[0]).sort()).toEqual(['10.199.0.0/16', '10.50.0.0/16'])
+    await check(nic, { ...config, prevResult: JSON.parse(stdout) })
+  })
 })

@@ -81,6 +81,7 @@ type Disposition = 'remove' | 'demote' | 'keep'
 export interface Conf {
   readonly defaultRoute: { readonly ipv4: Disposition; readonly ipv6: Disposition }
   readonly routes: readonly RouteConf[]
+  readonly missingFamily?: 'refuse' | 'skip' | undefined
   readonly ovnGateway?: 'auto' | { readonly ipv4?: string; readonly ipv6?: string; readonly priority?: number }
 }
 
@@ -127,6 +128,7 @@ const conf = (dev: Nic, withGateway: boolean): fc.Arbitrary<Conf> =>
         maxLength: 3,
         selector: ({ dst, priority, table: of }) => `${dst} ${priority} ${of}`,
       }),
+      missingFamily: fc.constantFrom('skip' as const, 'skip' as const, 'refuse' as const, undefined),
       ovnGateway: fc.option(gateway(dev), { nil: undefined }),
     })
     .map(({ ovnGateway, ...rest }) => (withGateway && ovnGateway !== undefined ? { ...rest, ovnGateway } : rest))
@@ -202,6 +204,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 export interface Case {
   readonly table: readonly string[]
   readonly links: Links
+  /** The NICs without an IPv6 address. */
+  readonly lacking: readonly Nic[]
   readonly confs: Confs
   readonly steps: readonly Step[]
 }
@@ -209,6 +213,7 @@ export interface Case {
 export const cases: fc.Arbitrary<Case> = fc.record({
   table,
   links,
+  lacking: fc.oneof({ weight: 2, arbitrary: fc.constant([]) }, { weight: 1, arbitrary: fc.subarray([...NICS]) }),
   confs,
   steps: fc.array(step, { minLength: 2, maxLength: 5 }),
 })

@@ -20,7 +20,13 @@ export type Expected =
   /** The document leaves it open, or the model does. */
   | 'open'
 
-export function afterAdd(before: Tables, conf: Conf, nic: Attached): Expected {
+/** What `missingFamily: skip` leaves of the routes on a NIC without an IPv6 address. */
+export function withoutIpv6(conf: Conf): Conf {
+  return { ...conf, routes: conf.routes.filter(({ dst }) => !dst.includes(':')) }
+}
+
+/** @param skips no IPv6 gateway is made */
+export function afterAdd(before: Tables, conf: Conf, nic: Attached, skips: boolean): Expected {
   const gone: Told[] = []
   const come: Told[] = []
   const marked = before.routes.filter(isMarked)
@@ -36,10 +42,12 @@ export function afterAdd(before: Tables, conf: Conf, nic: Attached): Expected {
     const own = defaults.filter(({ dev }) => dev === nic)
     // The pod's one default is to be found, and is just being demoted: two wishes in one configuration.
     if (conf.ovnGateway === 'auto' && conf.defaultRoute[`ipv${family}`] === 'demote') return 'open'
-    const wanted = gatewayOf(conf, family, nic, defaults)
+    const named = gatewayOf(conf, family, nic, defaults)
+    const isNamed = (one: Told) => one.gw === named?.gw && one.dev === named?.dev && one.metric === named?.metric
+    const isLeftOut = skips && family === 6 && named?.proto === PROTO.gateway && !defaults.some(isNamed)
+    const wanted = isLeftOut ? undefined : named
     found ||= wanted !== undefined || defaults.some(({ dev }) => dev !== nic)
-    const stays = (one: Told) =>
-      wanted !== undefined && one.gw === wanted.gw && one.dev === wanted.dev && one.metric === wanted.metric
+    const stays = (one: Told) => wanted !== undefined && isNamed(one)
     // Which of the NIC's defaults a route takes its attributes from, where one goes and another stays, is left open.
     if (own.some(stays) && !own.every(stays)) return 'open'
     if (wanted && !defaults.some(stays)) {

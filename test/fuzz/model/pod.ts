@@ -64,6 +64,15 @@ export async function modelPod(): Promise<ModelPod> {
   }
 }
 
+/** Takes the IPv6 addresses of these NICs away, and gives them to the others. */
+export async function setAddresses(pod: ModelPod, lacking: readonly Nic[]): Promise<void> {
+  const line = (nic: Nic) => {
+    const op = lacking.includes(nic) ? 'del' : 'replace'
+    return `addr ${op} ${ADDRESSES[nic][6]} dev ${nic}${op === 'del' ? '' : ' nodad'}`
+  }
+  await tell(pod, NICS.map(line))
+}
+
 /** Makes the tables those of the wiring and `lines`; a line the kernel does not take is left out. */
 export async function setTables({ netns }: ModelPod, lines: readonly string[]): Promise<void> {
   const flush = TABLES.flatMap((table) => [`-4 route flush table ${table}`, `-6 route flush table ${table}`])
