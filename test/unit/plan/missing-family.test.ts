@@ -250,6 +250,16 @@ describe('a family that comes and goes', () => {
     expect(planRepair(other, address).found.filter((one) => one.includes('fd00:'))).toHaveLength(3)
   })
 
+  it('may leave a route in the table of sourceRouting, which stays', () => {
+    const routes = [{ dst: '10.50.0.0/16' }, { dst: 'fd00:10:50::/48', table: 142, gw: 'fe80::1' }]
+    const sourced = configOf({ defaultRoute: 'keep', routes, sourceRouting: { table: 142 } })
+    const pod = withIpv6(IPV4)
+    const six = planAdd(sourced, 'eth0', pod).routes.map(({ route: one }) => one)
+    expect(six.map(({ dst }) => dst)).toEqual(['10.50.0.0/16', 'fd00:10:50::/48'])
+    const left = withRoutes(IPV4, ...six)
+    expect(differences(sourced, 'eth0', prev, left).filter((said) => said.includes('fd00:'))).toEqual([])
+  })
+
   it('has no default route brought back that "demote" was to keep', () => {
     const lender = configOf({ defaultRoute: 'demote' })
     const told = { ...prev, routes: [{ dst: '::/0', gw: 'fe80::1' }] }
