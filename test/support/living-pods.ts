@@ -66,6 +66,7 @@ const conf = (of: Nic, withGateway: boolean): fc.Arbitrary<Conf> =>
     .record({
       defaultRoute: fc.oneof(disposition(of), fc.record({ ipv4: disposition(of), ipv6: disposition(of) })),
       routes: fc.array(entry(of), { maxLength: 3 }),
+      missingFamily: maybe(fc.constant('skip')),
       ovnGateway: withGateway ? maybe(gateway(of)) : fc.constant(undefined),
     })
     .map(compact)
