@@ -1,7 +1,9 @@
 import { isObject } from '../cni/request.ts'
 import { messageOf } from '../errors.ts'
-import { parseLinks, parseRoutes } from '../net/iproute2.ts'
-import { devicesOf, type Link, type Route, Scope, type Snapshot } from '../net/route.ts'
+import { parseRoutes } from '../net/iproute2.ts'
+import { parseLinks } from '../net/iproute2-links.ts'
+import type { Link } from '../net/link.ts'
+import { devicesOf, type Route, Scope, type Snapshot } from '../net/route.ts'
 import { Trouble } from './command.ts'
 
 /** A snapshot made of saved routing tables, for a pod that is on another machine or gone. */

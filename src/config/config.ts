@@ -1,29 +1,17 @@
 import type * as z from 'zod/mini'
 import { isObject } from '../cni/request.ts'
 import { Code, quote, refusal } from '../errors.ts'
-import { type Family, familyOf, type Prefix, parseAddress, parsePrefix } from '../net/address.ts'
+import { type Family, type Prefix, parseAddress, parsePrefix } from '../net/address.ts'
 import { ATTRIBUTE_NAMES, ATTRIBUTES, type Attributes, attributesIn } from '../net/attributes.ts'
 import { DEFAULT_DST, DEFAULT_PRIORITY, MAIN_TABLE, Scope } from '../net/route.ts'
 import { explain } from './explain.ts'
+import { type Gateway, gatewayOf } from './gateway.ts'
 import { misnamedKeys } from './misnamed-keys.ts'
 import { type Expansion, expandSets, type SetEntry, type Sets } from './route-sets.ts'
 import { CONF, KEYS_OF, keysAt, MAX_ROUTES, type MISSING_FAMILY, ROUTE, ROUTE_KEYS, SCOPES } from './schema.ts'
 
 /** What becomes of the default routes of the NIC in the main table. */
 export type Disposition = 'remove' | 'demote' | 'keep'
-
-/** `ovnGateway`: the one default route that the pod gets. */
-export interface Gateway {
-  readonly wanted: Readonly<Partial<Record<Family, 'auto' | { readonly address: string }>>>
-  /** One gateway of either family is enough: no family was named. */
-  readonly either: boolean
-  /** `ipv4` or `ipv6` was written, and not just "auto" or an address. */
-  readonly named: boolean
-  /** If absent: CNI_IFNAME, or with "auto" whichever NIC has the gateway. */
-  readonly dev?: string
-  readonly priority?: number
-  readonly onlink: boolean
-}
 
 /** An entry of `routes`, or what it makes of one prefix of its set. */
 export interface ConfiguredRoute {
@@ -256,32 +244,6 @@ function readRoutes(
 function sourceRoutingOf(written: NonNullable<Written['sourceRouting']>): SourceRouting {
   const { table, priority = RULE_PRIORITY } = typeof written === 'boolean' ? {} : written
   return { ...(table === undefined ? {} : { table }), priority }
-}
-
-function gatewayOf(written: NonNullable<Written['ovnGateway']>): Gateway {
-  if (written === 'auto') return { wanted: { 4: 'auto', 6: 'auto' }, either: true, named: false, onlink: false }
-  if (typeof written === 'string')
-    return { wanted: { [familyOf(written)]: gatewayTarget(written) }, either: false, named: false, onlink: false }
-  const { ipv4, ipv6, dev, priority, onlink = false } = written
-  // An object without a family only says where: look there for both.
-  const either = ipv4 === undefined && ipv6 === undefined
-  return {
-    wanted: either
-      ? { 4: 'auto', 6: 'auto' }
-      : {
-          ...(ipv4 === undefined ? {} : { 4: gatewayTarget(ipv4) }),
-          ...(ipv6 === undefined ? {} : { 6: gatewayTarget(ipv6) }),
-        },
-    either,
-    named: !either,
-    ...(dev === undefined ? {} : { dev }),
-    ...(priority === undefined ? {} : { priority }),
-    onlink,
-  }
-}
-
-function gatewayTarget(value: string): 'auto' | { address: string } {
-  return value === 'auto' ? 'auto' : { address: parseAddress(value)?.address ?? value }
 }
 
 function routeOf(

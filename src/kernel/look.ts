@@ -1,11 +1,12 @@
 import { CniError, Code, messageOf, TooMuch } from '../errors.ts'
 import type { Family } from '../net/address.ts'
-import { getRoute, parseLinks, parseRoutes, SHOW_LINKS, SHOW_ROUTES, showRoutesTo } from '../net/iproute2.ts'
+import { getRoute, parseRoutes, SHOW_ROUTES, showRoutesTo } from '../net/iproute2.ts'
+import { parseLinks, SHOW_LINKS } from '../net/iproute2-links.ts'
 import { parseRules, SHOW_RULES } from '../net/iproute2-rules.ts'
+import type { Link } from '../net/link.ts'
 import {
   DEFAULT_DST,
   isMainDefault,
-  type Link,
   type Op,
   type Route,
   type RouteOp,

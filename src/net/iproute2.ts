@@ -4,7 +4,6 @@ import { type Attributes, attributeWords, readAttribute } from './attributes.ts'
 import {
   BOOT_PROTOCOL,
   DEFAULT_DST,
-  type Link,
   MAIN_TABLE,
   type NextHop,
   PROTOCOL,
@@ -24,7 +23,6 @@ import { type RuleOp, ruleWords } from './rule.ts'
  */
 export const IP = ['ip', '-json', '-Numeric', '-details', '-batch', '-'] as const
 export const SHOW_ROUTES = 'route show table all'
-export const SHOW_LINKS = 'address show'
 
 /** Shows the routes to exactly this prefix. */
 export function showRoutesTo(dst: string): string {
@@ -182,7 +180,7 @@ function parseRoute(json: RouteJson): Route {
 }
 
 // Another tool may be installed under this name. Before a value goes into a batch, it is checked again.
-function text(value: unknown): string {
+export function text(value: unknown): string {
   if (typeof value !== 'string') throw new TypeError(`unexpected ${quote(value)}`)
   return value
 }
@@ -223,34 +221,6 @@ export function prefixOf(dst: string, family: Family): string {
   if (dst === 'default') return DEFAULT_DST[family]
   if (dst.includes('/')) return dst
   return `${dst}/${family === 4 ? 32 : 128}`
-}
-
-interface LinkJson {
-  ifname?: string
-  flags?: string[]
-  address?: string
-  linkinfo?: { info_kind?: string }
-  addr_info?: { local?: string; dynamic?: boolean }[]
-}
-
-/** The interfaces of an `address show` answer. @throws SyntaxError if it is not JSON */
-export function parseLinks(answer: string): Link[] {
-  return parseAnswer<LinkJson>(answer).flatMap((json) => {
-    if (json.ifname === undefined) return [] // ip prints `{}` for an interface that it filtered out
-    const kind = json.linkinfo?.info_kind
-    return {
-      ifname: text(json.ifname),
-      up: json.flags?.includes('UP') ?? false,
-      ...(kind === undefined ? {} : { kind }),
-      ...(json.address === undefined ? {} : { mac: text(json.address) }),
-      addresses: (json.addr_info ?? []).flatMap((info) => (info.local === undefined ? [] : text(info.local))),
-      ...(json.addr_info?.some(({ dynamic }) => dynamic) ? { passing: passingIn(json.addr_info) } : {}),
-    }
-  })
-}
-
-function passingIn(addresses: NonNullable<LinkJson['addr_info']>): string[] {
-  return addresses.flatMap(({ local, dynamic }) => (dynamic && local !== undefined ? text(local) : []))
 }
 
 /**

@@ -1,6 +1,6 @@
-import { listed } from '../errors.ts'
 import { type Family, familyOf } from './address.ts'
 import { type Attributes, sameAttributes } from './attributes.ts'
+import type { Link } from './link.ts'
 import type { Rule, RuleOp } from './rule.ts'
 
 /**
@@ -173,36 +173,6 @@ export function isRuleOp(op: Op): op is RuleOp {
 /** Those of `ops` that change routes. */
 export function routeOpsIn(ops: readonly Op[]): readonly RouteOp[] {
   return ops.some(isRuleOp) ? ops.filter((op): op is RouteOp => !isRuleOp(op)) : (ops as readonly RouteOp[])
-}
-
-export interface Link {
-  readonly ifname: string
-  readonly up: boolean
-  /** rtnl kind (`veth`, `dummy`); absent for `lo` and physical interfaces. */
-  readonly kind?: string
-  /** In lower case. */
-  readonly mac?: string
-  /** Without prefix length, in the form the kernel prints. */
-  readonly addresses: readonly string[]
-  /** Those of the addresses that have a lifetime, from a router advertisement or DHCP. */
-  readonly passing?: readonly string[]
-}
-
-export function nicIn(links: readonly Link[], ifname: string): Link | undefined {
-  return links.find((link) => link.ifname === ifname)
-}
-
-/** How many interfaces or addresses a message names: whoever is root in a pod decides how many there are. */
-export const MAX_NAMED = 10
-
-/** The names of interfaces, for a message. */
-export function nicNames(links: readonly Link[]): string {
-  return (
-    listed(
-      links.map(({ ifname }) => ifname),
-      MAX_NAMED,
-    ).join(', ') || 'none'
-  )
 }
 
 /** What the network namespace of a pod held at one moment: all tables of both families, and the interfaces. */

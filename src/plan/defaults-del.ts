@@ -1,4 +1,4 @@
-import type { Gateway } from '../config/config.ts'
+import type { Gateway } from '../config/gateway.ts'
 import {
   BOOT_PROTOCOL,
   demoted,

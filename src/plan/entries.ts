@@ -3,10 +3,10 @@ import { listed } from '../errors.ts'
 import { type Family, familyOf, isLinkLocal, parsePrefix } from '../net/address.ts'
 import { combined } from '../net/attributes.ts'
 import { routeText } from '../net/iproute2.ts'
+import { MAX_NAMED } from '../net/link.ts'
 import {
   byDestination,
   KERNEL_PROTOCOL,
-  MAX_NAMED,
   type Origin,
   PROTOCOL,
   type Route,

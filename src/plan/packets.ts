@@ -1,9 +1,9 @@
 import { type Config, nameOf } from '../config/config.ts'
 import { familyOf, isLinkLocal, isWithin, specialKind } from '../net/address.ts'
+import type { Link } from '../net/link.ts'
 import {
   byDestination,
   DEFAULT_DST,
-  type Link,
   LOCAL_TABLE,
   MAIN_TABLE,
   type Route,

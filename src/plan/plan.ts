@@ -1,10 +1,10 @@
 import type { AppliedRoute } from '../cni/result.ts'
 import type { Config } from '../config/config.ts'
 import { CniError, Code } from '../errors.ts'
+import { nicNames } from '../net/link.ts'
 import {
   devicesOf,
   GATEWAY_PROTOCOL,
-  nicNames,
   type Op,
   type Origin,
   PROTOCOL,

@@ -1,7 +1,8 @@
 import type { Config, ConfiguredRoute } from '../config/config.ts'
 import { listed } from '../errors.ts'
 import { type Family, familyOf, isLinkLocal } from '../net/address.ts'
-import type { Link, Snapshot } from '../net/route.ts'
+import type { Link } from '../net/link.ts'
+import type { Snapshot } from '../net/route.ts'
 
 /**
  * What `missingFamily: skip` leaves out: routes and gateways of a family that their NIC has no address of. A route that

@@ -1,4 +1,5 @@
-import { nicNames, type Snapshot } from '../net/route.ts'
+import { nicNames } from '../net/link.ts'
+import type { Snapshot } from '../net/route.ts'
 
 /** Why a configuration cannot be carried out in a pod. */
 export interface Problem {

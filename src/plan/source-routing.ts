@@ -1,12 +1,12 @@
 import { type Config, type ConfiguredRoute, nameOf, type SourceRouting } from '../config/config.ts'
 import { familyOf, isLinkLocal, isWithin, prefixesAroundIn } from '../net/address.ts'
 import { routeText } from '../net/iproute2.ts'
+import type { Link } from '../net/link.ts'
 import {
   DEFAULT_DST,
   DEFAULT_PRIORITY,
   devicesOf,
   KERNEL_PROTOCOL,
-  type Link,
   MAIN_TABLE,
   type Op,
   type Origin,

@@ -1,4 +1,5 @@
-import { DEFAULT_PRIORITY, type Link, MAIN_TABLE, type Route, type Snapshot, UNICAST } from '../../src/net/route.ts'
+import type { Link } from '../../src/net/link.ts'
+import { DEFAULT_PRIORITY, MAIN_TABLE, type Route, type Snapshot, UNICAST } from '../../src/net/route.ts'
 
 /** A unicast route of the main table as `ip route add` makes it; what a test is about is said by `more`. */
 export function route(family: 4 | 6, dst: string, more: Partial<Route> = {}): Route {

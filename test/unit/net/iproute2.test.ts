@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { batchLine, parseLinks, parseRoutes, routeText } from '../../../src/net/iproute2.ts'
+import { batchLine, parseRoutes, routeText } from '../../../src/net/iproute2.ts'
+import { parseLinks } from '../../../src/net/iproute2-links.ts'
 import type { Route } from '../../../src/net/route.ts'
 import { DEFAULT4, DEFAULT6, LINK4, route } from '../../support/snapshots.ts'
 
