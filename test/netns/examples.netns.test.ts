@@ -48,6 +48,7 @@ const ON_OVN = ['default via 10.0.1.1 dev net1', 'default via fd00:10:0:1::1 dev
 /** For each example that configures this plugin: the pod it is for, and the default routes the pod has then. */
 const PODS: Record<string, { attach: (pod: Site) => Promise<Attached>; leaves: (string | RegExp)[] }> = {
   'calico-underlay.yaml': { attach: calico, leaves: [] },
+  'calico-answers.yaml': { attach: calico, leaves: [] },
   'calico-set.yaml': { attach: calico, leaves: [] },
   'calico-vm.yaml': { attach: calico, leaves: [] },
   'calico-vm-masquerade.yaml': { attach: calico, leaves: [] },
