@@ -1,5 +1,14 @@
-import { MAIN_TABLE, type Snapshot } from '../net/route.ts'
-import { type DhcpOffer, dhcpOffer, inDumpOrder, kubevirtProblems, unreachableInOrder } from '../plan/kubevirt.ts'
+import { listed } from '../errors.ts'
+import { isWithin, parsePrefix } from '../net/address.ts'
+import { DEFAULT_DST, MAIN_TABLE, type Route, type Snapshot } from '../net/route.ts'
+import {
+  type DhcpOffer,
+  dhcpOffer,
+  inDumpOrder,
+  kubevirtProblems,
+  offeredAddress,
+  unreachableInOrder,
+} from '../plan/kubevirt.ts'
 
 /** What KubeVirt's bridge binding would hand to a VM on a NIC by DHCP, and what to warn of. */
 export interface DhcpPreview {
@@ -13,31 +22,46 @@ export interface DhcpPreview {
  * @returns undefined for a NIC without an IPv4 address: KubeVirt offers nothing there
  */
 export function dhcpPreview(snapshot: Snapshot, ifname: string, isUsed: boolean): DhcpPreview | undefined {
-  const address = addressOf(snapshot, ifname)
+  const address = offeredAddress(snapshot, ifname)
   if (address === undefined) return undefined
   const ipv4 = snapshot.routes.filter(({ family }) => family === 4)
   const offer = dhcpOffer(inDumpOrder(ipv4), ifname, address)
   if (!isUsed) return { ...(offer ? { offer } : {}), warnings: [] }
-  const late = offer ? unreachableInOrder(offer, address) : []
   const warnings = kubevirtProblems(snapshot, ifname).map(({ says }) => says)
-  if (late.length > 0) {
-    warnings.push(
-      `DHCP clients that apply routes in order refuse ${late.join(', ')}: the route to the gateway comes later; write "scope": "link"`,
-    )
-  }
+  if (offer) warnings.push(...misled(offer, address), ...leftOut(ipv4, offer, ifname, address))
   return { ...(offer ? { offer } : {}), warnings }
 }
 
-/** The NIC's IPv4 address, with the prefix length of its connected route. */
-export function addressOf({ links, routes }: Snapshot, ifname: string): string | undefined {
-  const address = links.find((link) => link.ifname === ifname)?.addresses.find((one) => one.includes('.'))
-  if (address === undefined) return undefined
-  const connected = routes.find(
-    (route) =>
-      route.dev === ifname && route.table === MAIN_TABLE && route.protocol === KERNEL_PROTOCOL && route.src === address,
-  )
-  return `${address}/${connected?.dst.split('/')[1] ?? 32}`
+/** What a guest makes of the offer that is not meant. */
+function misled(offer: DhcpOffer, address: string): string[] {
+  const late = unreachableInOrder(offer, address)
+  if (late.length === 0) return []
+  return [
+    `DHCP clients that apply routes in order refuse ${some(late)}: the route to the gateway comes later; ${FIRST_GATEWAY}`,
+  ]
 }
 
-/** @see rtnetlink(7): `rtm_protocol` RTPROT_KERNEL */
-const KERNEL_PROTOCOL = 2
+/** What releases of KubeVirt do not hand over, although the newest does. */
+function leftOut(routes: readonly Route[], { classlessRoutes }: DhcpOffer, ifname: string, address: string): string[] {
+  const own = parsePrefix(address)?.address ?? ''
+  const dsts = classlessRoutes.map(({ dst }) => dst).filter((dst) => dst !== DEFAULT_DST[4])
+  const around = dsts.filter((dst) => isWithin(own, dst))
+  const from = routes
+    .filter(({ dev, table, src, dst }) => dev === ifname && table === MAIN_TABLE && src === own && dsts.includes(dst))
+    .map(({ dst }) => dst)
+  return [
+    ...(around.length > 0
+      ? [`KubeVirt 1.1 to 1.3 leave out ${some(around)}, which the VM's address is in; write it in cloud-init`]
+      : []),
+    ...(from.length > 0
+      ? [`KubeVirt 1.0 leaves out ${some(from)}, whose source is the VM's address; remove "src"`]
+      : []),
+  ]
+}
+
+const MAX_NAMED = 10
+const some = (dsts: readonly string[]) => listed(dsts, MAX_NAMED).join(', ')
+
+/** The layout that every DHCP client takes that knows option 121. @see docs/kubevirt.md */
+export const FIRST_GATEWAY =
+  'route through an unused address that sorts before every prefix, such as {"dst": "10.0.0.1/32", "scope": "link"} and "gw": "10.0.0.1"'

@@ -5,9 +5,11 @@ import { type ReadSet, setsOf } from '../config/route-sets.ts'
 import { SCOPES } from '../config/schema.ts'
 import { listed } from '../errors.ts'
 import { parsePrefix } from '../net/address.ts'
-import { MAIN_TABLE, Scope } from '../net/route.ts'
+import { DEFAULT_DST, MAIN_TABLE, Scope } from '../net/route.ts'
+import { tooLong } from '../plan/kubevirt.ts'
 import { isExplicit } from '../plan/next-hop.ts'
 import { coveredPrefixes, coveredRoutes } from './covered.ts'
+import { FIRST_GATEWAY } from './dhcp.ts'
 import type { Entry } from './documents.ts'
 import type { Say } from './finding.ts'
 import type { Path } from './json.ts'
@@ -112,7 +114,13 @@ function overrides({ overrides: written, kubevirt: vm }: NetConf, say: Say, brid
       `within: missing, so ${places.join(' and ')} of a pod are always refused; write the prefixes that pods may use`,
     )
   }
-  if (vm === true || bridged) say('note', ['overrides'], 'ignored for a VM: KubeVirt does not pass cni-args on', 'key')
+  if (vm === true || bridged)
+    say(
+      'note',
+      ['overrides'],
+      'of a VM, only the annotation v1.multus-cni.io/default-network brings cni-args here, beside "pod: {}"',
+      'key',
+    )
 }
 
 /** Reports what the bridge binding makes of a VM's routes, as far as the configuration alone can tell. */
@@ -120,6 +128,14 @@ function kubevirt({ routes, defaultRoute }: Config, afterCalico: boolean, say: S
   if (defaultRoute[4] === 'demote') {
     say('note', ['defaultRoute'], 'KubeVirt hands a demoted IPv4 default route to the VM as its default route')
   }
+  // Calico's link route to 169.254.1.1 is handed over as well.
+  const handed = [
+    ...(afterCalico ? ['169.254.1.1/32'] : []),
+    ...(defaultRoute[4] === 'remove' ? [] : [DEFAULT_DST[4]]),
+    ...routes.filter(({ family, table }) => family === 4 && table === MAIN_TABLE).map(({ dst }) => dst),
+  ]
+  const long = tooLong(handed, 'that a VM gets')
+  if (long !== undefined) say('warning', ['routes'], long)
   const told = new Set<string>()
   /** Of a set, the first prefix stands for all of its family. */
   const once = ({ path, family }: ConfiguredRoute) => told.size < told.add(`${path} ${family}`).size
@@ -128,11 +144,11 @@ function kubevirt({ routes, defaultRoute }: Config, afterCalico: boolean, say: S
     if (route.family === 6)
       say('note', path, 'KubeVirt hands no IPv6 routes to a VM; write them in its cloud-init network configuration')
     else if (route.table !== MAIN_TABLE) say('note', path, 'KubeVirt hands only routes of the main table to a VM')
-    else if (afterCalico && !(isExplicit(route) && route.gw === undefined)) {
+    else if (afterCalico && !isExplicit(route)) {
       say(
         'note',
         path,
-        'DHCP clients that apply routes in order refuse this one: the route to its gateway comes last; write "scope": "link"',
+        `DHCP clients that apply routes in order refuse this one: the route to its gateway comes last; ${FIRST_GATEWAY}`,
       )
     }
   }

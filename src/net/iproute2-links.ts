@@ -9,20 +9,22 @@ interface LinkJson {
   flags?: string[]
   address?: string
   linkinfo?: { info_kind?: string }
-  addr_info?: { local?: string; dynamic?: boolean }[]
+  addr_info?: { local?: string; prefixlen?: number; dynamic?: boolean }[]
 }
 
 /** The interfaces of an `address show` answer. @throws SyntaxError if it is not JSON */
 export function parseLinks(answer: string): Link[] {
   return parseAnswer<LinkJson>(answer).flatMap((json) => {
     if (json.ifname === undefined) return [] // ip prints `{}` for an interface that it filtered out
+    const own = (json.addr_info ?? []).filter(({ local }) => local !== undefined)
     const kind = json.linkinfo?.info_kind
     return {
       ifname: text(json.ifname),
       up: json.flags?.includes('UP') ?? false,
       ...(kind === undefined ? {} : { kind }),
       ...(json.address === undefined ? {} : { mac: text(json.address) }),
-      addresses: (json.addr_info ?? []).flatMap((info) => (info.local === undefined ? [] : text(info.local))),
+      addresses: own.map(({ local }) => text(local)),
+      prefixlens: own.map(({ prefixlen }) => Number(prefixlen)),
       ...(json.addr_info?.some(({ dynamic }) => dynamic) ? { passing: passingIn(json.addr_info) } : {}),
     }
   })

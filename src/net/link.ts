@@ -9,6 +9,8 @@ export interface Link {
   readonly mac?: string
   /** Without prefix length, in the form the kernel prints. */
   readonly addresses: readonly string[]
+  /** The prefix lengths of `addresses`, in their order; absent if they are not known. */
+  readonly prefixlens?: readonly number[]
   /** Those of the addresses that have a lifetime, from a router advertisement or DHCP. */
   readonly passing?: readonly string[]
 }

@@ -46,6 +46,9 @@ export function neededToAdd(config: Config, ifname: string, prev: PrevResult): B
   return { max: () => MAX_OTHERS + each * config.routes.length, filter: () => filterForAdd(config, ifname, prev) }
 }
 
+/** Even default routes take 5 of the 255 bytes of DHCP option 121. */
+const MAX_HANDED = 52
+
 function filterForAdd(config: Config, ifname: string, prev: PrevResult): RouteFilter {
   const { routes, gateway, sourceRouting, kubevirt } = config
   const devices = new Set([ifname, gateway?.dev ?? ifname, ...routes.map(({ dev = ifname }) => dev)])
@@ -57,6 +60,7 @@ function filterForAdd(config: Config, ifname: string, prev: PrevResult): RouteFi
   const addresses = wantedAddresses(config, prev, ifname)
   const prefixesAround = prefixesAroundIn(new Set(routes.map(({ dst }) => dst)))
   const isFirst = firstSeen()
+  let handed = 0
   const ownTable = sourceRouting && tableOf(ifname, sourceRouting)
   return (route) => {
     const { family, type, dst, gw, dev, table, protocol } = route
@@ -69,7 +73,8 @@ function filterForAdd(config: Config, ifname: string, prev: PrevResult): RouteFi
     if (protocol === PROTOCOL && dev !== undefined && isFirst(`ours ${dev}`)) return true
     if (kubevirt && table === MAIN_TABLE) {
       if (dev === undefined || (family === 6 && gw !== undefined)) return true
-      if (family === 4 && type === UNICAST && dev === ifname && isFirst('main')) return true
+      // More do not fit into what a VM is offered.
+      if (family === 4 && type === UNICAST && dev === ifname && handed++ < MAX_HANDED) return true
     }
     if (dev === undefined || !isOnDevice) return false
     if (gw === undefined)

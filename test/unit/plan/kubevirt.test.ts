@@ -1,7 +1,14 @@
 import { describe, expect, it } from 'vitest'
 import { parseConfig } from '../../../src/config/config.ts'
 import { parseRoutes } from '../../../src/net/iproute2.ts'
-import { dhcpOffer, inDumpOrder, kubevirtProblems, unreachableInOrder } from '../../../src/plan/kubevirt.ts'
+import {
+  dhcpOffer,
+  inDumpOrder,
+  kubevirtProblems,
+  offeredAddress,
+  optionBytes,
+  unreachableInOrder,
+} from '../../../src/plan/kubevirt.ts'
 import { planAdd } from '../../../src/plan/plan.ts'
 import { problemText } from '../../../src/plan/problem.ts'
 import { calicoPod, DEFAULT4, LINK4, link, route } from '../../support/snapshots.ts'
@@ -68,22 +75,62 @@ describe("KubeVirt's DHCP offer", () => {
     })
   })
 
+  it('has no router where the first route is on-link, though the default route is not', () => {
+    const half = route(4, '0.0.0.0/1', { dev: 'eth0' })
+    expect(dhcpOffer(inDumpOrder([DEFAULT4, LINK4, half]), 'eth0', ADDRESS)).toEqual({
+      classlessRoutes: [
+        { dst: '0.0.0.0/1', gw: '0.0.0.0' },
+        { dst: '169.254.1.1/32', gw: '0.0.0.0' },
+        { dst: '0.0.0.0/0', gw: '169.254.1.1' },
+      ],
+    })
+  })
+
+  it('makes on-link what has an IPv6 next hop', () => {
+    expect(dhcpOffer([{ ...DEFAULT4, gw: 'fe80::1' }], 'eth0', ADDRESS)).toEqual({
+      classlessRoutes: [{ dst: '0.0.0.0/0', gw: '0.0.0.0' }],
+    })
+  })
+
   it('cannot be made for a NIC without IPv4 routes', () => {
     expect(dhcpOffer([route(6, 'fd00::/48', { dev: 'eth0' })], 'eth0', ADDRESS)).toBeUndefined()
   })
 })
 
 describe('the order of the kernel', () => {
-  it('is by prefix, the wider first, the default at its head', () => {
-    const dsts = ['169.254.1.1/32', '10.50.0.0/16', '10.50.0.0/24', '10.199.0.0/16', '9.0.0.0/8', '0.0.0.0/0']
+  it('is by base address, the longest prefix of one base first', () => {
+    const dsts = ['169.254.1.1/32', '10.0.0.0/8', '0.0.0.0/0', '10.50.0.0/16', '10.0.0.0/16', '0.0.0.0/1', '9.0.0.0/8']
     expect(inDumpOrder(dsts.map((dst) => route(4, dst, { dev: 'eth0' }))).map(({ dst }) => dst)).toEqual([
+      '0.0.0.0/1',
       '0.0.0.0/0',
       '9.0.0.0/8',
+      '10.0.0.0/16',
+      '10.0.0.0/8',
       '10.50.0.0/16',
-      '10.50.0.0/24',
-      '10.199.0.0/16',
       '169.254.1.1/32',
     ])
+  })
+})
+
+describe('the address that is offered', () => {
+  it.each([
+    ['the first', ['10.0.1.10', '10.0.2.10'], [24, 16], '10.0.1.10/24'],
+    [
+      'neither link-local nor loopback',
+      ['fe80::1', '169.254.7.7', '127.0.0.2', '10.0.2.10'],
+      [64, 16, 8, 22],
+      '10.0.2.10/22',
+    ],
+    ['one whose prefix length is unknown', ['10.0.1.10'], undefined, '10.0.1.10/32'],
+    ['none', ['fd00::1', '169.254.7.7'], [64, 16], undefined],
+  ])('is %s', (_, addresses, prefixlens, offered) => {
+    const nic = { ...link('net1', ...addresses), ...(prefixlens ? { prefixlens } : {}) }
+    expect(offeredAddress({ routes: [], links: [nic] }, 'net1')).toBe(offered)
+  })
+
+  it('has the length of its connected route, where only the routes are known', () => {
+    const connected = route(4, '10.0.1.0/24', { dev: 'net1', protocol: 2, src: '10.0.1.10' })
+    expect(offeredAddress({ routes: [connected], links: [link('net1', '10.0.1.10')] }, 'net1')).toBe('10.0.1.10/24')
   })
 })
 
@@ -93,6 +140,30 @@ describe('kubevirt: true', () => {
 
   it("is content with Calico's pod", () => {
     expect(problems({ routes: [{ dst: '10.50.0.0/16' }] })).toEqual([])
+  })
+
+  it('takes the 35 routes of /16 that option 121 holds beside the link route, and refuses 36', () => {
+    const many = (count: number) => Array.from({ length: count }, (_, i) => ({ dst: `10.${i + 1}.0.0/16` }))
+    expect(problems({ routes: many(35) })).toEqual([])
+    expect(problems({ routes: many(36) })).toEqual([
+      'kubevirt: the 37 IPv4 routes of eth0 take 261 bytes of DHCP option 121, the limit is 255; write fewer and wider prefixes in "routes"',
+    ])
+    expect(problems({ kubevirt: false, routes: many(36) })).toEqual([])
+    expect(problems({ defaultRoute: 'keep', routes: many(35) })).toEqual([
+      expect.stringContaining('the 37 IPv4 routes of eth0 take 259 bytes'),
+    ])
+  })
+
+  it.each([
+    ['0.0.0.0/0', 5],
+    ['10.0.0.0/8', 6],
+    ['10.0.0.0/9', 7],
+    ['10.0.0.0/16', 7],
+    ['10.0.0.0/17', 8],
+    ['10.0.0.0/25', 9],
+    ['10.0.0.1/32', 9],
+  ])('counts the bytes of %s as RFC 3442 writes it', (dst, bytes) => {
+    expect(optionBytes([dst])).toBe(bytes)
   })
 
   it('refuses to leave an addressed NIC without IPv4 route', () => {
@@ -116,7 +187,7 @@ describe('kubevirt: true', () => {
     ],
   ])('refuses a route %s', (_, bad, text) => {
     expect(problems({}, calicoPod(bad))).toEqual([
-      `kubevirt: KubeVirt cannot read ${text}; remove it, or use a binding other than bridge`,
+      `kubevirt: KubeVirt 1.1 and later cannot, with any binding, read ${text}; remove it`,
     ])
   })
 
@@ -125,7 +196,7 @@ describe('kubevirt: true', () => {
     const other = { ...hop, gw: 'fd00::2' }
     expect(problems({}, calicoPod(hop, { ...other, priority: 5 }))).toEqual([])
     expect(problems({}, calicoPod(hop, other))).toEqual([
-      'kubevirt: KubeVirt cannot read the multipath route of fd00:10:60::/48 via fd00::1 dev net1 proto 3 metric 1024 and fd00:10:60::/48 via fd00::2 dev net1 proto 3 metric 1024; remove one, or use a binding other than bridge',
+      'kubevirt: KubeVirt 1.1 and later cannot, with any binding, read the multipath route of fd00:10:60::/48 via fd00::1 dev net1 proto 3 metric 1024 and fd00:10:60::/48 via fd00::2 dev net1 proto 3 metric 1024; remove one',
     ])
   })
 
