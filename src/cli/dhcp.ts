@@ -6,6 +6,7 @@ import {
   dhcpOffer,
   inDumpOrder,
   kubevirtProblems,
+  ON_LINK,
   offeredAddress,
   unreachableInOrder,
 } from '../plan/kubevirt.ts'
@@ -35,10 +36,20 @@ export function dhcpPreview(snapshot: Snapshot, ifname: string, isUsed: boolean)
 /** What a guest makes of the offer that is not meant. */
 function misled(offer: DhcpOffer, address: string): string[] {
   const late = unreachableInOrder(offer, address)
-  if (late.length === 0) return []
+  const cut = offer.classlessRoutes.filter(isCutShort).map(({ dst }) => dst)
   return [
-    `DHCP clients that apply routes in order refuse ${some(late)}: the route to the gateway comes later; ${FIRST_GATEWAY}`,
+    ...(late.length > 0
+      ? [
+          `DHCP clients that apply routes in order refuse ${some(late)}: the route to the gateway comes later; ${FIRST_GATEWAY}`,
+        ]
+      : []),
+    ...(cut.length > 0 ? [`dhcpcd 9 makes routes to single addresses of ${some(cut)}; ${FIRST_GATEWAY}`] : []),
   ]
+}
+
+/** dhcpcd 9 gives every on-link route the prefix length of its address, /32. */
+export function isCutShort({ dst, gw }: DhcpOffer['classlessRoutes'][number]): boolean {
+  return gw === ON_LINK && !dst.endsWith('/32')
 }
 
 /** What releases of KubeVirt do not hand over, although the newest does. */
@@ -64,4 +75,4 @@ const some = (dsts: readonly string[]) => listed(dsts, MAX_NAMED).join(', ')
 
 /** The layout that every DHCP client takes that knows option 121. @see docs/kubevirt.md */
 export const FIRST_GATEWAY =
-  'route through an unused address that sorts before every prefix, such as {"dst": "10.0.0.1/32", "scope": "link"} and "gw": "10.0.0.1"'
+  'lead it through an unused address that sorts before all prefixes: add {"dst": "10.0.0.1/32", "scope": "link"}, and write "gw": "10.0.0.1"'

@@ -1,19 +1,17 @@
 import { isObject, type NetConf } from '../cni/request.ts'
-import { type Config, type ConfiguredRoute, readConfig } from '../config/config.ts'
+import { type Config, readConfig } from '../config/config.ts'
 import { isKnown, misnamedKeys } from '../config/misnamed-keys.ts'
 import { type ReadSet, setsOf } from '../config/route-sets.ts'
 import { SCOPES } from '../config/schema.ts'
 import { listed } from '../errors.ts'
 import { parsePrefix } from '../net/address.ts'
-import { DEFAULT_DST, MAIN_TABLE, Scope } from '../net/route.ts'
-import { tooLong } from '../plan/kubevirt.ts'
-import { isExplicit } from '../plan/next-hop.ts'
+import { Scope } from '../net/route.ts'
 import { coveredPrefixes, coveredRoutes } from './covered.ts'
-import { FIRST_GATEWAY } from './dhcp.ts'
 import type { Entry } from './documents.ts'
 import type { Say } from './finding.ts'
 import type { Path } from './json.ts'
 import { SETS_CONFIG_MAP } from './set-texts.ts'
+import { vmHints } from './vm-hints.ts'
 
 /** What is known beside a configuration. */
 export interface Known {
@@ -39,7 +37,7 @@ export function hints(
     const { config, entries: written } = readConfig(conf, [], setsOf(conf, readSet))
     if (!config) continue
     const unknown = written.filter(({ set, expansion }) => set !== undefined && expansion === undefined)
-    for (const { path, set } of unknown) on('note', [...pathTo(path), 'set'], unknownSet(set))
+    for (const { path, set } of unknown) on('note', ['routes', indexOf(path), 'set'], unknownSet(set))
     // A set is maintained elsewhere, perhaps for other networks too.
     coveredRoutes(
       config.routes.filter(({ set }) => set === undefined),
@@ -47,12 +45,12 @@ export function hints(
     )
     const mayAdd = config.routes.length > 0 || unknown.length > 0
     if (types.includes('calico') && entries.length === 1 && !mayAdd) nothingLeft(conf, config, on)
-    if (conf.kubevirt === true || bridged) kubevirt(config, types.includes('calico'), on)
+    if (conf.kubevirt === true || bridged) vmHints(config, types.includes('calico'), on)
   }
 }
 
-/** The key path of an entry of `routes`: of `routes[0]`. */
-const pathTo = (path: string): Path => ['routes', Number(/\d+/.exec(path))]
+/** Of `routes[0]`. */
+const indexOf = (path: string) => Number(/\d+/.exec(path))
 
 const unknownSet = (set = '') =>
   `the prefixes of ${set} were not checked; give --sets DIR, or the ConfigMap ${SETS_CONFIG_MAP} among the files`
@@ -121,35 +119,4 @@ function overrides({ overrides: written, kubevirt: vm }: NetConf, say: Say, brid
       'of a VM, only the annotation v1.multus-cni.io/default-network brings cni-args here, beside "pod: {}"',
       'key',
     )
-}
-
-/** Reports what the bridge binding makes of a VM's routes, as far as the configuration alone can tell. */
-function kubevirt({ routes, defaultRoute }: Config, afterCalico: boolean, say: Say): void {
-  if (defaultRoute[4] === 'demote') {
-    say('note', ['defaultRoute'], 'KubeVirt hands a demoted IPv4 default route to the VM as its default route')
-  }
-  // Calico's link route to 169.254.1.1 is handed over as well.
-  const handed = [
-    ...(afterCalico ? ['169.254.1.1/32'] : []),
-    ...(defaultRoute[4] === 'remove' ? [] : [DEFAULT_DST[4]]),
-    ...routes.filter(({ family, table }) => family === 4 && table === MAIN_TABLE).map(({ dst }) => dst),
-  ]
-  const long = tooLong(handed, 'that a VM gets')
-  if (long !== undefined) say('warning', ['routes'], long)
-  const told = new Set<string>()
-  /** Of a set, the first prefix stands for all of its family. */
-  const once = ({ path, family }: ConfiguredRoute) => told.size < told.add(`${path} ${family}`).size
-  for (const route of routes.filter(once)) {
-    const path = pathTo(route.path)
-    if (route.family === 6)
-      say('note', path, 'KubeVirt hands no IPv6 routes to a VM; write them in its cloud-init network configuration')
-    else if (route.table !== MAIN_TABLE) say('note', path, 'KubeVirt hands only routes of the main table to a VM')
-    else if (afterCalico && !isExplicit(route)) {
-      say(
-        'note',
-        path,
-        `DHCP clients that apply routes in order refuse this one: the route to its gateway comes last; ${FIRST_GATEWAY}`,
-      )
-    }
-  }
 }

@@ -5,6 +5,7 @@ import type { Configuration, Contents } from './documents.ts'
 import { type Finding, type Say, sayer } from './finding.ts'
 import type { Path } from './json.ts'
 import { byName } from './names.ts'
+import { checkVmNic } from './vm-nics.ts'
 import { type AskedNetwork, type Workload, workloadsIn } from './workloads.ts'
 
 /** What a file holds, and the findings about it. */
@@ -133,10 +134,14 @@ function dependence(one: Network, { removing }: Together): ByAnnotation | undefi
   return one.entries.length === 0 && ipam && removing ? { annotation, path: [...path, 'ipam'], own } : undefined
 }
 
-function isRemoving({ entries }: Network): boolean {
+function isRemoving(one: Network): boolean {
+  return removes(one, 'ipv4') || removes(one, 'ipv6')
+}
+
+function removes({ entries }: Network, family: 'ipv4' | 'ipv6'): boolean {
   return entries.some(({ conf: { defaultRoute } }) => {
-    const { ipv4 = 'remove', ipv6 = 'remove' } = isObject(defaultRoute) ? defaultRoute : {}
-    return isObject(defaultRoute) ? [ipv4, ipv6].includes('remove') : (defaultRoute ?? 'remove') === 'remove'
+    const written = isObject(defaultRoute) ? defaultRoute[family] : defaultRoute
+    return (written ?? 'remove') === 'remove'
   })
 }
 
@@ -162,7 +167,13 @@ function checkWorkload(workload: Workload, all: Together, say: Say): void {
   })
   oneCalico(workload, found, all, say)
   calicoFirst(found, say)
-  for (const { asked, network } of found) annotated(workload, asked, dependence(network, all), say)
+  const ifnames = new Set(['eth0', ...workload.networks.flatMap(({ nic }) => nic?.ifname ?? [])])
+  for (const { asked, network } of found) {
+    annotated(workload, asked, dependence(network, all), say)
+    const { nic, path } = asked
+    const removing = removes(network, 'ipv4') && !network.entries.some(({ conf }) => 'ovnGateway' in conf)
+    if (nic) checkVmNic({ nic, path }, { ...network, removing }, ifnames, say)
+  }
 }
 
 type FoundNetworks = readonly { readonly asked: AskedNetwork; readonly network: Network }[]

@@ -1,6 +1,7 @@
 import { isObject } from '../cni/request.ts'
 import type { Path } from './json.ts'
 import { below, type Placed } from './position.ts'
+import { type VmNic, vmNics } from './vm-nics.ts'
 
 /** A network that a pod asks for, and the path of the request. */
 export interface AskedNetwork {
@@ -9,6 +10,8 @@ export interface AskedNetwork {
   readonly path: Path
   /** It is the pod's first network, instead of the cluster's. */
   readonly first: boolean
+  /** What a VM does with it. */
+  readonly nic?: VmNic
 }
 
 /** A pod, or the template of pods or VMs, that asks for networks. All paths start at the object that it is in. */
@@ -63,13 +66,14 @@ function workloadAt(
     const path = [...base, 'metadata', 'annotations', key]
     const names = typeof text === 'string' ? namesIn(text, namespaces) : []
     if (names === undefined) unreadable.push(path)
-    return (names ?? []).map((one) => ({ names: one, path, first }))
+    const nic = first && isObject(spec) ? podNicOf(spec) : undefined
+    return (names ?? []).map((one) => ({ names: one, path, first, ...(nic ? { nic } : {}) }))
   }
   const own = namespace === undefined ? [] : [namespace]
   const networks = [
     ...ofAnnotation(FIRST_NETWORK, true, [MULTUS_NAMESPACE]),
     ...ofAnnotation(OTHER_NETWORKS, false, own),
-    ...(isObject(spec) ? ofVm(spec.networks, [...base, 'spec', 'networks'], own) : []),
+    ...(isObject(spec) ? ofVm(spec, [...base, 'spec', 'networks'], own) : []),
   ]
   return {
     placed,
@@ -81,15 +85,25 @@ function workloadAt(
 }
 
 /** @see https://kubevirt.io/api-reference MultusNetwork */
-function ofVm(networks: unknown, path: Path, own: readonly string[]): AskedNetwork[] {
+function ofVm(spec: Record<string, unknown>, path: Path, own: readonly string[]): AskedNetwork[] {
+  const { networks } = spec
   if (!Array.isArray(networks)) return []
+  const nicOf = vmNics(spec)
   return networks.flatMap((network, index) => {
     const multus: unknown = isObject(network) ? network.multus : undefined
     if (!isObject(multus) || typeof multus.networkName !== 'string') return []
     const first = multus.default === true
     const names = withNamespaces(multus.networkName, first ? [MULTUS_NAMESPACE, ...own] : own)
-    return { names, path: [...path, index, 'multus', 'networkName'], first }
+    const nic = nicOf(network.name, first)
+    return { names, path: [...path, index, 'multus', 'networkName'], first, nic }
   })
+}
+
+/** The NIC on the pod's first network, if a VM has one by `pod: {}`. */
+function podNicOf(spec: Record<string, unknown>): VmNic | undefined {
+  if (!Array.isArray(spec.networks)) return undefined
+  const network: unknown = spec.networks.find((one) => isObject(one) && isObject(one.pod))
+  return isObject(network) ? vmNics(spec)(network.name, true) : undefined
 }
 
 /**

@@ -160,8 +160,8 @@ function isMain4(route: Route): boolean {
  * Sorts routes as the kernel dumps a table: by base address, for one base the longest prefix first, then by metric.
  * @see linux net/ipv4/fib_trie.c fn_trie_dump_leaf
  */
-export function inDumpOrder(routes: readonly Route[]): Route[] {
-  const key = ({ dst, priority }: Route) => {
+export function inDumpOrder<T extends Pick<Route, 'dst' | 'priority'>>(routes: readonly T[]): T[] {
+  const key = ({ dst, priority }: T) => {
     const [address = '', length] = dst.split('/')
     return [...address.split('.'), 32 - Number(length), priority].map((part) => `${part}`.padStart(10, '0')).join('.')
   }

@@ -3,19 +3,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { unreachableInOrder } from '../../src/plan/kubevirt.ts'
-import {
-  bind,
-  boot,
-  CLIENTS,
-  type Client,
-  DHCP_PROGRAMS,
-  inGuest,
-  NICS,
-  type Nic,
-  offerOf,
-  shutDown,
-} from '../support/bridge-binding.ts'
+import { bind, boot, inGuest, NICS, type Nic, offerOf, shutDown } from '../support/bridge-binding.ts'
 import { INTERNET, POD, UNDERLAY } from '../support/calico.ts'
+import { type Client, DHCP_PROGRAMS } from '../support/dhcp-clients.ts'
 import { changes, configure, createNamespaces, inNetns, removeNamespaces } from '../support/netns.ts'
 import { attachCalico, attachOvn, paths, type Site, separatePaths, site } from '../support/ovn-nic.ts'
 import { isMissing } from '../support/packages.ts'
@@ -36,7 +26,7 @@ const calicoOnly = { routes: [], defaultRoute: 'keep' }
 const throughGateway = { routes: [{ dst: '10.199.0.0/16' }, { dst: '10.50.0.0/16' }] }
 const onLink = { kubevirt: true, routes: [{ dst: '10.50.0.0/16', scope: 'link' }] }
 
-describe.skipIf(missing).each(Object.keys(CLIENTS) as Client[])('a VM whose DHCP client is %s', (client) => {
+describe.skipIf(missing).each<Client>(['isc-dhcp-client', 'udhcpc'])('a VM whose DHCP client is %s', (client) => {
   /** A VM on a pod's NICs after Calico's chain, and with `ovn` after kube-ovn's, have run. */
   const vm = async (pod: Site, conf: object, { ovn = false } = {}) => {
     const { guest } = await createNamespaces('guest')

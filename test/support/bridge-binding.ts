@@ -6,38 +6,11 @@ import { writeFileSync } from 'node:fs'
 import { execa } from 'execa'
 import { IP, parseRoutes, SHOW_ROUTES } from '../../src/net/iproute2.ts'
 import { type DhcpOffer, dhcpOffer } from '../../src/plan/kubevirt.ts'
+import { sleep } from '../../src/sleep.ts'
 import { POD, POD_MAC } from './calico.ts'
+import { type Client, recipeOf } from './dhcp-clients.ts'
 import { configure, netnsPath, routes } from './netns.ts'
 import { OVN_MAC, OVN_POD, type Site } from './ovn-nic.ts'
-
-/** The programs that the binding takes here, with their Debian packages. */
-export const DHCP_PROGRAMS = { dnsmasq: 'dnsmasq-base', dhclient: 'isc-dhcp-client', busybox: 'busybox-static' }
-
-/** What a client makes of the classless routes (option 121) of an offer, in their order, as Alpine's and CirrOS's scripts do. */
-const UDHCPC_SCRIPT = `#!/bin/sh
-case $1 in bound)
-  ip addr add $ip/$mask dev $interface
-  set -- $staticroutes
-  while [ $# -gt 0 ]; do
-    if [ $2 = 0.0.0.0 ]; then ip route add $1 dev $interface; else ip route add $1 via $2 dev $interface; fi
-    shift 2
-  done
-esac
-true
-`
-
-/** Real DHCP clients, each with the program that applies what it was offered. */
-export const CLIENTS = {
-  // Debian's, with Debian's own scripts
-  'isc-dhcp-client': (ifname: string, directory: string) => [
-    ...['dhclient', '-1', '-v', '-lf', `${directory}/leases-${ifname}`, '-pf', `${directory}/pid-${ifname}`, ifname],
-  ],
-  udhcpc: (ifname: string, directory: string) => {
-    writeFileSync(`${directory}/udhcpc`, UDHCPC_SCRIPT, { mode: 0o755 })
-    return ['busybox', 'udhcpc', '-f', '-q', '-n', '-i', ifname, '-O', '121', '-s', `${directory}/udhcpc`, '-T', '1']
-  },
-} as const
-export type Client = keyof typeof CLIENTS
 
 export const NICS = {
   eth0: { address: `${POD[4]}/32`, mac: POD_MAC, server: '10.199.3.158/28' },
@@ -118,15 +91,38 @@ export async function bind(
   }
 }
 
-/** The guest asks for its address. Its scripts write to files of the machine, which are therefore others for them. */
+/** The guest asks for its address, until it has a route by the NIC. */
 export async function boot(guest: string, client: Client, nic: Nic, scratch: string): Promise<void> {
-  writeFileSync(`${scratch}/resolv.conf`, '')
-  const shell = `mount --bind ${scratch}/resolv.conf /etc/resolv.conf; exec "$@"`
-  await execa('nsenter', [
+  const { files = () => ({}), command, stays = false } = recipeOf(client)
+  for (const [name, text] of Object.entries({ 'resolv.conf': '', ...files(nic) })) {
+    writeFileSync(`${scratch}/${name}`, text, { mode: 0o755 })
+  }
+  // The directories where clients keep what they know are those of the machine: the guest gets its own.
+  const shell = `
+    mount --bind ${scratch}/resolv.conf /etc/resolv.conf
+    mkdir -p ${scratch}/lib
+    mount --bind ${scratch}/lib /var/lib
+    mount -t tmpfs tmpfs /run
+    mount -t sysfs -o ro sysfs /sys
+    ${command(nic, scratch).join(' ')}`
+  const started = execa('nsenter', [
     `--net=${netnsPath(guest)}`,
-    ...['unshare', '--mount', '--uts', 'sh', '-ec', shell, 'sh'],
-    ...CLIENTS[client](nic, scratch),
+    ...['unshare', '--mount', '--uts', 'sh', '-ec', shell],
   ])
+  if (!stays) {
+    await started
+    return
+  }
+  started.catch(() => {}) // ends by a signal, as it should
+  // It has applied its lease when two looks, some time apart, show the same routes.
+  const deadline = Date.now() + 20_000
+  for (let before = ''; Date.now() < deadline; ) {
+    const now = (await routes(guest)).join('\n')
+    if (now === before && now.includes(`dev ${nic}`)) return
+    before = now
+    await sleep(1_000)
+  }
+  throw new Error(`${client} applies no lease`)
 }
 
 /** The background process that dhclient becomes holds its NIC's lease; it ends with the namespace's processes. */

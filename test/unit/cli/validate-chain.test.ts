@@ -229,9 +229,10 @@ describe('validate says of a chain', () => {
       ]),
       [
         'note: plugins[1].defaultRoute: KubeVirt hands a demoted IPv4 default route to the VM as its default route',
-        'note: plugins[1].routes[0]: DHCP clients that apply routes in order refuse this one: the route to its gateway comes last; write "scope": "link"',
+        'note: plugins[1].routes[0]: DHCP clients that apply routes in order refuse this one: the route to its gateway comes later; lead it through an unused address that sorts before all prefixes: add {"dst": "10.0.0.1/32", "scope": "link"}, and write "gw": "10.0.0.1"',
+        'note: plugins[1].routes[1]: dhcpcd 9 in the VM makes a route to a single address of this one; lead it through an unused address that sorts before all prefixes: add {"dst": "10.0.0.1/32", "scope": "link"}, and write "gw": "10.0.0.1"',
         'note: plugins[1].routes[2]: KubeVirt hands no IPv6 routes to a VM; write them in its cloud-init network configuration',
-        'note: plugins[1].overrides: ignored for a VM: KubeVirt does not pass cni-args on',
+        'note: plugins[1].overrides: of a VM, only the annotation v1.multus-cni.io/default-network brings cni-args here, beside "pod: {}"',
       ],
     ],
     [

@@ -121,7 +121,7 @@ describe('a control character in the name of an interface, which ip prints as it
 })
 
 describe('an answer to address show', () => {
-  it('gives name, state, kind and addresses', () => {
+  it('gives name, state, kind, and addresses with their prefix lengths', () => {
     const answer = JSON.stringify([
       { ifname: 'lo', flags: ['LOOPBACK', 'UP'], addr_info: [{ local: '127.0.0.1', prefixlen: 8 }] },
       {},
@@ -129,12 +129,12 @@ describe('an answer to address show', () => {
         ifname: 'eth0',
         flags: ['BROADCAST'],
         linkinfo: { info_kind: 'veth' },
-        addr_info: [{ local: '10.0.0.1' }, { local: 'fe80::1' }],
+        addr_info: [{ local: '10.0.0.1', prefixlen: 24 }, {}, { local: 'fe80::1', prefixlen: 64 }],
       },
     ])
     expect(parseLinks(answer)).toEqual([
-      { ifname: 'lo', up: true, addresses: ['127.0.0.1'] },
-      { ifname: 'eth0', up: false, kind: 'veth', addresses: ['10.0.0.1', 'fe80::1'] },
+      { ifname: 'lo', up: true, addresses: ['127.0.0.1'], prefixlens: [8] },
+      { ifname: 'eth0', up: false, kind: 'veth', addresses: ['10.0.0.1', 'fe80::1'], prefixlens: [24, 64] },
     ])
   })
 })
