@@ -151,22 +151,28 @@ describe('kubevirt: true refuses, the pod untouched', () => {
       msg: /^kubevirt: eth0 would keep no IPv4 route/,
     },
     {
+      title: 'more routes than option 121 holds',
+      before: '',
+      conf: { routes: Array.from({ length: 36 }, (_, i) => ({ dst: `10.${i + 1}.0.0/16` })) },
+      msg: /^kubevirt: the 37 IPv4 routes of eth0 take 261 bytes of DHCP option 121, the limit is 255;/,
+    },
+    {
       title: 'an unreachable route',
       before: 'route add unreachable 10.60.0.0/16',
       conf: { routes: [{ dst: '10.50.0.0/16' }] },
-      msg: /^kubevirt: KubeVirt cannot read a route that leads nowhere, unreachable 10\.60\.0\.0\/16/,
+      msg: /^kubevirt: KubeVirt 1\.1 and later cannot, with any binding, read a route that leads nowhere, unreachable 10\.60\.0\.0\/16/,
     },
     {
       title: 'a blackhole route',
       before: 'route add blackhole 10.60.0.0/16',
       conf: { routes: [{ dst: '10.50.0.0/16' }] },
-      msg: /^kubevirt: KubeVirt cannot read a route that leads nowhere, blackhole 10\.60\.0\.0\/16/,
+      msg: /^kubevirt: KubeVirt 1\.1 and later cannot, with any binding, read a route that leads nowhere, blackhole 10\.60\.0\.0\/16/,
     },
     {
       title: 'a multipath route on another NIC',
       before: 'route add 10.60.0.0/16 nexthop via 10.0.1.1 dev net1 nexthop via 10.0.1.2 dev net1',
       conf: { routes: [{ dst: '10.50.0.0/16' }] },
-      msg: /^kubevirt: KubeVirt cannot read the multipath route 10\.60\.0\.0\/16/,
+      msg: /^kubevirt: KubeVirt 1\.1 and later cannot, with any binding, read the multipath route 10\.60\.0\.0\/16/,
     },
   ]
   test.each(CASES)('$title', async ({ before: script, conf, msg }) => {

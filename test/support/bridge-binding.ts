@@ -3,10 +3,10 @@
  * DHCP client.
  */
 import { writeFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { execa } from 'execa'
 import { IP, parseRoutes, SHOW_ROUTES } from '../../src/net/iproute2.ts'
 import { type DhcpOffer, dhcpOffer } from '../../src/plan/kubevirt.ts'
-import { sleep } from '../../src/sleep.ts'
 import { POD, POD_MAC } from './calico.ts'
 import { type Client, recipeOf } from './dhcp-clients.ts'
 import { configure, netnsPath, routes } from './netns.ts'
@@ -128,7 +128,14 @@ export async function boot(guest: string, client: Client, nic: Nic, scratch: str
 /** The background process that dhclient becomes holds its NIC's lease; it ends with the namespace's processes. */
 export async function shutDown(guest: string): Promise<void> {
   const pids = (await execa('ip', ['netns', 'pids', guest])).stdout.split('\n').filter(Boolean)
-  for (const pid of pids) process.kill(Number(pid))
+  for (const pid of pids) {
+    try {
+      process.kill(Number(pid))
+    } catch (error) {
+      // dhcpcd's processes end each other.
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+    }
+  }
 }
 
 export const inGuest = async (guest: string) =>

@@ -92,13 +92,14 @@ describe('validate says of a VM', () => {
       },
     })
   const second = JSON.stringify({
+    apiVersion: 'k8s.cni.cncf.io/v1',
     kind: 'NetworkAttachmentDefinition',
     metadata: { name: 'second', namespace: 'tenant' },
     spec: { config: list([{ type: 'kube-ovn' }]) },
   })
   const said = async (conf: object, vm: string) =>
-    await findings(`${vm}\n---\n${network('first', conf)}\n---\n${second}\n`)
-  const ANNOTATION = 'spec.template.metadata.annotations["v1.multus-cni.io/default-network"]'
+    await findings(`# VM\n${vm}\n---\n${network('first', conf)}\n---\n${second}\n`)
+  const ANNOTATION = 'spec.template.metadata.annotations.v1.multus-cni.io/default-network'
 
   // printf vpc | sha256sum
   const VPC = 'pod38faba71b3a'
