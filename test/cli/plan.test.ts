@@ -85,16 +85,36 @@ describe('x-calico-route plan', () => {
 
   test('shows what KubeVirt would hand to a VM', async () => {
     const pod = await calicoPod()
-    const onLink = JSON.parse((await tool(['plan', ...at(pod), '-o', 'json', VM])).stdout)
-    expect(onLink.dhcp).toEqual({
+    const told = JSON.parse((await tool(['plan', ...at(pod), '-o', 'json', VM])).stdout)
+    expect(told.dhcp).toEqual({
       offer: {
         classlessRoutes: [
-          { dst: '10.50.0.0/16', gw: '0.0.0.0' },
+          { dst: '10.0.0.1/32', gw: '0.0.0.0' },
+          { dst: '10.50.0.0/16', gw: '10.0.0.1' },
           { dst: '169.254.1.1/32', gw: '0.0.0.0' },
         ],
       },
       warnings: [],
     })
+  })
+
+  test('warns of what releases of KubeVirt, or clients, make of routes', async () => {
+    const pod = await calicoPod()
+    const routes = [
+      { dst: '10.0.0.1/32', scope: 'link' },
+      { dst: '10.60.0.0/16', gw: '10.0.0.1', src: '10.199.3.153' },
+      { dst: '10.199.0.0/16', gw: '10.0.0.1' },
+      { dst: '172.20.0.0/16', scope: 'link' },
+    ]
+    using files = scratch({
+      'vm.json': JSON.stringify({ cniVersion: '1.0.0', name: 'vm', type: 'x-calico-route', kubevirt: true, routes }),
+    })
+    const told = JSON.parse((await tool(['plan', ...at(pod), '-o', 'json', files.file('vm.json')])).stdout)
+    expect(told.dhcp.warnings).toEqual([
+      expect.stringMatching(/^dhcpcd 9 makes routes to single addresses of 172\.20\.0\.0\/16; lead it through/),
+      "KubeVirt 1.1 to 1.3 leave out 10.199.0.0/16, which the VM's address is in; write it in cloud-init",
+      `KubeVirt 1.0 leaves out 10.60.0.0/16, whose source is the VM's address; remove "src"`,
+    ])
   })
 
   test('warns of what a VM would make of the routes only where there may be one', async () => {

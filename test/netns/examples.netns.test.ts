@@ -147,7 +147,7 @@ describe('an example, in a pod as it is for', () => {
       const result = await add(nic, config)
       for (const { dst, table } of expected(conf).flatMap(expanded)) {
         const seen = await routes(pod.netns, table === undefined ? 'main' : String(table))
-        expect(seen).toContainEqual(expect.stringMatching(`^${dst} .*proto 142`))
+        expect(seen).toContainEqual(expect.stringMatching(`^${dst.replace('/32', '')} .*proto 142`))
       }
       expect(await defaults(pod.netns)).toEqual(
         wanted.leaves.map((line) => (typeof line === 'string' ? line : expect.stringMatching(line))),
