@@ -238,7 +238,8 @@ function withoutSwaps(ops: readonly Op[]): Op[] {
 }
 
 function someoneWasFaster({ stderr }: Failure): boolean {
-  return /File exists|No such process|Cannot find device|No such device/.test(stderr)
+  // "No such file or directory" is said of a rule.
+  return /File exists|No such process|No such file or directory|Cannot find device|No such device/.test(stderr)
 }
 
 function failedBatch(ops: readonly Op[], { carriedOut, stderr }: Failure, untouched: boolean): CniError {

@@ -1,4 +1,5 @@
 import type { Family } from './address.ts'
+import { batchProblem } from './ifname.ts'
 import { parseAnswer, prefixOf } from './iproute2.ts'
 import { BOOT_PROTOCOL } from './route.ts'
 import type { Rule } from './rule.ts'
@@ -33,8 +34,13 @@ export function parseRules(answer: string, family: Family): Rule[] {
         ...(iif === undefined ? {} : { iif }),
         table: Number(table),
         protocol: Number(protocol),
-        ...(Object.keys(json).every((key) => KEYS.has(key)) ? {} : { more: true as const }),
+        ...(isPlain(json) ? {} : { more: true as const }),
       },
     ]
   })
+}
+
+/** Whether it can be one of ours. No name of ours is one that could not be written again. */
+function isPlain(json: RuleJson): boolean {
+  return Object.keys(json).every((key) => KEYS.has(key)) && batchProblem(json.iif ?? '') === undefined
 }

@@ -118,7 +118,9 @@ function restoredRules(
   { rules: now = [] }: Snapshot,
   ops: readonly RuleOp[],
 ): RuleOp[] {
-  return ops.flatMap(({ rule }): RuleOp[] => {
+  // Several attempts may have made the same change.
+  const touched = ops.filter(({ rule }, i) => ops.findIndex((other) => sameRule(other.rule, rule)) === i)
+  return touched.flatMap(({ rule }): RuleOp[] => {
     const [was, is] = [before, now].map((rules) => rules.some((one) => sameRule(one, rule)))
     return was === is ? [] : [{ op: was ? 'add' : 'del', rule, origin: ROLLBACK }]
   })

@@ -110,7 +110,7 @@ interface TablePlan {
 export function planTable({ table, entries }: NicTable, inputs: TableInputs): TablePlan {
   const { config, nic, snapshot, lookup, routes, gateways } = inputs
   const { ifname } = nic
-  const inUse = tableProblem(table, ifname, snapshot)
+  const inUse = tableProblem(table, inputs)
   if (inUse) return { additions: [], deletions: [], problems: [inUse] }
   const unknown: Problem[] = []
   const wanted = entries.flatMap((entry) => {
@@ -164,10 +164,12 @@ function otherEntries(
     ({ route }) => route.table === MAIN_TABLE && route.dev === ifname && !isConnected(route, ifname),
   )
   const defaults = inTable.filter(({ route }) => route.dst === DEFAULT_DST[route.family])
-  const isAsDefault = (route: Route) =>
-    defaults.some(
-      ({ route: one }) => one.family === route.family && sameEffect(withoutSource(one), withoutSource(route)),
-    )
+  const isAsDefault = (route: Route) => {
+    const [best] = [...defaults]
+      .filter(({ route: { family } }) => family === route.family)
+      .sort((a, b) => a.route.priority - b.route.priority)
+    return best !== undefined && sameEffect(withoutSource(best.route), withoutSource(route))
+  }
   const special = [
     ...ofNic.filter(({ route }) => !isAsDefault(route)),
     ...inTable.filter(({ route }) => !isAsDefault(route)),
@@ -223,9 +225,12 @@ function isOursOn(ifname: string, route: Route): boolean {
 }
 
 /** Why the NIC cannot have this table. */
-function tableProblem(table: number, ifname: string, { routes, rules = [] }: Snapshot): Problem | undefined {
+function tableProblem(table: number, { config, nic, snapshot }: TableInputs): Problem | undefined {
+  const { routes, rules = [] } = snapshot
   const present = routes.filter((route) => route.table === table)
-  const foreign = present.find((route) => !isOursOn(ifname, route))
+  const written = new Set(config.routes.map(({ dev = nic.ifname, ...one }) => `${dev} ${placeOf(one)}`))
+  const isWritten = (route: Route) => route.protocol === PROTOCOL && written.has(`${route.dev} ${placeOf(route)}`)
+  const foreign = present.find((route) => !isOursOn(nic.ifname, route) && !isWritten(route))
   // Others may lead more packets to our table, but must not have meant another.
   const leading = present.length === 0 ? rules.find((rule) => rule.table === table && !isOurRule(rule)) : undefined
   const user = foreign ? `has ${routeText(foreign)}` : leading && `is that of ${ruleText(leading)}`
@@ -303,8 +308,12 @@ export function removeRules(
   const ours = rules.filter(isOurRule)
   if (ours.length === 0) return []
   const isOfNic = new Set([tableByName(ifname), ...tables])
-  for (const route of routes)
-    if (route.protocol === PROTOCOL && route.dev === ifname && route.table !== MAIN_TABLE) isOfNic.add(route.table)
+  // One that the configuration does not name any more holds routes of this NIC alone.
+  const inTable = Map.groupBy(
+    routes.filter(({ protocol, table }) => protocol === PROTOCOL && table !== MAIN_TABLE),
+    ({ table }) => table,
+  )
+  for (const [table, present] of inTable) if (present.every(({ dev }) => dev === ifname)) isOfNic.add(table)
   return removals(
     ours.filter(({ table }) => isOfNic.has(table)),
     origin,
