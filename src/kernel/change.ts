@@ -41,7 +41,8 @@ export async function changeRoutes(
   netns: Netns,
   { decide, bounds, onFailure, rules6 }: Change,
 ): Promise<readonly Op[]> {
-  const look = lookAt(bounds, { links: onFailure === 'restore', rules6 })
+  const isRestored = onFailure === 'restore'
+  const look = { ...lookAt(bounds, { links: isRestored, rules6 }), goesOn: !isRestored }
   const done: Op[] = []
   const refusals: CniError[] = []
   let origin: Snapshot | undefined
@@ -197,7 +198,7 @@ async function rolledBack(
     const restore = (now: Snapshot) => planRestore(before, now, done)
     let says: string[]
     try {
-      const { ops, told } = await lookAndChange(inTime, look, restore, bounds, 'go on')
+      const { ops, told } = await lookAndChange(inTime, { ...look, goesOn: true }, restore, bounds, 'go on')
       tried.push(...ops.map(commandText))
       const left = ops.length > 0 && told.heard ? unmet(ops, told.heard) : []
       const known = told.heard !== undefined || (ops.length === 0 && !told.blurred && !told.failure?.error)

@@ -40,7 +40,9 @@ export async function discuss<S, T>(
       netns,
       onError,
       async (ip6) => {
-        const rules = await ip6.ask(RULES6)
+        const rules = await rulesOf(ip6, look.goesOn)
+        if ('missed' in rules)
+          return use({ heard, blurred, tell: (ops, again) => tellOne(ip, ops, again, rules), lookUp })
         return use({
           heard: withRules(heard, rules.heard),
           blurred: rules.blurred,
@@ -56,6 +58,30 @@ export async function discuss<S, T>(
 function withRules<S>(heard: S, more: readonly Rule[]): S {
   const { rules = [] } = heard as { readonly rules?: readonly Rule[] }
   return { ...heard, rules: [...rules, ...more] }
+}
+
+/** Why IPv6 rules could not be listed. */
+interface Missed {
+  readonly missed: unknown
+}
+
+/** @throws what `ask` throws, unless the look goes on without */
+async function rulesOf(ip6: Ip, goesOn = false): Promise<Awaited<ReturnType<typeof askForRules>> | Missed> {
+  try {
+    return await askForRules(ip6)
+  } catch (missed) {
+    if (!goesOn) throw missed
+    return { missed }
+  }
+}
+
+const askForRules = (ip6: Ip) => ip6.ask(RULES6)
+
+/** Without IPv6 rules, nobody knows all that there is. */
+async function tellOne<S>(ip: Ip, ops: readonly Op[], look: Look<S> | undefined, { missed }: Missed): Promise<Told<S>> {
+  const lines = ops.filter((op) => !isLate(op)).map(batchLine)
+  const { blurred, failure } = await ip.tell(lines, look)
+  return { blurred, failure: failure ?? { carriedOut: lines.length, stderr: '', error: missed } }
 }
 
 async function tellBoth<S>(

@@ -175,6 +175,7 @@ class Child {
     const questions = look?.questions ?? []
     const listener = look?.listen()
     this.#sentBefore = this.#sent.length
+    this.#heardAt = clock()
     const waiting = listener && this.#expect(questions, listener, lines)
     // Reported below, by how the child ended.
     waiting?.end.promise.catch(() => {})
@@ -260,6 +261,8 @@ class Child {
 
   /** Kills it at its time limit. */
   #watch(): void {
+    // It may wait for us, while another answers.
+    if (!this.#answers.waiting && !this.#child.stdin?.writableEnded) this.#heardAt = clock()
     const left = Math.min(this.#heardAt + SILENCE_MS, this.#netns.until) - clock()
     if (left <= 0) this.#break(this.#late())
     else this.#timer = setTimeout(() => this.#watch(), left)

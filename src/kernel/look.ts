@@ -26,6 +26,8 @@ export interface Look<T> {
    * for.
    */
   readonly rules6?: (heard: T) => boolean
+  /** If the rules of IPv6 cannot be listed, everything else is done all the same, and that failure is told in the end. */
+  readonly goesOn?: boolean
 }
 
 /** Takes the answers to the questions of one look. */

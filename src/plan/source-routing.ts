@@ -165,7 +165,7 @@ function otherEntries(
   )
   const defaults = inTable.filter(({ route }) => route.dst === DEFAULT_DST[route.family])
   const isAsDefault = (route: Route) => {
-    const [best] = [...defaults]
+    const [best] = defaults
       .filter(({ route: { family } }) => family === route.family)
       .sort((a, b) => a.route.priority - b.route.priority)
     return best !== undefined && sameEffect(withoutSource(best.route), withoutSource(route))
@@ -323,6 +323,11 @@ export function removeRules(
 /** Whether there may be rules of IPv6: without routes, there are no addresses that they could be for. */
 export function mayHaveRules6({ routes, leftOut }: Pick<Snapshot, 'routes' | 'leftOut'>): boolean {
   return leftOut !== undefined || routes.some(({ family, dev }) => family === 6 && dev !== 'lo')
+}
+
+/** Whether DEL looks for rules of IPv6: those for a NIC that is gone are still there. */
+export function mayHaveLeftRules6(ifname: string): (snapshot: Snapshot) => boolean {
+  return (snapshot) => mayHaveRules6(snapshot) || !snapshot.routes.some((route) => devicesOf(route).includes(ifname))
 }
 
 /** Tells whether IPv6 rules matter, in a pod; undefined if no rules do. */

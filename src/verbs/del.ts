@@ -10,7 +10,7 @@ import { commandText, delLine, flushArgs, flushRulesArgs } from '../net/iproute2
 import { GATEWAY_PROTOCOL, type Op, PROTOCOL, type Snapshot } from '../net/route.ts'
 import { neededToDel } from '../plan/needed.ts'
 import { planDel } from '../plan/plan.ts'
-import { mayHaveRules6, tableOf } from '../plan/source-routing.ts'
+import { mayHaveLeftRules6, tableOf } from '../plan/source-routing.ts'
 import type { Outcome } from './outcome.ts'
 import type { Outside } from './outside.ts'
 import { refuseOwn } from './refusals.ts'
@@ -52,7 +52,7 @@ async function removeRoutes(
       warnings.push('the default routes are unchanged: the pod has too many')
     return planDel(asked, ifname, snapshot)
   }
-  const rules6 = mayAskForRules(conf) ? mayHaveRules6 : undefined
+  const rules6 = mayAskForRules(conf) ? mayHaveLeftRules6(ifname) : undefined
   const change: Change = { decide, bounds: neededToDel(asked, ifname), onFailure: 'leave', rules6 }
   const ordinary = { ...netns, until: netns.until - LONG_LIMIT_MS + LIMIT_MS }
   const done: string[] = []
