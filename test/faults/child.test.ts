@@ -17,7 +17,7 @@ const CODES: Record<ChildFault, Record<Kind, number | undefined>> = {
 }
 
 const add = (scenario: Scenario): Table => {
-  const moments = new Moments('ADD', scenario.add, scenario.look)
+  const moments = new Moments('ADD', scenario.add, scenario)
   return {
     title: `ADD: ${scenario.title}`,
     scenario,
@@ -36,7 +36,7 @@ const add = (scenario: Scenario): Table => {
 }
 
 const check = (scenario: Scenario): Table => {
-  const moments = new Moments('CHECK', [])
+  const moments = new Moments('CHECK', [], { rules: scenario.rules ?? false })
   return {
     title: `CHECK: ${scenario.title}`,
     scenario,
@@ -63,7 +63,7 @@ const check = (scenario: Scenario): Table => {
 
 /** DEL succeeds whatever happens; what it could not remove goes with the namespace. */
 const del = (scenario: Scenario): Table => {
-  const moments = new Moments('DEL', scenario.del, scenario.look)
+  const moments = new Moments('DEL', scenario.del, scenario)
   const count = scenario.del.length
   const done = (changes: number) =>
     changes === 0 ? 'as it was' : changes === count ? 'removed' : partly(changes, count)
@@ -72,7 +72,9 @@ const del = (scenario: Scenario): Table => {
     if (fault === 'fails' && kind === 'end') return undefined
     if (kind === 'question') {
       // With its stdout closed, ip(8) and the plugin wait for each other.
-      return { state: 'as it was', warned: true, waits: fault === 'hangs' || fault === 'closes stdout' }
+      const waits = fault === 'hangs' || fault === 'closes stdout'
+      // Without the rules of IPv6, all else is removed.
+      return { state: waits ? 'as it was' : done(moments.through(row)), warned: true, waits }
     }
     switch (fault) {
       case 'fails':
@@ -81,10 +83,10 @@ const del = (scenario: Scenario): Table => {
       case 'hangs':
         return { state: done(moments.before(row)), warned: true, waits: true }
       case 'prints half a line and ends':
-        return { state: done(moments.before(row)), warned: kind !== 'end' }
+        return kind === 'end' ? { state: 'removed' } : { state: done(moments.before(row)), warned: true }
       case 'prints garbage':
       case 'closes stdout':
-        return { state: 'removed', warned: kind !== 'end' }
+        return kind === 'end' ? { state: 'removed' } : { state: done(moments.through(row)), warned: true }
       default:
         throw fault satisfies never
     }

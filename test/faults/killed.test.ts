@@ -1,8 +1,8 @@
 /** The plugin is killed, by itself or with its child. */
 import { expect, test } from 'vitest'
-import { call } from './call.ts'
+import { call, type Ending } from './call.ts'
 import { addOf, addsAgain, deletes } from './converge.ts'
-import { between, Moments, partly } from './moments.ts'
+import { between, conversationOf, Moments, partly } from './moments.ts'
 import { inPod, stateOf } from './pod.ts'
 import { SCENARIOS, type Scenario } from './scenarios.ts'
 import { CHILD, ENDS } from './stand-in.ts'
@@ -17,9 +17,9 @@ const SIGNALS: Record<End, string> = {
 }
 
 /** How many changes are carried out: an ip(8) that lives goes on with what it was given, all or nothing. */
-function carriedOut(end: End, moments: Moments, row: number, changes: readonly string[]): number {
+function carriedOut(end: End, moments: Moments, row: number): number {
   if (end === 'plugin and ip get SIGKILL') return moments.before(row)
-  return moments.kind(row) === 'question' ? 0 : changes.length
+  return moments.kind(row) === 'question' ? 0 : moments.through(row)
 }
 
 function killed(
@@ -33,7 +33,7 @@ function killed(
   const changes = verb === 'ADD' ? scenario.add : scenario.del
   const start = verb === 'ADD' ? [] : scenario.add
   const all = verb === 'ADD' ? 'as configured' : 'removed'
-  const moments = new Moments(verb, changes)
+  const moments = new Moments(verb, changes, scenario)
   return {
     title: `${verb}: ${scenario.title}${silent ? ', then DEL' : ''}`,
     scenario,
@@ -45,7 +45,7 @@ function killed(
     columns: silent ? COLUMNS.slice(-1) : COLUMNS,
     cell: (column, row) => {
       const end = column as End
-      const done = carriedOut(end, moments, row, changes)
+      const done = carriedOut(end, moments, row)
       return {
         code: SIGNALS[end],
         state: done === 0 ? 'as it was' : done === changes.length ? all : partly(done, changes.length),
@@ -60,7 +60,7 @@ function killed(
 /** ip(8) is killed at the last change, and in the rollback that follows plugin and ip(8) are. */
 function inRollback(scenario: Scenario): Table {
   const start = scenario.add.slice(0, -1)
-  const moments = new Moments('ADD', scenario.undo)
+  const moments = new Moments('ADD', scenario.undo, scenario)
   const count = scenario.undo.length
   return {
     title: `ADD, in its rollback: ${scenario.title}`,
@@ -75,8 +75,8 @@ function inRollback(scenario: Scenario): Table {
         code: 'SIGKILL',
         state: done === 0 ? 'nothing undone' : done === count ? 'as it was' : partly(done, count),
         injections: [
-          { conversation: 1, line: scenario.add.length + 2, action: CHILD['is killed'] },
-          { ...moments.at(row, 2), action: ENDS['plugin and ip get SIGKILL'] },
+          { ...new Moments('ADD', scenario.add, scenario).last(), action: CHILD['is killed'] },
+          { ...moments.at(row, conversationOf(2, scenario)), action: ENDS['plugin and ip get SIGKILL'] },
         ],
         afterwards: (netns) => addsAgain(scenario, netns),
       }
@@ -99,10 +99,18 @@ test.each(SCENARIOS)('undisturbed, ADD and DEL take the batches these tests supp
   await inPod(scenario, [], async (netns) => {
     const added = await addOf(scenario)
     const first = await call(netns, 'ADD', scenario.config)
-    expect(first.lines.map((lines) => lines.slice(2, -1))).toEqual([scenario.add])
+    expect(changesIn(first)).toEqual(scenario.add)
     expect(first.state).toBe(added.state)
     const second = await call(netns, 'DEL', scenario.config)
-    expect(second.lines.map((lines) => lines.slice(1, -1))).toEqual([scenario.del])
+    expect(changesIn(second)).toEqual(scenario.del)
     expect(second.state).toBe(await inPod(scenario, scenario.afterDel(scenario.add.length), stateOf))
   })
 })
+
+/** What was told in one attempt. */
+function changesIn({ lines }: Ending): string[] {
+  expect(lines.length).toBeLessThanOrEqual(2)
+  return lines.flatMap((all, i) =>
+    all.filter((line) => !/^\S+ show/.test(line)).map((line) => (i === 0 ? line : `-6 ${line}`)),
+  )
+}

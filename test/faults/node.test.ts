@@ -69,7 +69,10 @@ const TROUBLES: Record<string, Trouble> = {
     ADD: [100, false],
     CHECK: [0, true],
     DEL: [0, false],
-    injections: ['add', 'del', 'replace'].map((word) => ({ every: `route ${word}`, action: CHILD.fails })),
+    injections: ['route add', 'route del', 'route replace', 'rule add', 'rule del'].map((every) => ({
+      every,
+      action: CHILD.fails,
+    })),
   },
   'no CAP_NET_ADMIN': { ADD: [100, false], CHECK: [0, true], DEL: [0, false], via: without('net_admin') },
   'no CAP_SYS_ADMIN': { ...FAILS_ALWAYS(100), via: without('sys_admin') },

@@ -31,7 +31,7 @@ function befallen(scenario: Scenario, verb: 'ADD' | 'CHECK' | 'DEL'): Table {
   const changes = { ADD: scenario.add, CHECK: [], DEL: scenario.del }[verb]
   const start = verb === 'ADD' ? [] : scenario.add
   const done = { ADD: 'as configured', CHECK: 'as it was', DEL: 'removed' }[verb]
-  const moments = new Moments(verb, changes)
+  const moments = new Moments(verb, changes, scenario)
   const states: Record<string, readonly string[]> = {}
   for (const [event, lines] of Object.entries(EVENTS)) {
     states[stateAfter(event, 'as it was')] = [...start, ...lines]

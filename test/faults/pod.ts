@@ -46,18 +46,22 @@ async function makePod({ pod }: Scenario, lines: readonly string[]): Promise<str
     route add fd00:77::/64 ${OVN[6]}
     ${pod}`,
   )
-  await settled(netns)
+  const others = [...pod.matchAll(/^addr add (\S+)\/128 dev eth0/gm)].map(
+    ([, address]) => new RegExp(`${address} dev eth0 table 255`),
+  )
+  await settled(netns, others)
   if (lines.length > 0) await configure(netns, lines.join('\n'))
   return netns
 }
 
 /** IPv6 addresses get their routes on the kernel's own time. */
-async function settled(netns: string): Promise<void> {
+async function settled(netns: string, others: readonly RegExp[]): Promise<void> {
   const awaited = [
     /fd00:10:0:1::11 dev net1 table 255/,
     /fd00:10:199::153 dev eth0 table 255/,
     /ff00::.* eth0/,
     /ff00::.* net1/,
+    ...others,
   ]
   for (let tries = 0; tries < 500; tries += 1) {
     const state = await stateOf(netns)
@@ -70,8 +74,7 @@ async function settled(netns: string): Promise<void> {
 /** Everything the plugin could have changed in a pod, in the kernel's own order. */
 export async function stateOf(netns: string): Promise<string> {
   const questions = ['route show table all', 'rule show', 'address show', 'nexthop show']
-  const { stdout } = await execa('ip', ['-n', netns, '-d', '-N', '-o', '-batch', '-'], {
-    input: `${questions.join('\n')}\n`,
-  })
+  const show = 'ip -n "$0" -d -N -o -batch -; exec ip -n "$0" -6 -d -N -o rule show'
+  const { stdout } = await execa('sh', ['-ec', show, netns], { input: `${questions.join('\n')}\n` })
   return stdout.replaceAll(/ linkdown| dead/g, '').replaceAll(/ +$/gm, '')
 }

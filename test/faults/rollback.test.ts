@@ -2,7 +2,7 @@
 import { expect } from 'vitest'
 import { configure } from '../support/netns.ts'
 import type { Ending } from './call.ts'
-import { between, Moments, partly } from './moments.ts'
+import { between, conversationOf, Moments, partly } from './moments.ts'
 import { inPod, stateOf } from './pod.ts'
 import { CROWDED, SCENARIOS, type Scenario } from './scenarios.ts'
 import { CHILD, type ChildFault, type Injection } from './stand-in.ts'
@@ -10,15 +10,14 @@ import { callOf, type Table, tables } from './tables.ts'
 
 const FAULTS = Object.keys(CHILD) as ChildFault[]
 
-const stopped = ({ add }: Scenario): Injection => ({
-  conversation: 1,
-  line: add.length + 2,
+const stopped = (scenario: Scenario): Injection => ({
+  ...new Moments('ADD', scenario.add, scenario).last(),
   action: CHILD['is killed'],
 })
 
 /** A rollback that fails is tried once more. */
 function once(scenario: Scenario): Table {
-  const moments = new Moments('ADD', scenario.undo, scenario.look)
+  const moments = new Moments('ADD', scenario.undo, scenario)
   return {
     title: `Rollback: ${scenario.title}`,
     scenario,
@@ -34,7 +33,7 @@ function once(scenario: Scenario): Table {
         code: 100,
         state: 'as it was',
         waits: fault === 'hangs' || (fault === 'closes stdout' && kind === 'question'),
-        injections: [stopped(scenario), { ...moments.at(row, 2), action: CHILD[fault] }],
+        injections: [stopped(scenario), { ...moments.at(row, conversationOf(2, scenario)), action: CHILD[fault] }],
       }
     },
   }

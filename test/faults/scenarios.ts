@@ -18,6 +18,8 @@ export interface Scenario {
   readonly undo: readonly string[]
   /** What is asked after the changes, where it is not all routes. */
   readonly look?: readonly string[]
+  /** It goes by rules as well. */
+  readonly rules?: boolean
   /** What DEL leaves of an ADD that was killed after so many lines, as changes of the pod as it was before ADD. */
   readonly afterDel: (carriedOut: number) => readonly string[]
 }
@@ -176,5 +178,60 @@ export const CROWDED: Scenario = {
     ),
 }
 
+const N = 1459691812
+const IN_TABLE = {
+  4: `0.0.0.0/0 ${CALICO[4]} table ${N} proto 142`,
+  6: `::/0 ${CALICO[6]} table ${N} proto 142 metric 1024`,
+} as const
+const ruleFrom = (address: string) => `from ${address} table ${N} priority 14200 protocol 142`
+const RULES = {
+  4: ruleFrom('10.199.3.153/32'),
+  6: ruleFrom('fd00:10:199::153/128'),
+  other: ruleFrom('fd00:10:199::154/128'),
+} as const
+
+export const SOURCE: Scenario = {
+  name: 'source',
+  title: 'what is sent from three addresses leaves by the NIC, one route is added',
+  config: { sourceRouting: true, routes: [{ dst: 'fd00:10:50::/64' }], prevResult },
+  pod: 'addr add fd00:10:199::154/128 dev eth0 nodad',
+  rules: true,
+  add: [
+    `route add ${OURS[6]}`,
+    `route add ${IN_TABLE[4]}`,
+    `route add ${IN_TABLE[6]}`,
+    `rule add ${RULES[4]}`,
+    `route del ${DEFAULT[4]}`,
+    `route del ${DEFAULT[6]}`,
+    `-6 rule add ${RULES.other}`,
+    `-6 rule add ${RULES[6]}`,
+  ],
+  undo: [
+    `route append ${DEFAULT[6]}`,
+    `route append ${DEFAULT[4]}`,
+    `route del ${IN_TABLE[4]}`,
+    `route del ${IN_TABLE[6]}`,
+    `route del ${OURS[6]}`,
+    `rule del ${RULES[4]}`,
+    `-6 rule del ${RULES.other}`,
+  ],
+  del: [
+    `rule del ${RULES[4]}`,
+    `route del ${IN_TABLE[4]}`,
+    `route del ${IN_TABLE[6]}`,
+    `route del ${OURS[6]}`,
+    `-6 rule del ${RULES.other}`,
+    `-6 rule del ${RULES[6]}`,
+  ],
+  afterDel: (carriedOut) =>
+    due(
+      [
+        [5, `route del ${DEFAULT[4]}`],
+        [6, `route del ${DEFAULT[6]}`],
+      ],
+      carriedOut,
+    ),
+}
+
 /** Ordinary pods. */
-export const SCENARIOS = [REMOVE, DEMOTE, GATEWAY] as const
+export const SCENARIOS = [REMOVE, DEMOTE, GATEWAY, SOURCE] as const

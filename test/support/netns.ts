@@ -61,14 +61,15 @@ function removeOrphans(): void {
 }
 
 /**
- * Runs a script in a namespace, in one process per group of lines. A line is what follows `ip`, or
- * `sysctl KEY=VALUE`; empty lines and `#` comments are free. The first line that fails fails the script.
+ * Runs a script in a namespace, in one process per group of lines. A line is what follows `ip`, with `-6` before it if
+ * it needs that, or `sysctl KEY=VALUE`; empty lines and `#` comments are free. The first line that fails fails the script.
  */
 export async function configure(netns: string, script: string): Promise<void> {
   const shell: string[] = []
   let batch: string[] = []
+  let family = ''
   const flush = () => {
-    if (batch.length > 0) shell.push('ip -batch - <<END', ...batch, 'END')
+    if (batch.length > 0) shell.push(`ip ${family} -batch - <<END`, ...batch, 'END')
     batch = []
   }
   for (const line of script.split('\n').map((text) => text.trim())) {
@@ -77,7 +78,10 @@ export async function configure(netns: string, script: string): Promise<void> {
       flush()
       shell.push(`echo ${value} > /proc/sys/${key.replaceAll('.', '/')}`)
     } else if (line && !line.startsWith('#')) {
-      batch.push(line)
+      const [, option = '', rest = ''] = /^(-6 )?(.*)$/.exec(line) ?? []
+      if (option !== family) flush()
+      family = option
+      batch.push(rest)
     }
   }
   flush()
