@@ -191,6 +191,8 @@ async function rolledBack(
   const cause = error instanceof CniError ? error : new CniError(Code.internal, messageOf(error), undefined, error)
   const errorWith = (code: Code, ...more: string[]) =>
     new CniError(code, cause.message, [cause.details, ...more].filter(Boolean).join('; '), cause)
+  // Rules of IPv6 that were made are still there when the NIC is gone.
+  const again = { ...look, goesOn: true, ...(done.some(isLate) ? { rules6: () => true } : {}) }
   const inTime = { ...netns, until: netns.until + ROLLBACK_MS }
   const tried: string[] = []
   // Whatever stopped the change may stop the first rollback too.
@@ -198,7 +200,7 @@ async function rolledBack(
     const restore = (now: Snapshot) => planRestore(before, now, done)
     let says: string[]
     try {
-      const { ops, told } = await lookAndChange(inTime, { ...look, goesOn: true }, restore, bounds, 'go on')
+      const { ops, told } = await lookAndChange(inTime, again, restore, bounds, 'go on')
       tried.push(...ops.map(commandText))
       const left = ops.length > 0 && told.heard ? unmet(ops, told.heard) : []
       const known = told.heard !== undefined || (ops.length === 0 && !told.blurred && !told.failure?.error)

@@ -102,13 +102,21 @@ function firstSeen(): (text: string) => boolean {
   return (text) => seen.size < seen.add(text).size
 }
 
+/** True for one of our routes for each NIC in each table besides the main one: they tell whose rules lead there. */
+export function oneInEachTable(): RouteFilter {
+  const isFirst = firstSeen()
+  return ({ protocol, table, dev }) => protocol === PROTOCOL && table !== MAIN_TABLE && isFirst(`in ${table} by ${dev}`)
+}
+
 /** What DEL needs to decide. @param configured the routes of the configuration, or none if it is invalid */
 export function neededToDel(configured: () => Pick<Config, 'routes'>, ifname: string): Bounds {
   const filter = (): RouteFilter => {
     const nicAndPlace = (dev: string | undefined, route: Parameters<typeof placeOf>[0]) => `${dev} ${placeOf(route)}`
     const elsewhere = new Set(configured().routes.flatMap((route) => (route.dev ? nicAndPlace(route.dev, route) : [])))
+    const isInTable = oneInEachTable()
     return (route: Route) =>
       isMainDefault(route) ||
+      isInTable(route) ||
       (route.protocol === PROTOCOL &&
         (devicesOf(route).includes(ifname) || elsewhere.has(nicAndPlace(route.dev, route))))
   }

@@ -159,6 +159,7 @@ function otherEntries(
   const own = new Set(nic.addresses)
   const connected = routes
     .filter((route) => isConnected(route, ifname) && families.has(route.family) && !own.has(hostOf(route)))
+    .filter(({ family, dst }) => dst !== DEFAULT_DST[family])
     .map((route) => ({ ...entryIn(table, route), scope: Scope.link }))
   const ofNic = configured.filter(
     ({ route }) => route.table === MAIN_TABLE && route.dev === ifname && !isConnected(route, ifname),

@@ -12,7 +12,7 @@ import {
 } from '../net/route.ts'
 import { isOurRule, type RuleOp } from '../net/rule.ts'
 import { isSameDefault } from './defaults.ts'
-import { type Bounds, neededToAdd } from './needed.ts'
+import { type Bounds, neededToAdd, oneInEachTable } from './needed.ts'
 import { removeRules, tableOf } from './source-routing.ts'
 import type { Wish } from './wish.ts'
 
@@ -108,11 +108,12 @@ export function neededToRepair(wishes: readonly Wish[]): Bounds {
       const filters = each.map(({ filter }) => filter())
       const nics = nicsOf(wishes)
       const destinations = new Set<string>()
+      const isInTable = oneInEachTable()
       return (route) => {
         const isOurs = route.protocol === PROTOCOL && devicesOf(route).some((dev) => nics.has(dev))
         if (isOurs) destinations.add(route.dst)
         // Each counts what it has seen: so all are asked.
-        const isNeeded = filters.map((filter) => filter(route)).includes(true)
+        const isNeeded = [isInTable, ...filters].map((filter) => filter(route)).includes(true)
         // A rollback puts a route back where it was among those to the same destination.
         return isNeeded || destinations.has(route.dst)
       }

@@ -9,9 +9,11 @@ import { type Config, parseConfig } from '../../../src/config/config.ts'
 import { UNKNOWN_SETS } from '../../../src/config/route-sets.ts'
 import { CniError } from '../../../src/errors.ts'
 import { DEFAULT_DST, type Route, type Snapshot, samePlace } from '../../../src/net/route.ts'
+import type { Rule } from '../../../src/net/rule.ts'
 import { planRestore } from '../../../src/plan/effects.ts'
 import { type Bounds, neededToAdd, neededToDel } from '../../../src/plan/needed.ts'
 import { planAdd } from '../../../src/plan/plan.ts'
+import { tableOf } from '../../../src/plan/source-routing.ts'
 import { decideAdd } from '../../../src/verbs/add.ts'
 import { decideDel } from '../../../src/verbs/del.ts'
 import { link, route } from '../../support/snapshots.ts'
@@ -43,7 +45,7 @@ const kernelRoute: fc.Arbitrary<Route> = family.chain((of) =>
       dst: fc.constantFrom(DEFAULT_DST[of], DEFAULT_DST[of], ...PREFIXES[of], ...PREFIXES[of]),
       gw: maybe(fc.constantFrom(...GATEWAYS[of])),
       dev: fc.constantFrom(...DEVICES),
-      table: fc.constantFrom(254, 254, 254, 100, 7),
+      table: fc.constantFrom(254, 254, 254, 100, 7, tableOf('eth0')),
       protocol: fc.constantFrom(2, 3, 16, 142, 142, 143, 144, 145),
       type: fc.constantFrom(1, 1, 1, 1, 1, 6),
       priority: fc.constantFrom(of === 4 ? 0 : 1024, 50, 0xf0000000 + (of === 4 ? 0 : 1024)),
@@ -57,12 +59,30 @@ const kernelRoute: fc.Arbitrary<Route> = family.chain((of) =>
     }),
 )
 
+/** Of ours and of others, to tables of NICs and to others. */
+const someRules: fc.Arbitrary<Rule[]> = fc.array(
+  fc
+    .record({
+      from: fc.constantFrom('10.199.3.153/32', '10.0.1.10/32', 'fd00:10:199::153/128'),
+      table: fc.constantFrom(100, 7, tableOf('eth0'), tableOf('net1')),
+      protocol: fc.constantFrom(3, 142, 142),
+    })
+    .map((one): Rule => ({ ...one, family: one.from.includes(':') ? 6 : 4, priority: 14200 })),
+  { maxLength: 3 },
+)
+
 const pod: fc.Arbitrary<Snapshot> = fc
   .uniqueArray(kernelRoute, {
     maxLength: 16,
     comparator: (a, b) => samePlace(a, b) && a.dev === b.dev && a.gw === b.gw,
   })
-  .map((routes) => ({ routes, links: DEVICES.map((dev) => link(dev, '10.199.3.153', 'fd00:10:199::153')) }))
+  .chain((routes) =>
+    someRules.map((rules) => ({
+      routes,
+      links: DEVICES.map((dev) => link(dev, '10.199.3.153', 'fd00:10:199::153')),
+      rules,
+    })),
+  )
 
 const entry = family.chain((of) =>
   fc.record(
@@ -84,6 +104,7 @@ const conf = fc.record(
     defaultRoute: fc.record({ ipv4: disposition, ipv6: disposition }),
     routes: fc.array(entry, { maxLength: 4 }),
     kubevirt: fc.boolean(),
+    sourceRouting: fc.constantFrom(true, { table: 100 }, { table: 7 }),
     ovnGateway: fc.oneof(
       fc.constant('auto'),
       fc.record(
@@ -119,9 +140,9 @@ function configOf(keys: object): Config {
 }
 
 /** What is left of a pod where only that is kept. */
-function leftBy({ filter }: Bounds, { routes, links }: Snapshot): Snapshot {
+function leftBy({ filter }: Bounds, { routes, ...rest }: Snapshot): Snapshot {
   const isNeeded = filter()
-  return { routes: routes.filter((one) => isNeeded(one)), links }
+  return { ...rest, routes: routes.filter((one) => isNeeded(one)) }
 }
 
 /** What comes of it, refusal or decision. */

@@ -2,8 +2,10 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type Config, parseConfig } from '../../../src/config/config.ts'
 import { DEFAULT_DST, devicesOf, type Route, routeOpsIn, type Snapshot, samePlace } from '../../../src/net/route.ts'
+import { type Rule, ruleText } from '../../../src/net/rule.ts'
 import { planRestore } from '../../../src/plan/effects.ts'
 import { type Plan, planAdd, planDel } from '../../../src/plan/plan.ts'
+import { tableOf } from '../../../src/plan/source-routing.ts'
 import { heldAttributes, someAttributes } from '../../support/attributes.ts'
 import { carryOut, shown, sorted } from '../../support/kernel.ts'
 import { link, route } from '../../support/snapshots.ts'
@@ -26,7 +28,7 @@ const kernelRoute: fc.Arbitrary<Route> = family.chain((of) =>
       dst: fc.constantFrom(DEFAULT_DST[of], DEFAULT_DST[of], ...PREFIXES[of]),
       gw: maybe(fc.constantFrom(...GATEWAYS[of])),
       dev: fc.constantFrom(...DEVICES),
-      table: fc.constantFrom(254, 254, 254, 100),
+      table: fc.constantFrom(254, 254, 254, 100, tableOf('eth0')),
       protocol: fc.constantFrom(2, 3, 16, 142),
       priority: metric(of),
       attributes: heldAttributes,
@@ -42,13 +44,36 @@ const kernelRoute: fc.Arbitrary<Route> = family.chain((of) =>
     ),
 )
 
+const rule = (from: string, table: number, more: Partial<Rule> = {}): Rule => ({
+  ...{ family: from.includes(':') ? 6 : 4, priority: 14200, from, table, protocol: 142 },
+  ...more,
+})
+
+/** As calls before left them, and others made them. */
+const RULES: Rule[] = [
+  rule('10.199.3.153/32', tableOf('eth0')),
+  rule('fd00:10:199::153/128', 100),
+  rule('10.199.9.9/32', tableOf('eth0')),
+  rule('10.199.9.9/32', 100, { priority: 7 }),
+  rule('10.199.3.153/32', tableOf('net1')),
+  rule('10.199.3.153/32', 42, { protocol: 3 }),
+  rule('10.199.3.153/32', tableOf('eth0'), { protocol: 3 }),
+]
+const texts = ({ rules = [] }: Snapshot) => rules.map(ruleText).sort()
+
 /** A table the kernel could hold: several routes in one place too, as `append` and router advertisements make them. */
 const snapshot: fc.Arbitrary<Snapshot> = fc
   .uniqueArray(kernelRoute, {
     maxLength: 12,
     comparator: (a, b) => samePlace(a, b) && a.dev === b.dev && a.gw === b.gw,
   })
-  .map((routes) => ({ routes, links: DEVICES.map((dev) => link(dev, '10.199.3.153', 'fd00:10:199::153')) }))
+  .chain((routes) =>
+    fc.subarray(RULES).map((rules) => ({
+      routes,
+      links: DEVICES.map((dev) => link(dev, '10.199.3.153', 'fd00:10:199::153')),
+      rules,
+    })),
+  )
 
 const configured = family.chain((of) =>
   fc
@@ -70,6 +95,7 @@ const config: fc.Arbitrary<Config> = fc
   .record({
     defaultRoute: fc.record({ ipv4: fc.constantFrom('remove', 'keep'), ipv6: fc.constantFrom('remove', 'keep') }),
     routes: fc.array(configured, { maxLength: 5 }),
+    sourceRouting: fc.constantFrom(false, true, { table: 100 }),
   })
   .map((conf) => {
     try {
@@ -169,6 +195,7 @@ describe('whatever the pod and the configuration', () => {
         const now = carryOut(pod, ops.slice(0, done))
         const back = carryOut(now, planRestore(shown(pod), shown(now), ops))
         expect(ways(back)).toEqual(ways(pod))
+        expect(texts(back)).toEqual(texts(pod))
       }
     })
   })
@@ -180,10 +207,13 @@ describe('whatever the pod and the configuration', () => {
       const left = carryOut(
         after,
         planDel(() => conf, 'eth0', seen),
-      ).routes
+      )
+      const ofNic = new Set([tableOf('eth0'), tableOf('eth0', conf.sourceRouting)])
+      expect(left.rules?.filter(({ table, protocol }) => protocol === 142 && ofNic.has(table))).toEqual([])
+      expect(texts(left)).toEqual(expect.arrayContaining(texts(after).filter((one) => !one.endsWith('protocol 142'))))
       const isOurs = ({ dev, protocol, presumed }: Route) => dev === 'eth0' && protocol === 142 && !presumed
       const expected = after.routes.filter((_, i) => !isOurs(seen.routes[i] as Route))
-      expect(sorted(left)).toEqual(sorted(expected))
+      expect(sorted(left.routes)).toEqual(sorted(expected))
     })
   })
 
