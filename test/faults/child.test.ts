@@ -114,7 +114,7 @@ const del = (scenario: Scenario): Table => {
 /** A line of DEL that ip(8) refuses each time: a default route whose copy cannot be made stays, and the others of ours go. */
 const refused = (scenario: Scenario): Table => {
   const { add: start, del: changes } = scenario
-  const isOurs = (line: string) => line.endsWith(' proto 142') || line.includes(' proto 142 ')
+  const isOurs = (line: string) => / proto(?:col)? 142(?: |$)/.test(line)
   const possible = (row: number) => changes.filter((line, i) => i < row || (i > row && isOurs(line)))
   const state = (row: number) =>
     `changes ${changes.flatMap((line, i) => (possible(row).includes(line) ? i + 1 : [])).join(', ') || 'none'}`
@@ -130,7 +130,7 @@ const refused = (scenario: Scenario): Table => {
       code: 0,
       warned: true,
       state: state(row),
-      injections: [{ every: changes[row] ?? '', action: CHILD.fails }],
+      injections: [{ every: (changes[row] ?? '').replace('-6 ', ''), action: CHILD.fails }],
     }),
   }
 }

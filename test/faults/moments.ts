@@ -67,8 +67,17 @@ export class Moments {
   }
 
   /** The last change. */
-  last(): Moment {
-    return this.at(this.#steps.findLastIndex(({ kind }) => kind === 'change'))
+  last(conversation = 1): Moment {
+    return this.at(
+      this.#steps.findLastIndex(({ kind }) => kind === 'change'),
+      conversation,
+    )
+  }
+
+  /** One of the changes, from 0. */
+  change(which: number, conversation: number): Moment {
+    const rows = [...this.#steps.keys()].filter((row) => this.kind(row) === 'change')
+    return this.at(rows[which] ?? -1, conversation)
   }
 
   kind(row: number): Kind {

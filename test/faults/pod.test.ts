@@ -8,15 +8,17 @@ type Event = keyof typeof EVENTS
 const COLUMNS = Object.keys(EVENTS) as Event[]
 
 /** The codes of ADD. What ADD does not find in its last look it looks for once more; after that nothing counts any more. */
-function addCode(event: Event, { add, config }: Scenario, moments: Moments, row: number): number {
+function addCode(event: Event, { add, config, rules = false }: Scenario, moments: Moments, row: number): number {
   if (event === 'the namespace has no path any more') return 0 // what is open stays open
   const kind = moments.kind(row)
   // Without routes to have, a NIC without default routes is as configured.
   const content = config.routes === undefined
   if (kind === 'end' || (kind === 'look' && content)) return 0
+  // Once the routes are looked at, only rules are, which stay when their NIC goes.
+  if (rules && kind !== 'question' && row > moments.rows.indexOf('`route show table all, again`')) return 0
   if (event !== 'eth0 is set down') return 4
   // What the first question showed is gone when it comes to the changes: ip(8) refuses the first.
-  if (row === 1 && content) return 100
+  if (kind === 'question' && row >= (content ? 1 : 2)) return 100
   const line = kind === 'change' ? (add[moments.before(row)] ?? '') : ''
   if (line.startsWith('route add')) return 100
   return content ? 0 : 7

@@ -14,7 +14,7 @@ const MOMENTS: Readonly<Record<string, Moment>> = {
   'between the looks': BETWEEN.at,
   'in the second look': { conversation: AGAIN, line: 1 },
   'before the changes': { conversation: CHANGE, line: 1 },
-  'in the changes': { conversation: CHANGE, line: 5 },
+  'in the changes': { conversation: CHANGE, line: 6 },
   'in the last look': { conversation: LAST, line: 1 },
 }
 

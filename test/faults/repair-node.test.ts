@@ -43,7 +43,7 @@ const TROUBLES: Readonly<Record<string, RepairCell>> = {
     waits: true,
     lastly: mends,
     injections: [
-      { conversation: CHANGE, line: 5, action: CHILD.hangs },
+      { conversation: CHANGE, line: 6, action: CHILD.hangs },
       { conversation: LAST, line: 1, action: CHILD.hangs },
     ],
   },

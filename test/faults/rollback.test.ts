@@ -2,7 +2,7 @@
 import { expect } from 'vitest'
 import { configure } from '../support/netns.ts'
 import type { Ending } from './call.ts'
-import { between, conversationOf, Moments, partly } from './moments.ts'
+import { conversationOf, isLate, Moments, partly } from './moments.ts'
 import { inPod, stateOf } from './pod.ts'
 import { CROWDED, SCENARIOS, type Scenario } from './scenarios.ts'
 import { CHILD, type ChildFault, type Injection } from './stand-in.ts'
@@ -39,37 +39,54 @@ function once(scenario: Scenario): Table {
   }
 }
 
-const FIRST_CHANGE = 3
-const AGAIN = {
-  'killed, then that line fails': { line: FIRST_CHANGE, action: CHILD.fails },
-  'killed, then killed there again': { line: FIRST_CHANGE, action: CHILD['is killed'] },
-  'killed, then killed at once': { line: 1, action: CHILD['is killed'] },
-} as const
-type Again = keyof typeof AGAIN
+type Again = 'killed, then that line fails' | 'killed, then killed there again' | 'killed, then killed at once'
+const AGAIN: readonly Again[] = [
+  'killed, then that line fails',
+  'killed, then killed there again',
+  'killed, then killed at once',
+]
+
+/** What is undone when ip(8) is killed at a line, and what is left: the other ip(8) does its part all the same. */
+function undoneAt(row: number, undo: readonly string[]): { readonly done: readonly string[]; readonly left: string[] } {
+  const isDone = (line: string, i: number) => i < row || (isLate(line) && !isLate(undo[row] ?? ''))
+  return { done: undo.filter(isDone), left: undo.filter((line, i) => !isDone(line, i)) }
+}
 
 /** At the second time the error says what is left to do, and doing it brings the pod back. */
 function twice(scenario: Scenario): Table {
   const { add, undo } = scenario
   const start = add.slice(0, -1)
-  const state = (done: number) => (done === 0 ? 'nothing undone' : partly(done, undo.length))
+  const state = (row: number) => {
+    const { done } = undoneAt(row, undo)
+    if (done.length === 0) return 'nothing undone'
+    return `${partly(done.length, undo.length)}${done.length > row ? ', those of IPv6 rules among them' : ''}`
+  }
   const allBut = (row: number) => `all undone but \`${undo[row]}\``
+  const moments = new Moments('ADD', undo, scenario)
   return {
     title: `Rollback, twice: ${scenario.title}`,
     scenario,
     act: callOf(scenario, 'ADD'),
     states: {
-      'nothing undone': start,
-      ...between(start, undo),
+      ...Object.fromEntries(undo.map((_, row) => [state(row), [...start, ...undoneAt(row, undo).done]])),
       ...Object.fromEntries(undo.map((_, row) => [allBut(row), [...start, ...undo.toSpliced(row, 1)]])),
     },
     rows: undo.map((line) => `\`${line}\``),
-    columns: Object.keys(AGAIN),
+    columns: AGAIN,
     cell: (column, row) => {
       const again = column as Again
+      const { left } = undoneAt(row, undo)
       const says = {
         'killed, then that line fails': `still to do: ${undo[row]}`,
-        'killed, then killed there again': `perhaps still to do: ${undo.slice(row).join(', ')}`,
+        'killed, then killed there again': `perhaps still to do: ${left.join(', ')}`,
         'killed, then killed at once': `perhaps done: ${add.join(', ')}`,
+      }
+      const last = conversationOf(3, scenario)
+      const there = new Moments('ADD', left, scenario).change(0, last)
+      const third = {
+        'killed, then that line fails': { ...there, action: CHILD.fails },
+        'killed, then killed there again': { ...there, action: CHILD['is killed'] },
+        'killed, then killed at once': { conversation: last, line: 1, action: CHILD['is killed'] },
       }
       return {
         code: 102,
@@ -77,8 +94,8 @@ function twice(scenario: Scenario): Table {
         says: [says[again]],
         injections: [
           stopped(scenario),
-          { conversation: 2, line: FIRST_CHANGE + row, action: CHILD['is killed'] },
-          { conversation: 3, ...AGAIN[again] },
+          { ...moments.change(row, conversationOf(2, scenario)), action: CHILD['is killed'] },
+          third[again],
         ],
         ...(again === 'killed, then killed at once' ? {} : { afterwards: bringsBack(scenario) }),
       }

@@ -1,5 +1,5 @@
 /**
- * Four pods, the configuration that is carried out in each, and the batch it takes, line by line. Every state that a
+ * Five pods, the configuration that is carried out in each, and the batch it takes, line by line. Every state that a
  * fault can leave a pod in is then a number of these lines carried out by ip(8) itself, without the plugin.
  */
 import type { Config } from '../support/runtime.ts'
