@@ -43,10 +43,9 @@ export function flushArgs(protocol: number, dev: string): string[] {
   return ['route', 'flush', 'table', 'all', 'proto', String(protocol), 'dev', dev]
 }
 
-/** The arguments that remove our rules to a table, in both families. @see ip-rule(8) flush */
-export function flushRulesArgs(table: number): string[][] {
-  const words = ['rule', 'flush', 'table', String(table), 'protocol', String(PROTOCOL)]
-  return [words, ['-6', ...words]]
+/** The batch line that deletes the first of our rules to a table, whichever that is. */
+export function delRuleLine(table: number): string {
+  return `rule del table ${table} protocol ${PROTOCOL}`
 }
 
 /** The batch line that deletes a route of ours that nobody has seen, so that its next hop is unknown. */

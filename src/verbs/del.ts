@@ -4,9 +4,9 @@ import { effectiveConfig, isDry, onlyKnown } from '../config/overrides.ts'
 import { type ReadSet, UNKNOWN_SETS } from '../config/route-sets.ts'
 import { CniError, Code, messageOf, TooMuch } from '../errors.ts'
 import { type Change, changeRoutes } from '../kernel/change.ts'
-import { converse, runAlone } from '../kernel/ip.ts'
+import { converse, type Failure, runAlone } from '../kernel/ip.ts'
 import type { Netns } from '../kernel/netns.ts'
-import { commandText, delLine, flushArgs, flushRulesArgs } from '../net/iproute2.ts'
+import { commandText, delLine, delRuleLine, flushArgs } from '../net/iproute2.ts'
 import { GATEWAY_PROTOCOL, type Op, PROTOCOL, type Snapshot } from '../net/route.ts'
 import { neededToDel } from '../plan/needed.ts'
 import { planDel } from '../plan/plan.ts'
@@ -81,11 +81,8 @@ async function removeUnseen(
   { message }: TooMuch,
 ): Promise<string[]> {
   const failures: string[] = []
-  const flushed = [
-    ...(rules ? flushRulesArgs(tableOf(ifname, sourceRouting)) : []),
-    ...[PROTOCOL, GATEWAY_PROTOCOL].map((protocol) => flushArgs(protocol, ifname)),
-  ]
-  for (const words of flushed) {
+  if (rules) failures.push(...(await removeRulesUnseen(netns, tableOf(ifname, sourceRouting))))
+  for (const words of [PROTOCOL, GATEWAY_PROTOCOL].map((protocol) => flushArgs(protocol, ifname))) {
     const failure = await runAlone(netns, words)
     if (failure) failures.push(`ip ${words.join(' ')}: ${messageOf(failure.error ?? failure.stderr)}`)
   }
@@ -94,6 +91,24 @@ async function removeUnseen(
   if (named.length > 0) await converse(netns, 'go on', ({ tell }) => tell(named, undefined))
   const told = `the kernel was told to remove the routes of protocol ${PROTOCOL} and ${GATEWAY_PROTOCOL} on ${ifname}`
   return [`the pod's routes could not be read: ${message}; ${told}, and those of the configuration`, ...failures]
+}
+
+/** `ip rule flush` takes 3 KB of memory for each rule that it deletes, so a batch must not be long either. */
+const RULES_AT_ONCE = 5000
+
+/** Removes our rules to a table, one after the other, until there is none. @returns why it could not, in each family */
+async function removeRulesUnseen(netns: Netns, table: number): Promise<string[]> {
+  const lines = Array.from({ length: RULES_AT_ONCE }, () => delRuleLine(table))
+  const failures: string[] = []
+  for (const options of [[], ['-6']]) {
+    let failure: Failure | undefined
+    do ({ failure } = await converse(netns, 'stop', ({ tell }) => tell(lines, undefined), options))
+    while (!failure)
+    const { error, stderr } = failure
+    if (error !== undefined || !/No such file/.test(stderr))
+      failures.push(`ip ${[...options, delRuleLine(table)].join(' ')}: ${messageOf(error ?? stderr)}`)
+  }
+  return failures
 }
 
 /** Whether ADD may have made rules: only then are any looked for. */

@@ -169,6 +169,68 @@ describe('where the pod holds', () => {
   })
 })
 
+describe('with sourceRouting, where the pod holds', () => {
+  const callAs = async (verb: Verb, pod: CalicoPod, prevResult: unknown = calicoResult(pod)): Promise<Answer> => {
+    const started = Date.now()
+    const answer = await run(
+      environment(verb, pod),
+      { routes: ROUTES, sourceRouting: { table: 100 }, prevResult },
+      inGroup,
+    )
+    expect(Date.now() - started).toBeLessThan(60_000)
+    return answer
+  }
+  /** Those of our protocol number, of both families. */
+  const ourRules = async ({ netns }: CalicoPod) => {
+    const show = (family: string) => execa('ip', ['-n', netns, family, '-d', '-N', 'rule', 'show'])
+    const answers = await Promise.all(['-4', '-6'].map(show))
+    return answers.flatMap(({ stdout }) => stdout.split('\n').filter((line) => / proto 142 *$/.test(line)))
+  }
+  const rules = (count: number, words: string) =>
+    many(count, (i) => `rule add from ${host(i)} priority ${50_000 - i} ${words}`)
+
+  test('30,000 rules of others, ADD, CHECK and DEL do what they do in others', { timeout: 240_000 }, async () => {
+    const pod = await calicoPod()
+    await configure(pod.netns, rules(30_000, 'table 7 protocol static'))
+    const added = await callAs('ADD', pod)
+    expect(added).toMatchObject({ exitCode: 0, stderr: '' })
+    expect(await ourRules(pod)).toHaveLength(2)
+    expect(await callAs('CHECK', pod, JSON.parse(added.stdout))).toEqual({ exitCode: 0, stdout: '', stderr: '' })
+    expect(await callAs('DEL', pod)).toEqual({ exitCode: 0, stdout: '', stderr: '' })
+    expect(await ourRules(pod)).toEqual([])
+    expect(await ours(pod)).toEqual([])
+  })
+
+  test('30,000 rules that look like ours, ADD and CHECK say so, and DEL has the kernel take them all away', {
+    timeout: 240_000,
+  }, async () => {
+    const pod = await calicoPod()
+    expect(await callAs('ADD', pod)).toMatchObject({ exitCode: 0 })
+    await configure(pod.netns, rules(30_000, 'table 100 protocol 142'))
+    for (const verb of ['ADD', 'CHECK'] as const)
+      expect(JSON.parse((await callAs(verb, pod)).stdout)).toMatchObject({
+        code: 100,
+        msg: expect.stringMatching(/^ip: the pod has more than 2000 rules; somebody with CAP_NET_ADMIN /),
+      })
+    const { exitCode, stderr } = await callAs('DEL', pod)
+    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: expect.stringContaining('more than 2000 rules') })
+    expect(await ourRules(pod)).toEqual([])
+    expect(await ours(pod)).toEqual([])
+  })
+
+  test('rules by interfaces with odd names, ADD and DEL leave them alone', async () => {
+    const pod = await calicoPod()
+    for (const iif of ['a"b', "a'b", 'a#b', 'a\\b', 'a\u0001b'])
+      await execa('ip', ['-n', pod.netns, ...`rule add from 10.7.0.1 iif ${iif} table 100 protocol 142`.split(' ')])
+    await configure(pod.netns, 'route add 10.8.0.0/16 dev eth0 table 100 proto 142')
+    expect(await callAs('ADD', pod)).toMatchObject({ exitCode: 0, stderr: '' })
+    expect(await callAs('DEL', pod)).toMatchObject({ exitCode: 0, stderr: '' })
+    // What could not be written again is not ours.
+    expect(await ourRules(pod)).toHaveLength(4)
+    expect(await ours(pod)).toEqual([])
+  })
+})
+
 test('where ip(8) talks without end, ADD and DEL end in time', { timeout: 120_000 }, async () => {
   const pod = await calicoPod()
   const route =
