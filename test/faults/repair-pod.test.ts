@@ -38,13 +38,15 @@ type Outcome = Pick<RepairCell, 'code' | 'state' | 'says'>
 const by = (fault: string, state: string) => `${state} (${fault})`
 
 /** When this comes, the changes have been verified. Where packets go is looked up all the same. */
-const isVerified = ({ at, kind }: RepairMoment) => at.conversation === LAST || kind === 'end'
+const isVerified = ({ at, kind, text }: RepairMoment) =>
+  at.conversation === LAST || kind === 'end' || text.includes('rule show, again')
 
 function ofNic(fault: keyof typeof OF_NIC, moment: RepairMoment, changes: readonly string[]): Outcome {
   const state = by(fault, 'as it was')
   // The kernel refuses a route by a NIC that is down; anything else is found out by looking again.
   const line = moment.kind === 'change' ? (changes[moment.done] ?? '') : ''
-  if (fault === 'eth0 is set down' && /^route (?:add|replace)/.test(line))
+  const isSeen = moment.kind === 'question' && /rule show`$/.test(moment.text)
+  if (fault === 'eth0 is set down' && (isSeen || /^route (?:add|replace)/.test(line)))
     return { code: '2 error', state, says: ['ip refused it: ', "the pod's routes are unchanged"] }
   if (isVerified(moment)) return { code: '1 differs', state, says: ['packets to 10.50.0.0/16 go nowhere'] }
   const says = [fault === 'eth0 is set down' ? 'interface eth0 is down' : 'the pod has no interface eth0']
