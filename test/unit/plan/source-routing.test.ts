@@ -9,7 +9,7 @@ import { isOurRule, type Rule, ruleText } from '../../../src/net/rule.ts'
 import { opsBetween } from '../../../src/plan/between.ts'
 import { afterwards, planRestore, unmet, unmetText } from '../../../src/plan/effects.ts'
 import { planAdd, planDel, type Reported } from '../../../src/plan/plan.ts'
-import { mayHaveRules6, removeRules, rules6For, tableOf } from '../../../src/plan/source-routing.ts'
+import { mayHaveLeftRules6, mayHaveRules6, removeRules, rules6For, tableOf } from '../../../src/plan/source-routing.ts'
 import { surplusRules } from '../../../src/plan/surplus.ts'
 import { carryOut } from '../../support/kernel.ts'
 import { calicoPod, DEFAULT4, DEFAULT6, LINK4, link, route } from '../../support/snapshots.ts'
@@ -385,6 +385,13 @@ describe('which rules matter', () => {
     expect(mayHaveRules6({ routes: [V6] })).toBe(true)
     expect(mayHaveRules6({ routes: [{ ...V6, dev: 'lo' }, DEFAULT4] })).toBe(false)
     expect(mayHaveRules6({ routes: [], leftOut: 1 })).toBe(true)
+  })
+
+  it('those of a NIC that is gone are still there', () => {
+    const mayHaveLeft = mayHaveLeftRules6('eth0')
+    expect(mayHaveLeft(podOf(link('eth0')))).toBe(true)
+    expect(mayHaveLeft(podOf(link('eth0'), DEFAULT4))).toBe(false)
+    expect(mayHaveLeft(podOf(link('eth0'), DEFAULT4, V6))).toBe(true)
   })
 })
 
