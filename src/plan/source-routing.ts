@@ -321,6 +321,11 @@ export function removeRules(
   )
 }
 
+/** True for a route of a table that the name of its NIC decides. */
+export function isOfSourceRouting({ protocol, table, dev }: Route): boolean {
+  return protocol === PROTOCOL && dev !== undefined && table >= FIRST_TABLE && table === tableByName(dev)
+}
+
 /** Whether there may be rules of IPv6: without routes, there are no addresses that they could be for. */
 export function mayHaveRules6({ routes, leftOut }: Pick<Snapshot, 'routes' | 'leftOut'>): boolean {
   return leftOut !== undefined || routes.some(({ family, dev }) => family === 6 && dev !== 'lo')

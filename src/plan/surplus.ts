@@ -13,7 +13,7 @@ import {
 import { isOurRule, type RuleOp } from '../net/rule.ts'
 import { isSameDefault } from './defaults.ts'
 import { type Bounds, neededToAdd, oneInEachTable } from './needed.ts'
-import { removeRules, tableOf } from './source-routing.ts'
+import { isOfSourceRouting, mayHaveRules6, removeRules, tableOf } from './source-routing.ts'
 import type { Wish } from './wish.ts'
 
 /** What of ours no attachment of a pod asks for any more. */
@@ -56,6 +56,16 @@ export function surplusRules(wishes: readonly Wish[], nics: ReadonlySet<string>,
   const ofNics = [...nics].flatMap((nic) => removeRules(nic, [], snapshot, { key: 'surplus', path: nic }))
   const surplus = ofNics.filter(({ rule }) => !asked.has(rule.table))
   return [...new Map(surplus.map((op) => [op.rule, op])).values()]
+}
+
+/** Whether rules of IPv6 matter to repair. Without any sign of `sourceRouting` it does not look for them. */
+export function rules6ToRepair(wishes: readonly Pick<Wish, 'config'>[]): (snapshot: Snapshot) => boolean {
+  const isAsked = wishes.some(({ config: { sourceRouting } }) => sourceRouting !== undefined)
+  return (snapshot) => {
+    const { routes, rules = [] } = snapshot
+    if (!mayHaveRules6(snapshot)) return false
+    return isAsked || rules.some(isOurRule) || routes.some(isOfSourceRouting)
+  }
 }
 
 function tablesOf(wishes: readonly Wish[]): { readonly ifname: string; readonly table: number }[] {

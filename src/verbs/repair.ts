@@ -11,8 +11,7 @@ import { ofSets } from '../plan/of-sets.ts'
 import { type Probe, probesOf, strayPackets } from '../plan/packets.ts'
 import { presentFamilies } from '../plan/present-families.ts'
 import { type Only, planRepair, type RepairPlan } from '../plan/repair.ts'
-import { mayHaveRules6 } from '../plan/source-routing.ts'
-import { neededToRepair } from '../plan/surplus.ts'
+import { neededToRepair, rules6ToRepair } from '../plan/surplus.ts'
 import type { Wish } from '../plan/wish.ts'
 import { inputsOf } from './inputs.ts'
 import type { Outside } from './outside.ts'
@@ -88,7 +87,7 @@ async function compare(
   overhear: NonNullable<OutsideOfRepair['overhear']> = (look) => look,
 ): Promise<{ plan: RepairPlan; stray: string[] }> {
   const { wishes, only } = task
-  const look = overhear(lookAt(neededToRepair(wishes), { links: true, rules6: mayHaveRules6 }))
+  const look = overhear(lookAt(neededToRepair(wishes), { links: true, rules6: rules6ToRepair(wishes) }))
   let plan: RepairPlan | undefined
   // Packets to a missing route go astray too, but that difference is already known.
   const addressesFor = (snapshot: Snapshot) => {
@@ -155,7 +154,7 @@ async function change(task: Task, netns: Netns, agree: OutsideOfRepair['agree'])
       decide,
       bounds: neededToRepair(wishes),
       onFailure: 'restore',
-      rules6: mayHaveRules6,
+      rules6: rules6ToRepair(wishes),
     })
     // Somebody else was faster.
     if (!first || !last) return { found: [], ops: [] }

@@ -22,15 +22,15 @@ const files = Object.entries(output.inputs).filter(([, { bytesInOutput }]) => by
 const bytesOf = (prefix: string) =>
   files.filter(([file]) => file.startsWith(prefix)).reduce((sum, [, { bytesInOutput }]) => sum + bytesInOutput, 0)
 
-test('the bundle has at most 182 kB', () => {
-  expect(output.bytes).toBeLessThanOrEqual(182_000)
+test('the bundle has at most 186 kB', () => {
+  expect(output.bytes).toBeLessThanOrEqual(186_000)
 })
 
 /** The tool for people. It rides along in the blob, and no call reads it: 500 kB more cost an ADD no instruction and no memory. */
 const [tool = { bytes: Number.NaN, inputs: {}, imports: [] }] = Object.values(cli.outputs)
 
 // Each process copies its start-up snapshot into memory of its own.
-const [main, most] = started.kind === 'snapshot' ? ['start-up snapshot', 2_920_000] : ['source text', 183_000]
+const [main, most] = started.kind === 'snapshot' ? ['start-up snapshot', 2_920_000] : ['source text', 187_000]
 test(`the ${main} that the product starts from has at most ${most} bytes`, () => {
   expect(started.bytes - tool.bytes).toBeLessThanOrEqual(most)
 })

@@ -14,8 +14,8 @@ export type Kind = 'question' | 'change' | 'look' | 'end'
 export interface Conversing {
   /** What is asked after the changes, where it is not all routes. */
   readonly look?: readonly string[]
-  /** Rules are asked for: those of IPv6 in a second conversation, which begins before the changes. */
-  readonly rules?: boolean
+  /** Rules are asked for: if `true`, those of IPv6 in a second conversation, which begins before the changes. */
+  readonly rules?: boolean | 'IPv4'
 }
 
 interface Step {
@@ -44,19 +44,20 @@ export class Moments {
       changes: early,
       look: again ? [...second, ...(rules ? ['rule show, again'] : [])] : [],
     })
-    const late = rules
-      ? stepsOf(true, {
-          questions: ['-6 rule show'],
-          changes: changes.filter(isLate),
-          look: again ? ['-6 rule show, again'] : [],
-        })
-      : []
+    const late =
+      rules === true
+        ? stepsOf(true, {
+            questions: ['-6 rule show'],
+            changes: changes.filter(isLate),
+            look: again ? ['-6 rule show, again'] : [],
+          })
+        : []
     const isAsked = ({ kind }: Step) => kind === 'question'
     const isTold = (step: Step) => !isAsked(step) && (again || !step.late)
     this.#steps = [...first.filter(isAsked), ...late.filter(isAsked), ...first.filter(isTold), ...late.filter(isTold)]
     this.#early = early.length
     this.rows = this.#steps.map(({ text, late: of }) =>
-      text === END ? (rules ? `the end of ${of ? '`ip -6`' : '`ip`'}` : text) : `\`${text}\``,
+      text === END ? (rules === true ? `the end of ${of ? '`ip -6`' : '`ip`'}` : text) : `\`${text}\``,
     )
   }
 
@@ -126,7 +127,7 @@ function stepsOf(
 
 /** The first conversation of an attempt, from 1. */
 export const conversationOf = (attempt: number, { rules = false }: Conversing): number =>
-  1 + (attempt - 1) * (rules ? 2 : 1)
+  1 + (attempt - 1) * (rules === true ? 2 : 1)
 
 /** The states between: `1 of 5 changes`, and so on; `all but change 2` for those that one line was left out of. */
 export function between(start: readonly string[], changes: readonly string[]): Record<string, readonly string[]> {

@@ -48,11 +48,11 @@ function child(drift: Drift, faults: readonly Fault[]): Table<RepairCell> {
 function rollback({ scenario, change, undo = [], ...drift }: Drift): Table<RepairCell> {
   const all = { scenario, change, undo, ...drift }
   const start = [...startOf(all), ...change.slice(0, -1)]
-  const moments = new Moments('ADD', undo, { rules: true })
-  const stopped = { ...new Moments('ADD', change, { rules: true }).last(CHANGE), action: CHILD['is killed'] }
+  const moments = new Moments('ADD', undo, { rules: 'IPv4' })
+  const stopped = { ...new Moments('ADD', change, { rules: 'IPv4' }).last(CHANGE), action: CHILD['is killed'] }
   const columns = {
     'is killed': [],
-    'is killed, and again at once': [{ conversation: LAST + 2, line: 1, action: CHILD['is killed'] }],
+    'is killed, and again at once': [{ conversation: LAST + 1, line: 1, action: CHILD['is killed'] }],
   }
   const left = (done: number) => (done === 0 ? 'nothing undone' : partly(done, undo.length))
   return {

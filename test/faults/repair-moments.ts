@@ -3,17 +3,14 @@ import { type Kind, Moments } from './moments.ts'
 import type { Moment } from './stand-in.ts'
 
 /**
- * The conversations with ip(8) of a repair that finds something, each but the last followed by one about IPv6 rules: it looks, finds out what it would do, and waits for 2 s;
+ * The conversations with ip(8) of a repair that finds something: it looks, finds out what it would do, and waits for 2 s;
  * then it takes its turn, looks again, makes the changes, and looks for the last time.
  */
 export const LOOK = 1
-export const TRIAL = 3
-export const AGAIN = 5
-export const CHANGE = 7
-export const LAST = 9
-
-/** Which of them it is, from 1. */
-const step = (conversation: number) => (conversation + 1) / 2
+export const TRIAL = 2
+export const AGAIN = 3
+export const CHANGE = 4
+export const LAST = 5
 
 export interface RepairMoment {
   readonly text: string
@@ -26,14 +23,14 @@ export interface RepairMoment {
 /** All moments that differ: the first question of each conversation, and each line of the one with the changes. */
 export function momentsOf(changes: readonly string[]): RepairMoment[] {
   const one = (conversation: number, done = 0, question = 'route show table all'): RepairMoment => ({
-    text: `${step(conversation)}: \`${question}\``,
+    text: `${conversation}: \`${question}\``,
     at: { conversation, line: 1 },
     kind: 'question',
     done,
   })
-  const moments = new Moments('ADD', changes, { rules: true })
+  const moments = new Moments('ADD', changes, { rules: 'IPv4' })
   const inChange = moments.rows.map((text, row) => ({
-    text: `${step(CHANGE)}: ${text}`,
+    text: `${CHANGE}: ${text}`,
     at: moments.at(row, CHANGE),
     kind: moments.kind(row),
     done: moments.before(row),
