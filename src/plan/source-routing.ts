@@ -326,10 +326,18 @@ export function isOfSourceRouting({ protocol, table, dev }: Route): boolean {
   return protocol === PROTOCOL && dev !== undefined && table >= FIRST_TABLE && table === tableByName(dev)
 }
 
-/** Whether there may be rules of IPv6: without routes, there are no addresses that they could be for. */
+/**
+ * Whether there may be rules of IPv6: without routes, there are no addresses that they could be for. Every NIC has
+ * link-local and multicast routes, also in a pod without an IPv6 address.
+ */
 export function mayHaveRules6({ routes, leftOut }: Pick<Snapshot, 'routes' | 'leftOut'>): boolean {
-  return leftOut !== undefined || routes.some(({ family, dev }) => family === 6 && dev !== 'lo')
+  return (
+    leftOut !== undefined ||
+    routes.some((route) => route.family === 6 && route.dev !== 'lo' && !LINK_ONLY.test(route.dst))
+  )
 }
+
+const LINK_ONLY = /^f(e80|f00):/
 
 /** Whether DEL looks for rules of IPv6: those for a NIC that is gone are still there. */
 export function mayHaveLeftRules6(ifname: string): (snapshot: Snapshot) => boolean {

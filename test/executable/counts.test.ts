@@ -32,6 +32,9 @@ const CALLS = {
   VERSION: { children: [], opens: [], instructions: { snapshot: 1.107, plain: 1.95 } },
   ADD: { children: CHILD, opens: NETNS, instructions: { snapshot: 1.234, plain: 2.65 } },
   'a second ADD': { children: CHILD, opens: NETNS },
+  // Only `ip -6` lists and makes IPv6 rules.
+  'ADD with sourceRouting': { children: [...CHILD, ...CHILD], opens: NETNS },
+  'ADD with sourceRouting, without an IPv6 address': { children: CHILD, opens: NETNS },
   // The clock of the log record.
   'ADD with a wrong configuration': { children: [], opens: ['/etc/localtime'], exitCode: 1 },
   'ADD with a set': { children: CHILD, opens: ['the set', ...NETNS], instructions: { snapshot: 1.256, plain: 2.85 } },
@@ -40,6 +43,8 @@ const CALLS = {
   'CHECK with a set': { children: CHILD, opens: ['the set', ...NETNS] },
   'DEL with a set': { children: CHILD, opens: NETNS },
   'DEL of a living pod': { children: CHILD, opens: NETNS, instructions: { snapshot: 1.176, plain: 2.38 } },
+  'DEL with sourceRouting': { children: [...CHILD, ...CHILD], opens: NETNS },
+  'DEL with sourceRouting, without an IPv6 address': { children: CHILD, opens: NETNS },
   'DEL of a pod that is gone': { children: [], opens: NETNS },
   STATUS: { children: CHILD, opens: ['/proc/self/ns/net', '/proc/self/status'] },
   GC: { children: [], opens: [] },
@@ -95,6 +100,21 @@ async function prepare(name: Name): Promise<Call> {
     case 'a second ADD':
       await add(pod, { routes: ROUTES, prevResult })
       return call('ADD', pod, { prevResult })
+    case 'ADD with sourceRouting':
+      return call('ADD', pod, { prevResult, sourceRouting: true })
+    case 'ADD with sourceRouting, without an IPv6 address': {
+      const pod4 = await calicoPod({ families: [4] })
+      return call('ADD', pod4, { prevResult: calicoResult(pod4), sourceRouting: true, routes: [ROUTES[0]] })
+    }
+    case 'DEL with sourceRouting': {
+      const keys = { sourceRouting: true, routes: ROUTES }
+      return call('DEL', pod, { ...keys, prevResult: await add(pod, { ...keys, prevResult }) })
+    }
+    case 'DEL with sourceRouting, without an IPv6 address': {
+      const pod4 = await calicoPod({ families: [4] })
+      const keys = { sourceRouting: true, routes: [{ dst: '10.50.0.0/16' }] }
+      return call('DEL', pod4, { ...keys, prevResult: await add(pod4, { ...keys, prevResult: calicoResult(pod4) }) })
+    }
     case 'ADD with a wrong configuration':
       return call('ADD', pod, { prevResult, routes: [{ dst: '10.50.0.1/16' }] })
     case 'ADD with a set':
