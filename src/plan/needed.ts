@@ -13,7 +13,7 @@ import {
   UNICAST,
 } from '../net/route.ts'
 import { CALICO_GATEWAY } from './next-hop.ts'
-import { tableOf } from './source-routing.ts'
+import { tableOf } from './nic-table.ts'
 
 /**
  * Which routes of a pod a decision can need. Of an ordinary pod all routes are kept, and nobody asks. Of others only

@@ -11,7 +11,7 @@ import {
   sameNextHop,
   UNICAST,
 } from '../net/route.ts'
-import { lastingAddresses, SOURCE_ROUTING } from './source-routing.ts'
+import { lastingAddresses, SOURCE_ROUTING } from './nic-table.ts'
 
 /**
  * What becomes of packets: a rule in the pod (ip-rule(8)) may send them to another table, before the one that we expect

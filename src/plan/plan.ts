@@ -24,7 +24,8 @@ import { kubevirtProblems } from './kubevirt.ts'
 import { type NextHops, nextHops, noNextHops } from './next-hop.ts'
 import { presentFamilies, skippedWarnings } from './present-families.ts'
 import type { Problem } from './problem.ts'
-import { defaultEntries, planTable, removeRules } from './source-routing.ts'
+import { defaultEntries, planTable } from './source-routing.ts'
+import { removeRules } from './source-rules.ts'
 
 /** What ADD does to a pod. Without `ops` and `problems`, the pod is as configured. */
 export interface Plan {

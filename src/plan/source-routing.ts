@@ -1,5 +1,5 @@
-import { type Config, type ConfiguredRoute, nameOf, type SourceRouting } from '../config/config.ts'
-import { familyOf, isLinkLocal, isWithin, prefixesAroundIn } from '../net/address.ts'
+import { type Config, type ConfiguredRoute, nameOf } from '../config/config.ts'
+import { familyOf, isWithin, prefixesAroundIn } from '../net/address.ts'
 import { routeText } from '../net/iproute2.ts'
 import type { Link } from '../net/link.ts'
 import {
@@ -9,7 +9,6 @@ import {
   KERNEL_PROTOCOL,
   MAIN_TABLE,
   type Op,
-  type Origin,
   PROTOCOL,
   placeOf,
   type Route,
@@ -20,36 +19,18 @@ import {
   UNICAST,
   UNKNOWN_PROTOCOL,
 } from '../net/route.ts'
-import { isOurRule, type Rule, type RuleOp, ruleText, sameRule } from '../net/rule.ts'
+import { isOurRule, ruleText } from '../net/rule.ts'
 import { type EntryRoute, type NextHopLookup, planEntries } from './entries.ts'
 import type { GatewayAddresses } from './gateway.ts'
-import { bridgeName } from './kubevirt.ts'
+import { lastingAddresses, ORIGIN, SOURCE_ROUTING, tableOf } from './nic-table.ts'
 import type { Problem } from './problem.ts'
+import { planRules } from './source-rules.ts'
 
 /**
  * `sourceRouting`: what is sent from an address of a NIC leaves by this NIC. The NIC gets a table of its own, with its
  * default route and whatever else the main table has on it, and a rule for each of its addresses leads there.
  * @see ip-rule(8)
  */
-
-export const SOURCE_ROUTING = 'sourceRouting'
-const ORIGIN: Origin = { key: 'routes', path: SOURCE_ROUTING }
-
-/** Tables that the names of NICs decide have these numbers, which nobody else is known to use. */
-const FIRST_TABLE = 1_420_000_000
-const TABLES = 100_000_000
-
-/** The table of a NIC: the same in each call, without anything being counted. */
-export function tableOf(ifname: string, { table = tableByName(ifname) }: Pick<SourceRouting, 'table'> = {}): number {
-  return table
-}
-
-/** @see http://www.isthe.com/chongo/tech/comp/fnv/, FNV-1a */
-function tableByName(ifname: string): number {
-  let hash = 0x811c9dc5
-  for (const byte of Buffer.from(ifname)) hash = Math.imul(hash ^ byte, 0x01000193)
-  return FIRST_TABLE + ((hash >>> 0) % TABLES)
-}
 
 /** The NIC's table, and its default routes as entries like those of `routes`. */
 export interface NicTable {
@@ -80,11 +61,6 @@ function withoutPlacesOf(
 ): readonly ConfiguredRoute[] {
   const taken = new Set(others.map(placeOf))
   return entries.filter((entry) => !taken.has(placeOf(entry)))
-}
-
-/** Addresses with a lifetime come and go without any call, and link-local ones need no rule. */
-export function lastingAddresses({ addresses, passing = [] }: Link): string[] {
-  return addresses.filter((address) => !isLinkLocal(address) && !passing.includes(address))
 }
 
 /** What `planTable` goes by. */
@@ -253,103 +229,4 @@ function staleRoutes(
   return routes
     .filter((route) => route.table === table && isOursOn(ifname, route) && !places.has(placeOf(route)))
     .map((route) => ({ op: 'del', route, origin: ORIGIN }))
-}
-
-/**
- * KubeVirt's masquerade binding: the guest's packets are routed before they get the address of the NIC.
- * @see https://github.com/kubevirt/kubevirt/blob/main/pkg/network/link/address.go GenerateMasqueradeGatewayAndVmIPAddrs
- */
-const GUESTS = { 4: '10.0.2.0/24', 6: 'fd10:0:2::/120' } as const
-
-/** The operations that lead what is sent from the NIC's addresses to its table, and nothing else. */
-function planRules({ sourceRouting, kubevirt }: Config, nic: Link, { rules = [] }: Snapshot): RuleOp[] {
-  if (!sourceRouting) return []
-  const table = tableOf(nic.ifname, sourceRouting)
-  const { priority } = sourceRouting
-  const addresses = lastingAddresses(nic)
-  const ruleFrom = (from: string, iif?: string): Rule => ({
-    family: familyOf(from),
-    priority,
-    from,
-    ...(iif === undefined ? {} : { iif }),
-    table,
-    protocol: PROTOCOL,
-  })
-  const families = kubevirt ? [...new Set(addresses.map(familyOf))] : []
-  const wanted = [
-    ...addresses.map((address) => ruleFrom(`${address}/${familyOf(address) === 4 ? 32 : 128}`)),
-    ...families.map((family) => ruleFrom(GUESTS[family], bridgeName(nic.ifname))),
-  ]
-  const present = rules.filter((rule) => rule.table === table && isOurRule(rule))
-  return [
-    ...wanted
-      .filter((rule) => !present.some((one) => sameRule(one, rule)))
-      .map((rule): RuleOp => ({ op: 'add', rule, origin: ORIGIN })),
-    ...removals(
-      present.filter((rule) => !wanted.some((one) => sameRule(one, rule))),
-      ORIGIN,
-    ),
-  ]
-}
-
-function removals(rules: readonly Rule[], origin: Origin): RuleOp[] {
-  return rules.map((rule) => ({ op: 'del', rule, origin }))
-}
-
-/**
- * The operations that remove our rules for a NIC, which may be gone.
- * @param tables those that the configuration names
- */
-export function removeRules(
-  ifname: string,
-  tables: readonly number[],
-  { routes, rules = [] }: Snapshot,
-  origin: Origin,
-): RuleOp[] {
-  const ours = rules.filter(isOurRule)
-  if (ours.length === 0) return []
-  const isOfNic = new Set([tableByName(ifname), ...tables])
-  // One that the configuration does not name any more holds routes of this NIC alone.
-  const inTable = Map.groupBy(
-    routes.filter(({ protocol, table }) => protocol === PROTOCOL && table !== MAIN_TABLE),
-    ({ table }) => table,
-  )
-  for (const [table, present] of inTable) if (present.every(({ dev }) => dev === ifname)) isOfNic.add(table)
-  return removals(
-    ours.filter(({ table }) => isOfNic.has(table)),
-    origin,
-  )
-}
-
-/** True for a route of a table that the name of its NIC decides. */
-export function isOfSourceRouting({ protocol, table, dev }: Route): boolean {
-  return protocol === PROTOCOL && dev !== undefined && table >= FIRST_TABLE && table === tableByName(dev)
-}
-
-/**
- * Whether there may be rules of IPv6: without routes, there are no addresses that they could be for. Every NIC has
- * link-local and multicast routes, also in a pod without an IPv6 address.
- */
-export function mayHaveRules6({ routes, leftOut }: Pick<Snapshot, 'routes' | 'leftOut'>): boolean {
-  return (
-    leftOut !== undefined ||
-    routes.some((route) => route.family === 6 && route.dev !== 'lo' && !LINK_ONLY.test(route.dst))
-  )
-}
-
-const LINK_ONLY = /^f(e80|f00):/
-
-/** Whether DEL looks for rules of IPv6: those for a NIC that is gone are still there. */
-export function mayHaveLeftRules6(ifname: string): (snapshot: Snapshot) => boolean {
-  return (snapshot) => mayHaveRules6(snapshot) || !snapshot.routes.some((route) => devicesOf(route).includes(ifname))
-}
-
-/** Tells whether IPv6 rules matter, in a pod; undefined if no rules do. */
-export function rules6For(
-  { sourceRouting }: Pick<Config, 'sourceRouting'>,
-  ifname: string,
-): ((snapshot: Snapshot) => boolean) | undefined {
-  if (!sourceRouting) return undefined
-  return ({ links }) =>
-    links.some((link) => link.ifname === ifname && lastingAddresses(link).some((one) => familyOf(one) === 6))
 }

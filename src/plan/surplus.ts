@@ -13,7 +13,8 @@ import {
 import { isOurRule, type RuleOp } from '../net/rule.ts'
 import { isSameDefault } from './defaults.ts'
 import { type Bounds, neededToAdd, oneInEachTable } from './needed.ts'
-import { isOfSourceRouting, mayHaveRules6, removeRules, tableOf } from './source-routing.ts'
+import { isOfSourceRouting, tableOf } from './nic-table.ts'
+import { mayHaveRules6, removeRules } from './source-rules.ts'
 import type { Wish } from './wish.ts'
 
 /** What of ours no attachment of a pod asks for any more. */

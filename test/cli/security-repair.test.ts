@@ -184,7 +184,8 @@ describe('a repair that is ended while it changes a pod', () => {
   async function endedBy(act: (pids: { looker: number; parent: number }) => void) {
     const one = await spoiled()
     using cache = scratch(one.files)
-    const slow = 'test -e $DIRECTORY/pids || { echo $PPID $(cut -d" " -f4 /proc/$PPID/stat) >$DIRECTORY/pids; sleep 2; }'
+    const slow =
+      'test -e $DIRECTORY/pids || { echo $PPID $(cut -d" " -f4 /proc/$PPID/stat) >$DIRECTORY/pids; sleep 2; }'
     using host = hostWhereIpIs(inTurnOf(one, slow))
     const [command = '', ...args] = [...host.via, PLUGIN, 'repair', '-o', 'json', '--cache', cache.directory]
     const child = execa(command, args, { reject: false })

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { parseRoutes } from '../../../src/net/iproute2.ts'
-import { mayHaveRules6 } from '../../../src/plan/source-routing.ts'
+import { mayHaveRules6 } from '../../../src/plan/source-rules.ts'
 
 const routesTo = (...dsts: string[]) =>
   parseRoutes(
