@@ -29,20 +29,20 @@ const CHILD = [['nsenter', 'ip']]
 const NETNS = ['CNI_NETNS']
 
 const CALLS = {
-  VERSION: { children: [], opens: [], instructions: { snapshot: 1.107, plain: 1.95 } },
-  ADD: { children: CHILD, opens: NETNS, instructions: { snapshot: 1.234, plain: 2.65 } },
+  VERSION: { children: [], opens: [], instructions: { snapshot: 1.125, plain: 1.95 } },
+  ADD: { children: CHILD, opens: NETNS, instructions: { snapshot: 1.258, plain: 2.7 } },
   'a second ADD': { children: CHILD, opens: NETNS },
   // Only `ip -6` lists and makes IPv6 rules.
   'ADD with sourceRouting': { children: [...CHILD, ...CHILD], opens: NETNS },
   'ADD with sourceRouting, without an IPv6 address': { children: CHILD, opens: NETNS },
   // The clock of the log record.
   'ADD with a wrong configuration': { children: [], opens: ['/etc/localtime'], exitCode: 1 },
-  'ADD with a set': { children: CHILD, opens: ['the set', ...NETNS], instructions: { snapshot: 1.256, plain: 2.85 } },
+  'ADD with a set': { children: CHILD, opens: ['the set', ...NETNS], instructions: { snapshot: 1.28, plain: 2.9 } },
   'ADD with a set that is missing': { children: [], opens: ['/etc/localtime', 'the set'], exitCode: 1 },
   CHECK: { children: CHILD, opens: NETNS },
   'CHECK with a set': { children: CHILD, opens: ['the set', ...NETNS] },
   'DEL with a set': { children: CHILD, opens: NETNS },
-  'DEL of a living pod': { children: CHILD, opens: NETNS, instructions: { snapshot: 1.176, plain: 2.38 } },
+  'DEL of a living pod': { children: CHILD, opens: NETNS, instructions: { snapshot: 1.206, plain: 2.43 } },
   'DEL with sourceRouting': { children: [...CHILD, ...CHILD], opens: NETNS },
   'DEL with sourceRouting, without an IPv6 address': { children: CHILD, opens: NETNS },
   'DEL of a pod that is gone': { children: [], opens: NETNS },
