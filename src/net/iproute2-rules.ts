@@ -1,6 +1,6 @@
 import type { Family } from './address.ts'
 import { batchProblem } from './ifname.ts'
-import { parseAnswer, prefixOf } from './iproute2.ts'
+import { number, parseAnswer, prefixOf } from './iproute2.ts'
 import { BOOT_PROTOCOL } from './route.ts'
 import type { Rule } from './rule.ts'
 
@@ -29,11 +29,11 @@ export function parseRules(answer: string, family: Family): Rule[] {
     return [
       {
         family,
-        priority,
+        priority: number(priority),
         from,
         ...(iif === undefined ? {} : { iif }),
-        table: Number(table),
-        protocol: Number(protocol),
+        table: number(table),
+        protocol: number(protocol),
         ...(isPlain(json) ? {} : { more: true as const }),
       },
     ]

@@ -184,7 +184,7 @@ export function text(value: unknown): string {
   return value
 }
 
-function number(value: unknown): number {
+export function number(value: unknown): number {
   const read = Number(value)
   if (!Number.isSafeInteger(read) || read < 0) throw new TypeError(`unexpected ${quote(value)}`)
   return read
@@ -210,7 +210,7 @@ function parseNextHop(json: NextHopJson): NextHop {
   return {
     ...(gw === undefined ? {} : { gw }),
     dev: json.dev ?? '',
-    weight: json.weight ?? 1,
+    weight: number(json.weight ?? 1),
     onlink: json.flags?.includes('onlink') ?? false,
   }
 }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { batchLine, parseRoutes, routeText } from '../../../src/net/iproute2.ts'
 import { parseLinks } from '../../../src/net/iproute2-links.ts'
+import { parseRules } from '../../../src/net/iproute2-rules.ts'
 import type { Route } from '../../../src/net/route.ts'
 import { DEFAULT4, DEFAULT6, LINK4, route } from '../../support/snapshots.ts'
 
@@ -213,4 +214,11 @@ describe('a batch line', () => {
   it('without its verb is the text of a route', () => {
     expect(routeText(DEFAULT4)).toBe('0.0.0.0/0 via 169.254.1.1 dev eth0 proto 3')
   })
+})
+
+it('a number of ip(8) that is none is refused, before it can get into a batch', () => {
+  const odd = { dst: 'default', nexthops: [{ dev: 'eth0', weight: [[0, null]], flags: [] }] }
+  expect(() => parseRoutes(JSON.stringify([odd]))).toThrow('unexpected')
+  for (const key of ['priority', 'table', 'protocol'])
+    expect(() => parseRules(JSON.stringify([{ priority: 1, table: '100', [key]: [1, 2] }]), 4)).toThrow('unexpected')
 })
