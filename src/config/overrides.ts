@@ -43,7 +43,8 @@ export function readEffective(
   if (wanted.length === 0) return { config: own.config }
   // Parsed again as a whole: keys that are valid one by one may contradict each other. The pod's routes keep their key
   // path.
-  const merged = parseConfig({ ...conf, ...Object.fromEntries(wanted.map((key) => [key, asked[key]])) })
+  const taken = wanted.map((key) => [key, key === 'sourceRouting' ? withOwnNumbers(asked[key], conf[key]) : asked[key]])
+  const merged = parseConfig({ ...conf, ...Object.fromEntries(taken) })
   return { config: { ...merged, routes: (replaced && theirs?.config ? theirs.config : own.config).routes } }
 }
 
@@ -108,6 +109,11 @@ function outsideOf(within: readonly string[], { entries, gateway }: ReadConfig):
     if (one !== 'auto' && !inside(one.address)) problems.push(`args.cni.ovnGateway: ${one.address} is ${outside}`)
   }
   return problems
+}
+
+/** What a pod asks for in `sourceRouting`, with the numbers of the operator. */
+function withOwnNumbers(asked: unknown, own: unknown): unknown {
+  return (asked === true || isObject(asked)) && isObject(own) ? own : asked
 }
 
 /** Numbers of tables and rules are the operator's. */

@@ -114,7 +114,7 @@ export function planTable({ table, entries }: NicTable, inputs: TableInputs): Ta
 function noNextHop({ family, dst, table }: ConfiguredRoute, ifname: string): Problem {
   return {
     at: SOURCE_ROUTING,
-    says: `no IPv${family} next hop is known on ${ifname}, which has no IPv${family} default route; add {"dst": "${dst}", "table": ${table}} with a "gw" to "routes"`,
+    says: `no IPv${family} next hop is known on ${ifname}, which has no IPv${family} default route; add {"dst": "${dst}", "table": ${table}} with "gw", or with "scope": "link", to "routes"`,
   }
 }
 

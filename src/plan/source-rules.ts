@@ -1,5 +1,6 @@
 import type { Config } from '../config/config.ts'
 import { familyOf } from '../net/address.ts'
+import { ifnameProblem } from '../net/ifname.ts'
 import type { Link } from '../net/link.ts'
 import { devicesOf, MAIN_TABLE, type Origin, PROTOCOL, type Snapshot } from '../net/route.ts'
 import { isOurRule, type Rule, type RuleOp, sameRule } from '../net/rule.ts'
@@ -28,10 +29,12 @@ export function planRules({ sourceRouting, kubevirt }: Config, nic: Link, { rule
     table,
     protocol: PROTOCOL,
   })
-  const families = kubevirt ? [...new Set(addresses.map(familyOf))] : []
+  const bridge = bridgeName(nic.ifname)
+  // There is no bridge for a NIC with a longer name than KubeVirt gives.
+  const families = kubevirt && ifnameProblem(bridge) === undefined ? [...new Set(addresses.map(familyOf))] : []
   const wanted = [
     ...addresses.map((address) => ruleFrom(`${address}/${familyOf(address) === 4 ? 32 : 128}`)),
-    ...families.map((family) => ruleFrom(GUESTS[family], bridgeName(nic.ifname))),
+    ...families.map((family) => ruleFrom(GUESTS[family], bridge)),
   ]
   const present = rules.filter((rule) => rule.table === table && isOurRule(rule))
   return [
@@ -62,12 +65,17 @@ export function removeRules(
   const ours = rules.filter(isOurRule)
   if (ours.length === 0) return []
   const isOfNic = new Set([tableByName(ifname), ...tables])
-  // One that the configuration does not name any more holds routes of this NIC alone.
+  // One that the configuration does not name any more holds routes of this NIC alone. One that holds those of another is
+  // that one's, whatever the configuration says: ADD was refused.
   const inTable = Map.groupBy(
     routes.filter(({ protocol, table }) => protocol === PROTOCOL && table !== MAIN_TABLE),
     ({ table }) => table,
   )
-  for (const [table, present] of inTable) if (present.every(({ dev }) => dev === ifname)) isOfNic.add(table)
+  for (const [table, present] of inTable) {
+    const own = present.filter(({ dev }) => dev === ifname)
+    if (own.length === present.length) isOfNic.add(table)
+    else if (own.length === 0) isOfNic.delete(table)
+  }
   return removals(
     ours.filter(({ table }) => isOfNic.has(table)),
     origin,

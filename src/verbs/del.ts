@@ -53,7 +53,8 @@ async function removeRoutes(
       warnings.push('the default routes are unchanged: the pod has too many')
     return planDel(asked, ifname, snapshot)
   }
-  const rules6 = mayAskForRules(conf) ? mayHaveLeftRules6(ifname) : undefined
+  const mayHave = mayHaveLeftRules6(ifname)
+  const rules6 = mayAskForRules(conf) ? (snapshot: Snapshot) => hadIpv6(conf) || mayHave(snapshot) : undefined
   const change: Change = { decide, bounds: neededToDel(asked, ifname), onFailure: 'leave', rules6 }
   const ordinary = { ...netns, until: netns.until - LONG_LIMIT_MS + LIMIT_MS }
   const done: string[] = []
@@ -117,6 +118,12 @@ function mayAskForRules(conf: NetConf): boolean {
   const { args } = conf
   const asked = isObject(args) && isObject(args.cni) ? args.cni.sourceRouting : undefined
   return Boolean(conf.sourceRouting) || Boolean(asked)
+}
+
+/** Whether the previous plugin reported an IPv6 address: a NIC that has been down has lost it, but not our rule. */
+function hadIpv6({ prevResult }: NetConf): boolean {
+  const { ips } = isObject(prevResult) ? prevResult : {}
+  return Array.isArray(ips) && ips.some((ip) => isObject(ip) && String(ip.address).includes(':'))
 }
 
 /** What DEL does if the kernel holds `snapshot`. */

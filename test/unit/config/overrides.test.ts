@@ -370,3 +370,22 @@ describe('DEL', () => {
     expect(isDry({ routes: [{ set: 'underlay' }], dryRun: true })).toBe(true)
   })
 })
+
+it.each([
+  [true, { table: 100, priority: 900 }, { table: 100, priority: 900 }],
+  [{}, { table: 100 }, { table: 100, priority: 14200 }],
+  [true, true, { priority: 14200 }],
+  [true, undefined, { priority: 14200 }],
+  [false, { table: 100 }, undefined],
+])('a pod that asks for sourceRouting %j of a network with %j gets %j', (asked, sourceRouting, expected) => {
+  const conf = { sourceRouting, overrides: { allow: ['sourceRouting'] }, args: { cni: { sourceRouting: asked } } }
+  expect(effectiveConfig(JSON.parse(JSON.stringify(conf)), UNKNOWN_SETS).sourceRouting).toEqual(expected)
+})
+
+it('a pod cannot choose the numbers of sourceRouting', () => {
+  const conf = { overrides: { allow: ['sourceRouting'] }, args: { cni: { sourceRouting: { table: 7 } } } }
+  expect(refusal(() => effectiveConfig(conf, UNKNOWN_SETS))).toMatchObject({
+    code: 120,
+    message: 'args.cni.sourceRouting.table: a pod cannot set this; write true',
+  })
+})

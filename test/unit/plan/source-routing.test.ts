@@ -157,8 +157,8 @@ describe('the next hop of the table', () => {
 
   it('is asked for, if nobody tells', () => {
     expect(added(on(), podOf(link('eth0', '10.0.0.1', 'fd00::1'))).problems).toEqual([
-      `sourceRouting: no IPv4 next hop is known on eth0, which has no IPv4 default route; add {"dst": "0.0.0.0/0", "table": ${ETH0}} with a "gw" to "routes"`,
-      `sourceRouting: no IPv6 next hop is known on eth0, which has no IPv6 default route; add {"dst": "::/0", "table": ${ETH0}} with a "gw" to "routes"`,
+      `sourceRouting: no IPv4 next hop is known on eth0, which has no IPv4 default route; add {"dst": "0.0.0.0/0", "table": ${ETH0}} with "gw", or with "scope": "link", to "routes"`,
+      `sourceRouting: no IPv6 next hop is known on eth0, which has no IPv6 default route; add {"dst": "::/0", "table": ${ETH0}} with "gw", or with "scope": "link", to "routes"`,
     ])
   })
 
