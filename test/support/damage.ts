@@ -1,6 +1,8 @@
 /** What is done to the routes of a pod behind our backs. */
 import fc from 'fast-check'
 import { DEFAULT_DST, PROTOCOL, type Route, type RouteOp, type Snapshot, samePlace } from '../../src/net/route.ts'
+import { isOurRule, sameRule } from '../../src/net/rule.ts'
+import { tableOf } from '../../src/plan/nic-table.ts'
 import { carryOut } from './kernel.ts'
 import { GATEWAYS, type Nic } from './living-pod.ts'
 import { family, PREFIXES } from './living-pods.ts'
@@ -94,6 +96,25 @@ const TO_OURS: Readonly<Record<string, Harm>> = {
   },
 }
 
+
+
+/** To rules of ours. */
+const TO_RULES: Readonly<Record<string, Harm>> = {
+  'a rule is deleted': (pod, { n }) => {
+    const gone = nth((pod.rules ?? []).filter(isOurRule), n)
+    return { ...pod, rules: (pod.rules ?? []).filter((one) => one !== gone) }
+  },
+  'all rules are flushed': (pod) => ({ ...pod, rules: [] }),
+  'a rule has another priority': (pod, { n }) => {
+    const old = nth((pod.rules ?? []).filter(isOurRule), n)
+    return { ...pod, rules: (pod.rules ?? []).map((one) => (one === old ? { ...one, priority: 7 } : one)) }
+  },
+  'one more rule looks like ours': (pod, { n, dev, family: f }) => {
+    const rule = { family: f, priority: 9, from: f === 4 ? `10.9.9.${n}/32` : `fd09::${n}/128`, table: tableOf(dev), protocol: PROTOCOL }
+    return { ...pod, rules: [...(pod.rules ?? []).filter((one) => !sameRule(one, rule)), rule] }
+  },
+}
+
 /** To routes of others, or with marks of ours that mislead: it may be that nothing can be done. */
 const TO_ANY: Readonly<Record<string, Harm>> = {
   'others put a route in a place': (pod, { n, family: f, dev }) =>
@@ -147,14 +168,14 @@ const TO_ANY: Readonly<Record<string, Harm>> = {
           links: pod.links.map((one) => (one.ifname === dev ? { ...one, up: false } : one)),
         },
 }
-const HARMS = { ...TO_OURS, ...TO_ANY }
+const HARMS = { ...TO_OURS, ...TO_RULES, ...TO_ANY }
 
 const damages = (names: readonly string[], on: fc.Arbitrary<Nic>) =>
   fc.array(fc.record({ to: fc.constantFrom(...names), n: fc.nat({ max: 60 }), dev: on, family }), { maxLength: 5 })
 
 /** @param on NICs with attachments of ours */
 export const damageToOurs = (on: readonly Nic[]): fc.Arbitrary<Damage[]> =>
-  on.length > 0 ? damages(Object.keys(TO_OURS), fc.constantFrom(...on)) : fc.constant([])
+  on.length > 0 ? damages([...Object.keys(TO_OURS), ...Object.keys(TO_RULES)], fc.constantFrom(...on)) : fc.constant([])
 export const damageToAny = (on: fc.Arbitrary<Nic>): fc.Arbitrary<Damage[]> => damages(Object.keys(HARMS), on)
 
 export function damaged(pod: Snapshot, all: readonly Damage[], known: Known = ALL_KNOWN): Snapshot {

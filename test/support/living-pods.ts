@@ -67,6 +67,7 @@ const conf = (of: Nic, withGateway: boolean): fc.Arbitrary<Conf> =>
       defaultRoute: fc.oneof(disposition(of), fc.record({ ipv4: disposition(of), ipv6: disposition(of) })),
       routes: fc.array(entry(of), { maxLength: 3 }),
       missingFamily: maybe(fc.constant('skip')),
+      sourceRouting: maybe(fc.constantFrom(true, { priority: 77 })),
       ovnGateway: withGateway ? maybe(gateway(of)) : fc.constant(undefined),
     })
     .map(compact)
