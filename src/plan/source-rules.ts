@@ -64,9 +64,9 @@ export function removeRules(
 ): RuleOp[] {
   const ours = rules.filter(isOurRule)
   if (ours.length === 0) return []
-  const isOfNic = new Set([tableByName(ifname), ...tables])
-  // One that the configuration does not name any more holds routes of this NIC alone. One that holds those of another is
-  // that one's, whatever the configuration says: ADD was refused.
+  const isOfNic = new Set(tables)
+  // One that the configuration does not name any more holds routes of this NIC alone. One that holds only those of others
+  // is another NIC's, although the configuration names it: ADD was refused.
   const inTable = Map.groupBy(
     routes.filter(({ protocol, table }) => protocol === PROTOCOL && table !== MAIN_TABLE),
     ({ table }) => table,
@@ -76,6 +76,7 @@ export function removeRules(
     if (own.length === present.length) isOfNic.add(table)
     else if (own.length === 0) isOfNic.delete(table)
   }
+  isOfNic.add(tableByName(ifname))
   return removals(
     ours.filter(({ table }) => isOfNic.has(table)),
     origin,

@@ -96,8 +96,6 @@ const TO_OURS: Readonly<Record<string, Harm>> = {
   },
 }
 
-
-
 /** To rules of ours. */
 const TO_RULES: Readonly<Record<string, Harm>> = {
   'a rule is deleted': (pod, { n }) => {
@@ -110,7 +108,13 @@ const TO_RULES: Readonly<Record<string, Harm>> = {
     return { ...pod, rules: (pod.rules ?? []).map((one) => (one === old ? { ...one, priority: 7 } : one)) }
   },
   'one more rule looks like ours': (pod, { n, dev, family: f }) => {
-    const rule = { family: f, priority: 9, from: f === 4 ? `10.9.9.${n}/32` : `fd09::${n}/128`, table: tableOf(dev), protocol: PROTOCOL }
+    const rule = {
+      family: f,
+      priority: 9,
+      from: f === 4 ? `10.9.9.${n}/32` : `fd09::${n}/128`,
+      table: tableOf(dev),
+      protocol: PROTOCOL,
+    }
     return { ...pod, rules: [...(pod.rules ?? []).filter((one) => !sameRule(one, rule)), rule] }
   },
 }
