@@ -37,6 +37,8 @@ export default defineConfig({
       tier('faults', 'test/faults/*.test.ts', seconds(120)),
       tier('fuzz', 'test/fuzz/*.test.ts', seconds(300)),
       tier('e2e', 'test/e2e/*.e2e.test.ts', seconds(300)),
+      // Waits for what Kubernetes does in its own time.
+      tier('cluster', 'test/cluster/*.cluster.test.ts', seconds(600)),
     ],
   },
 })

@@ -1,5 +1,5 @@
 /** A containerd of its own on a test node, with CRI, `ctr` and Debian's CNI plugins. */
-import { setTimeout as sleep } from 'node:timers/promises'
+import { until } from '../support/until.ts'
 import { installPlugins } from './conflist.ts'
 import { Cri } from './cri.ts'
 import { IMAGE, writeImage } from './image.ts'
@@ -53,7 +53,11 @@ export class Containerd {
   async configure(...conflists: string[]): Promise<void> {
     await this.node.run(['sh', '-c', 'rm -f /etc/cni/net.d/*'])
     for (const [index, text] of conflists.entries()) this.node.write(`/etc/cni/net.d/${index}.conflist`, text)
-    await until(async () => (await this.cri.conflists()).join() === conflists.join(), 'containerd reads its conflists')
+    await until(
+      async () => (await this.cri.conflists()).join() === conflists.join(),
+      15_000,
+      () => 'containerd to read its conflists',
+    )
   }
 
   /** `ctr run --cni` takes the first conflist of /etc/cni/net.d, and waits for the container to end. */
@@ -69,16 +73,8 @@ export class Containerd {
   private answers(): Promise<void> {
     return until(
       async () => (await this.ctr(['version'], { reject: false })).exitCode === 0,
-      'containerd answers',
-      () => this.node.read(LOG),
+      15_000,
+      () => `containerd: ${this.node.read(LOG)}`,
     )
   }
-}
-
-async function until(condition: () => Promise<boolean>, what: string, log = () => ''): Promise<void> {
-  for (let tries = 0; tries < 300; tries += 1) {
-    if (await condition()) return
-    await sleep(50)
-  }
-  throw new Error(`waited in vain: ${what}\n${log()}`)
 }

@@ -13,14 +13,18 @@ export const IMAGE = 'docker.io/local/busybox:1'
 
 const ARCHITECTURE: Partial<Record<NodeJS.Architecture, string>> = { x64: 'amd64', arm64: 'arm64' }
 
-/** Puts the image on a node. @returns its path there */
-export async function writeImage(node: TestNode): Promise<string> {
+/** Puts an image on a node. @returns the archive's path there */
+export async function writeImage(
+  node: TestNode,
+  { name = IMAGE, command = ['/bin/sleep', '1000'] }: { name?: string; command?: string[] } = {},
+): Promise<string> {
   const work = mkdtempSync(join(tmpdir(), 'xcr-image-'))
   try {
     mkdirSync(join(work, 'root'))
     for (const directory of ['bin', 'etc', 'proc', 'sys', 'dev', 'tmp']) mkdirSync(join(work, 'root', directory))
     await execa('cp', ['/bin/busybox', join(work, 'root/bin/busybox')])
-    for (const name of ['sh', 'ip', 'ping', 'sleep']) await execa('ln', ['-s', 'busybox', join(work, 'root/bin', name)])
+    for (const applet of ['sh', 'ip', 'ping', 'sleep', 'wget'])
+      await execa('ln', ['-s', 'busybox', join(work, 'root/bin', applet)])
     const tar = (name: string, directory: string, ...files: string[]) =>
       execa('tar', ['-cf', join(work, name), '-C', join(work, directory), '--owner=0', '--group=0', ...files])
     await tar('layer.tar', 'root', '.')
@@ -30,11 +34,11 @@ export async function writeImage(node: TestNode): Promise<string> {
     const config = {
       architecture: ARCHITECTURE[process.arch],
       os: 'linux',
-      config: { Env: ['PATH=/bin'], Cmd: ['/bin/sleep', '1000'] },
+      config: { Env: ['PATH=/bin'], Cmd: command },
       rootfs: { type: 'layers', diff_ids: [`sha256:${layer}`] },
     }
     writeFileSync(join(work, 'config.json'), JSON.stringify(config))
-    const manifest = [{ Config: 'config.json', RepoTags: [IMAGE], Layers: ['layer.tar'] }]
+    const manifest = [{ Config: 'config.json', RepoTags: [name], Layers: ['layer.tar'] }]
     writeFileSync(join(work, 'manifest.json'), JSON.stringify(manifest))
     await tar('image.tar', '.', 'manifest.json', 'config.json', 'layer.tar')
     writeFileSync(node.path('/run/image.tar'), readFileSync(join(work, 'image.tar')))

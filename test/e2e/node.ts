@@ -21,6 +21,14 @@ export interface Ran {
   readonly exitCode: number | undefined
 }
 
+interface RunOptions {
+  readonly env?: Record<string, string>
+  readonly input?: string
+  readonly reject?: boolean
+  /** In milliseconds. */
+  readonly timeout?: number
+}
+
 // The first process of the node. It ends with the pipe on its stdin, so with this process, however that ends; and with
 // it, being the init of its PID namespace, everything else on the node. Bash, because it reaps what it has not started.
 const INIT = `
@@ -116,7 +124,7 @@ export class TestNode {
   /** Runs a command on the node. Fails if it fails, unless told otherwise. */
   async run(
     command: readonly string[],
-    { env = {}, input = '', reject = true }: { env?: Record<string, string>; input?: string; reject?: boolean } = {},
+    { env = {}, input = '', reject = true, timeout = 120_000 }: RunOptions = {},
   ): Promise<Ran> {
     const { stdout, stderr, exitCode } = await execa('nsenter', [...this.enter(), ...command], {
       env: { ...ENVIRONMENT, ...env },
@@ -124,7 +132,7 @@ export class TestNode {
       input,
       reject,
       stripFinalNewline: false,
-      timeout: 120_000,
+      timeout,
     })
     return { stdout, stderr, exitCode }
   }

@@ -1,0 +1,47 @@
+/**
+ * A Kubernetes of one node, in namespaces of its own: nothing of the machine is touched, and all of it ends with the process that
+ * has started it, whatever happens.
+ */
+import { TestNode } from '../e2e/node.ts'
+import { kubeconfigOf, PROGRAMS, startControlPlane } from './control-plane.ts'
+import { boot, prepareNode } from './kubelet.ts'
+
+export interface Typed {
+  readonly stdout: string
+  readonly stderr: string
+  readonly exitCode: number | undefined
+}
+
+export class Cluster {
+  readonly node: TestNode
+
+  private constructor(node: TestNode) {
+    this.node = node
+  }
+
+  /** An API server with its controllers, and no node. */
+  static async controlPlane(): Promise<Cluster> {
+    return new Cluster(await TestNode.start(startControlPlane))
+  }
+
+  /** @param network puts the plugins of the cluster's network onto the node */
+  static async start(network: (node: TestNode) => Promise<void>): Promise<Cluster> {
+    const node = await TestNode.start(async (node) => {
+      await prepareNode(node)
+      await network(node)
+      await startControlPlane(node)
+      await boot(node)
+    })
+    return new Cluster(node)
+  }
+
+  /** What an operator types, in the directory of the project on the node. Fails if it fails, unless told otherwise. */
+  type(script: string, { reject = true, input = '' }: { reject?: boolean; input?: string } = {}): Promise<Typed> {
+    const env = { PATH: `/opt/bin:${PROGRAMS}:/usr/sbin:/usr/bin`, KUBECONFIG: kubeconfigOf('admin') }
+    return this.node.run(['bash', '-ec', script], { env, input, reject, timeout: 300_000 })
+  }
+
+  close(): Promise<void> {
+    return this.node.close()
+  }
+}
