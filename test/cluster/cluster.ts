@@ -3,6 +3,7 @@
  * has started it, whatever happens.
  */
 import { TestNode } from '../e2e/node.ts'
+import { bringCheckout, bringDocker, CHECKOUT } from './checkout.ts'
 import { kubeconfigOf, PROGRAMS, startControlPlane } from './control-plane.ts'
 import { boot, prepareNode } from './kubelet.ts'
 
@@ -21,7 +22,11 @@ export class Cluster {
 
   /** An API server with its controllers, and no node. */
   static async controlPlane(): Promise<Cluster> {
-    return new Cluster(await TestNode.start(startControlPlane))
+    const node = await TestNode.start(async (node) => {
+      await bringCheckout(node)
+      await startControlPlane(node)
+    })
+    return new Cluster(node)
   }
 
   /** @param network puts the plugins of the cluster's network onto the node */
@@ -29,6 +34,8 @@ export class Cluster {
     const node = await TestNode.start(async (node) => {
       await prepareNode(node)
       await network(node)
+      await bringCheckout(node)
+      await bringDocker(node)
       await startControlPlane(node)
       await boot(node)
     })
@@ -38,7 +45,7 @@ export class Cluster {
   /** What an operator types, in the directory of the project on the node. Fails if it fails, unless told otherwise. */
   type(script: string, { reject = true, input = '' }: { reject?: boolean; input?: string } = {}): Promise<Typed> {
     const env = { PATH: `/opt/bin:${PROGRAMS}:/usr/sbin:/usr/bin`, KUBECONFIG: kubeconfigOf('admin') }
-    return this.node.run(['bash', '-ec', script], { env, input, reject, timeout: 300_000 })
+    return this.node.run(['bash', '-ec', `cd ${CHECKOUT}; ${script}`], { env, input, reject, timeout: 300_000 })
   }
 
   close(): Promise<void> {

@@ -81,6 +81,7 @@ const API_SERVER = [
   `--service-account-signing-key-file=${PKI}/sa.key`,
   `--kubelet-client-certificate=${PKI}/apiserver-kubelet-client.crt`,
   `--kubelet-client-key=${PKI}/apiserver-kubelet-client.key`,
+  '--kubelet-preferred-address-types=InternalIP', // nobody resolves the name of the node
   '--enable-priority-and-fairness=false',
 ]
 

@@ -6,6 +6,8 @@ import { daemon, kubeconfigOf, logOf, succeeds } from './control-plane.ts'
 
 const SOCKET = '/run/containerd/containerd.sock'
 const PAUSE = 'docker.io/local/pause:1'
+/** Debian's, by the name that the pods of kind/ call for. */
+export const BUSYBOX = 'docker.io/library/busybox:1.37.0'
 /** What the first process of a sandbox does: it waits for those whose parent is gone. */
 const REAP = 'trap "exit 0" TERM INT; while :; do sleep 1000 & wait $!; done'
 
@@ -90,7 +92,8 @@ export async function boot(node: TestNode): Promise<void> {
     15_000,
     () => `containerd: ${logOf(node, 'containerd')}`,
   )
-  await importImage(node, await writeImage(node, { name: PAUSE, command: ['/bin/sh', '-c', REAP] }))
+  await importImage(node, await writeImage(node, { names: [PAUSE], command: ['/bin/sh', '-c', REAP] }))
+  await importImage(node, await writeImage(node, { names: [BUSYBOX] }))
   daemon(node, 'kubelet', [
     '--config=/var/lib/kubelet/config.json',
     `--kubeconfig=${kubeconfigOf('kubelet')}`,

@@ -13,10 +13,10 @@ export const IMAGE = 'docker.io/local/busybox:1'
 
 const ARCHITECTURE: Partial<Record<NodeJS.Architecture, string>> = { x64: 'amd64', arm64: 'arm64' }
 
-/** Puts an image on a node. @returns the archive's path there */
+/** Puts the image on a node, under one name or several. @returns the archive's path there */
 export async function writeImage(
   node: TestNode,
-  { name = IMAGE, command = ['/bin/sleep', '1000'] }: { name?: string; command?: string[] } = {},
+  { names = [IMAGE], command = ['/bin/sleep', '1000'] }: { names?: string[]; command?: string[] } = {},
 ): Promise<string> {
   const work = mkdtempSync(join(tmpdir(), 'xcr-image-'))
   try {
@@ -38,7 +38,7 @@ export async function writeImage(
       rootfs: { type: 'layers', diff_ids: [`sha256:${layer}`] },
     }
     writeFileSync(join(work, 'config.json'), JSON.stringify(config))
-    const manifest = [{ Config: 'config.json', RepoTags: [name], Layers: ['layer.tar'] }]
+    const manifest = [{ Config: 'config.json', RepoTags: names, Layers: ['layer.tar'] }]
     writeFileSync(join(work, 'manifest.json'), JSON.stringify(manifest))
     await tar('image.tar', '.', 'manifest.json', 'config.json', 'layer.tar')
     writeFileSync(node.path('/run/image.tar'), readFileSync(join(work, 'image.tar')))

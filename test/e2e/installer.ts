@@ -11,16 +11,23 @@ import { local, type Ran, type TestNode } from './node.ts'
 const IMAGE = 'localhost/x-calico-route:e2e'
 const ARCHIVE = '/run/installer.tar'
 
-// A Debian to build on, of this machine's own files: what the Dockerfile calls, the libraries that Debian's own image has, and
-// what that says of its packages.
-const BASE = `
+/** podman's, on a test node. */
+export const STORAGE = '--root /run/podman/storage --runroot /run/podman/run --storage-driver vfs'
+
+/**
+ * Makes localhost/base, a Debian to build on, of this machine's own files: what the Dockerfile calls, the libraries that Debian's
+ * own image has, and what that says of its packages. Wants PLUGIN, the executable that will be in the image.
+ */
+export const MAKE_BASE = `
 cd /run
+mkdir -p /etc/containers
+echo '{ "default": [{ "type": "insecureAcceptAnything" }] }' >/etc/containers/policy.json
 tools=$(command -v sh bash cp dpkg-query grep ip ln mkdir nsenter prlimit readlink sort)
 libraries=$(ldd "$PLUGIN" $tools | grep -o '/lib[^ ]*' | sort -u | sed 's#^#/usr#')
 tar -cf base.tar -C / bin lib lib64 sbin
 tar -rhf base.tar -C / --hard-dereference $(printf '.%s ' $tools $libraries $(command -v ldd) /usr/share/doc/*/copyright)
 tar -rf base.tar -C / usr/share/common-licenses var/lib/dpkg/status var/lib/dpkg/info
-podman $STORAGE import -q base.tar localhost/base
+podman ${STORAGE} import -q base.tar localhost/base
 rm base.tar
 `
 
@@ -29,24 +36,22 @@ const BUILD = `
 mkdir -p /run/context/dist
 cp "$PROJECT/Dockerfile" "$PROJECT/.dockerignore" /run/context
 cp "$PLUGIN" "$BUILT/LICENSES.txt" /run/context/dist
-podman $STORAGE build -q --isolation=chroot --build-arg BASE=localhost/base --build-arg PLUGIN=dist \
+podman ${STORAGE} build -q --isolation=chroot --build-arg BASE=localhost/base --build-arg PLUGIN=dist \
   -t ${IMAGE} /run/context
-podman $STORAGE save -q --format docker-archive -o ${ARCHIVE} ${IMAGE}
+podman ${STORAGE} save -q --format docker-archive -o ${ARCHIVE} ${IMAGE}
 rm -r /run/context /run/podman
 `
 
 /** Builds the image and gives it to containerd. */
 export async function buildInstaller(containerd: Containerd): Promise<void> {
   const { node } = containerd
-  node.write('/etc/containers/policy.json', '{ "default": [{ "type": "insecureAcceptAnything" }] }')
   const env = {
     PATH: '/usr/sbin:/usr/bin',
     PLUGIN,
     BUILT: dirname(PLUGIN),
     PROJECT: local('../..'),
-    STORAGE: '--root /run/podman/storage --runroot /run/podman/run --storage-driver vfs',
   }
-  await node.run(['bash', '-ec', BASE + BUILD], { env })
+  await node.run(['bash', '-ec', MAKE_BASE + BUILD], { env })
   await containerd.ctr(['images', 'import', '--snapshotter', 'native', ARCHIVE])
 }
 
