@@ -106,6 +106,16 @@ e2e: build ## real runtimes, which it installs; root
 	@scripts/e2e-deps.sh
 	@$(call vitest,e2e)
 
+.PHONY: test-cluster
+test-cluster: build ## a real Kubernetes, which it builds first; root; FULL=1
+	@scripts/cluster-deps.sh
+	@FULL=$(FULL) $(call vitest,cluster)
+
+.PHONY: cluster
+cluster: build ## such a Kubernetes, and a shell on its node
+	@scripts/cluster-deps.sh
+	@$(NODE) scripts/cluster.ts
+
 .PHONY: bench
 bench: build ## time and memory of a call, alone and in storms; ONLY=
 	@$(NODE) scripts/bench.ts

@@ -7,8 +7,8 @@ export interface TestFile {
   readonly tier: string
 }
 
-/** E2E installs container runtimes, so it runs only for somebody who asks for it. */
-const ONLY_IF_NAMED = 'e2e'
+/** They install container runtimes, and build a Kubernetes, so they run only for somebody who asks for them. */
+const ONLY_IF_NAMED = ['e2e', 'cluster']
 
 /** The tests of these tiers need neither dist/ nor a sandbox. */
 const OF_SOURCES = ['unit', 'manifests']
@@ -36,10 +36,10 @@ function namesOf({ path, tier }: TestFile): string[] {
   return [base, stem, stem.replace(`.${tier}`, '')]
 }
 
-/** Without those of e2e, unless there are no others or the words say "e2e". */
+/** Without those of ONLY_IF_NAMED, unless there are no others or the words name the tier. */
 export function wanted(words: string, found: readonly TestFile[]): TestFile[] {
-  const others = found.filter(({ tier }) => tier !== ONLY_IF_NAMED)
-  return others.length === 0 || words.includes(ONLY_IF_NAMED) ? [...found] : others
+  const chosen = found.filter(({ tier }) => !ONLY_IF_NAMED.includes(tier) || words.includes(tier))
+  return chosen.length === 0 ? [...found] : chosen
 }
 
 /** The paths by tier, those of OF_SOURCES first: they take seconds, and say most about a mistake. */

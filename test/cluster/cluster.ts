@@ -2,16 +2,12 @@
  * A Kubernetes of one node, in namespaces of its own: nothing of the machine is touched, and all of it ends with the process that
  * has started it, whatever happens.
  */
-import { TestNode } from '../e2e/node.ts'
+import { type Ran, TestNode } from '../e2e/node.ts'
 import { bringCheckout, bringDocker, CHECKOUT } from './checkout.ts'
 import { kubeconfigOf, PROGRAMS, startControlPlane } from './control-plane.ts'
 import { boot, prepareNode } from './kubelet.ts'
 
-export interface Typed {
-  readonly stdout: string
-  readonly stderr: string
-  readonly exitCode: number | undefined
-}
+const ENVIRONMENT = { PATH: `/opt/bin:${PROGRAMS}:/usr/sbin:/usr/bin:/sbin:/bin`, KUBECONFIG: kubeconfigOf('admin') }
 
 export class Cluster {
   readonly node: TestNode
@@ -43,9 +39,14 @@ export class Cluster {
   }
 
   /** What an operator types, in the directory of the project on the node. Fails if it fails, unless told otherwise. */
-  type(script: string, { reject = true, input = '' }: { reject?: boolean; input?: string } = {}): Promise<Typed> {
-    const env = { PATH: `/opt/bin:${PROGRAMS}:/usr/sbin:/usr/bin`, KUBECONFIG: kubeconfigOf('admin') }
-    return this.node.run(['bash', '-ec', `cd ${CHECKOUT}; ${script}`], { env, input, reject, timeout: 300_000 })
+  type(script: string, { reject = true, input = '' }: { reject?: boolean; input?: string } = {}): Promise<Ran> {
+    const options = { env: ENVIRONMENT, input, reject, timeout: 300_000 }
+    return this.node.run(['bash', '-ec', `cd ${CHECKOUT}; ${script}`], options)
+  }
+
+  /** A shell for a person. */
+  shell(): Promise<void> {
+    return this.node.interact(['bash', '-c', `cd ${CHECKOUT}; exec bash --norc`], { ...ENVIRONMENT, PS1: 'cluster# ' })
   }
 
   close(): Promise<void> {

@@ -1,6 +1,6 @@
 /** What our documents tell an operator to type, and what they say comes of it. */
 import { textOf } from '../support/manifests.ts'
-import { type Block, blocks, pageOf } from '../support/markdown.ts'
+import { type Block, blocks, pageOf, spans } from '../support/markdown.ts'
 
 /** The only block of a page that holds these words. */
 function blockWith(file: string, words: string): Block {
@@ -17,7 +17,10 @@ function blockWith(file: string, words: string): Block {
 export function scriptOf(file: string, words: string, own: Record<string, string> = {}): string {
   const { language, text } = blockWith(file, words)
   const script = language === 'sh' ? text : typedIn(text).join('\n')
-  return Object.entries(own).reduce((made, [word, value]) => made.replaceAll(new RegExp(`\\b${word}\\b`, 'g'), value), script)
+  return Object.entries(own).reduce(
+    (made, [word, value]) => made.replaceAll(new RegExp(`\\b${word}\\b`, 'g'), value),
+    script,
+  )
 }
 
 const typedIn = (session: string) => session.split('\n').flatMap((line) => (line.startsWith('$ ') ? line.slice(2) : []))
@@ -31,3 +34,10 @@ export function shownIn(file: string, words: string): string[] {
 
 /** A block that is no script, such as a part of a manifest. */
 export const partOf = (file: string, words: string): string => blockWith(file, words).text
+
+/** A command in a sentence. */
+export function spanOf(file: string, words: string): string {
+  const [found] = spans(pageOf(file, textOf(file))).filter(({ text }) => text.includes(words))
+  if (!found) throw new Error(`${file}: nothing with ${words}`)
+  return found.text
+}

@@ -112,3 +112,24 @@ export async function boot(node: TestNode): Promise<void> {
 export async function importImage(node: TestNode, archive: string): Promise<void> {
   await node.run(['ctr', '-n', 'k8s.io', 'images', 'import', archive])
 }
+
+// Processes of containers are those in the node's cgroups. What a machine forgets when it loses power: processes, mounts, what is
+// in /run; and with the processes and mounts of pods their namespaces. What the tests have put there is kept.
+const CRASH = `
+pkill -9 -x kubelet || true
+pkill -9 -x containerd || true
+pkill -9 -f containerd-shim || true
+for try in $(seq 100); do
+  pids=$(find /sys/fs/cgroup -path "*/$0/*" -name cgroup.procs -exec cat {} + | sort -u)
+  [ -n "$pids" ] || break
+  kill -9 $pids 2>/dev/null || true
+  sleep 0.1
+done
+cut -d" " -f2 /proc/self/mounts | grep -E "^/run/(containerd|netns/cni-)|^/var/lib/kubelet/pods/" | sort -r | xargs -r umount -l
+rm -rf /run/containerd /run/netns/cni-* /run/x-calico-route
+`
+
+/** Takes the power from the node. Its disk and the control plane, which is on other machines as it were, are kept. */
+export async function crash(node: TestNode): Promise<void> {
+  await node.run(['bash', '-ec', CRASH, node.cgroup])
+}

@@ -6,6 +6,7 @@
  *     pods ... [node] eth0 10.50.0.10 --veth-- eth0 10.50.31.21 [underlay] lo 198.51.100.21, 203.0.113.10
  */
 import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, globSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -137,6 +138,12 @@ export class TestNode {
     return { stdout, stderr, exitCode }
   }
 
+  /** Lets somebody type on the node, until they end it. */
+  async interact(command: readonly string[], env: Record<string, string>): Promise<void> {
+    const options = { env: { ...ENVIRONMENT, TERM: process.env.TERM, ...env }, stdio: 'inherit' } as const
+    await once(spawn('nsenter', [...this.enter(), ...command], options), 'close')
+  }
+
   /** Starts a daemon on the node; its output goes to a file there. */
   daemon(command: readonly string[], log: string): void {
     const shell = ['sh', '-c', 'exec "$@" >"$0" 2>&1 </dev/null', log, ...command]
@@ -168,9 +175,9 @@ export class TestNode {
     return readFileSync(this.path(file), 'utf8')
   }
 
-  write(file: string, text: string, mode = 0o644): void {
+  write(file: string, content: string | Buffer, mode = 0o644): void {
     mkdirSync(dirname(this.path(file)), { recursive: true })
-    writeFileSync(this.path(file), text, { mode })
+    writeFileSync(this.path(file), content, { mode })
   }
 
   list(directory: string): string[] {

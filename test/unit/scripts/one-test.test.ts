@@ -23,6 +23,7 @@ const FILES: TestFile[] = [
   'test/netns/add.netns.test.ts',
   'test/e2e/verify.e2e.test.ts',
   'test/e2e/podman.e2e.test.ts',
+  'test/cluster/operator.cluster.test.ts',
 ].map((file) => ({ path: file, tier: file.split('/')[1] ?? '' }))
 
 const paths = (files: readonly TestFile[]) => files.map((file) => file.path)
@@ -48,6 +49,7 @@ describe('the tests that words name', () => {
     ['verify', ['test/cli/verify.test.ts']],
     ['podman', ['test/e2e/podman.e2e.test.ts']],
     ['verify.e2e', ['test/e2e/verify.e2e.test.ts']],
+    ['test/cluster', ['test/cluster/operator.cluster.test.ts']],
     ['test/e2e', ['test/e2e/verify.e2e.test.ts', 'test/e2e/podman.e2e.test.ts']],
   ])('%j, of which those that install container runtimes have to be asked for', (words, expected) => {
     expect(paths(wanted(words, filesNamed(words, FILES)))).toEqual(expected)
