@@ -4,14 +4,13 @@
  *   node scripts/cluster.ts
  */
 import { Cluster } from '../test/cluster/cluster.ts'
-import { installStandIns } from '../test/cluster/stand-ins.ts'
 
 const SAY = `
 A Kubernetes with stand-ins for Calico, Multus and Kube-OVN, on a node of its own. kubectl reaches it, docker builds and
 pushes to it, and this directory is a copy of the project. Install the plugin as README.md says. exit removes it all.
 `
 
-const cluster = await Cluster.start(installStandIns)
+const cluster = await Cluster.start()
 console.log(SAY)
 await cluster.shell()
 await cluster.close()

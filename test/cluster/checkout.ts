@@ -31,10 +31,10 @@ cd '${local('../..')}'
 cp -r Dockerfile .dockerignore conf-examples kind ${CHECKOUT}
 cp '${PLUGIN}' '${dirname(PLUGIN)}/LICENSES.txt' ${CHECKOUT}/dist
 `
-  await node.run(['bash', '-ec', copy])
+  await node.bash(copy)
 }
 
 export async function bringDocker(node: TestNode): Promise<void> {
-  await node.run(['bash', '-ec', MAKE_BASE], { env: { PLUGIN } })
+  await node.bash(MAKE_BASE, { env: { PLUGIN } })
   node.write('/opt/bin/docker', DOCKER, 0o755)
 }

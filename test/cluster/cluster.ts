@@ -4,8 +4,9 @@
  */
 import { type Ran, TestNode } from '../e2e/node.ts'
 import { bringCheckout, bringDocker, CHECKOUT } from './checkout.ts'
-import { kubeconfigOf, PROGRAMS, startControlPlane } from './control-plane.ts'
+import { ACCESS_OF_PLUGINS, kubeconfigOf, PROGRAMS, startControlPlane } from './control-plane.ts'
 import { boot, prepareNode } from './kubelet.ts'
+import { giveAccess, installStandIns } from './stand-ins.ts'
 
 const ENVIRONMENT = { PATH: `/opt/bin:${PROGRAMS}:/usr/sbin:/usr/bin:/sbin:/bin`, KUBECONFIG: kubeconfigOf('admin') }
 
@@ -25,11 +26,12 @@ export class Cluster {
     return new Cluster(node)
   }
 
-  /** @param network puts the plugins of the cluster's network onto the node */
-  static async start(network: (node: TestNode) => Promise<void>): Promise<Cluster> {
+  /** With a node, whose network are the stand-ins for Calico, Multus and Kube-OVN. */
+  static async start(): Promise<Cluster> {
     const node = await TestNode.start(async (node) => {
       await prepareNode(node)
-      await network(node)
+      await installStandIns(node)
+      giveAccess(node, ACCESS_OF_PLUGINS)
       await bringCheckout(node)
       await bringDocker(node)
       await startControlPlane(node)
@@ -41,7 +43,7 @@ export class Cluster {
   /** What an operator types, in the directory of the project on the node. Fails if it fails, unless told otherwise. */
   type(script: string, { reject = true, input = '' }: { reject?: boolean; input?: string } = {}): Promise<Ran> {
     const options = { env: ENVIRONMENT, input, reject, timeout: 300_000 }
-    return this.node.run(['bash', '-ec', `cd ${CHECKOUT}; ${script}`], options)
+    return this.node.bash(`cd ${CHECKOUT}; ${script}`, options)
   }
 
   /** A shell for a person. */

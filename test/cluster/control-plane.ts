@@ -4,6 +4,7 @@
  */
 import { existsSync } from 'node:fs'
 import { local, type TestNode } from '../e2e/node.ts'
+import type { Access } from '../e2e/plugins/api-server.ts'
 import { until } from '../support/until.ts'
 
 /** Made by scripts/cluster-deps.sh. */
@@ -93,10 +94,13 @@ const CONTROLLER_MANAGER = [
   `--service-account-private-key-file=${PKI}/sa.key`,
 ]
 
+/** What the stand-ins for Multus and for Kube-OVN's daemon ask the API server with. */
+export const ACCESS_OF_PLUGINS: Access = { server: SERVER, ca: `${PKI}/ca.crt`, token: tokenOf('cni') }
+
 /** Returns when the API server and the controllers are ready. */
 export async function startControlPlane(node: TestNode): Promise<void> {
   if (!existsSync(program('kubelet'))) throw new Error('there is no Kubernetes: run scripts/cluster-deps.sh first')
-  await node.run(['bash', '-ec', MAKE_PKI])
+  await node.bash(MAKE_PKI)
   for (const user of Object.keys(USERS) as User[]) node.write(kubeconfigOf(user), kubeconfig(user), 0o600)
   node.write('/etc/kubernetes/tokens.csv', tokens(), 0o600)
   node.write('/etc/kubernetes/admission.json', JSON.stringify(ADMISSION))

@@ -78,8 +78,8 @@ fi
 
 /** What is there before a node boots for the first time: the files of the runtime and of kubelet, and the image of every sandbox. */
 export async function prepareNode(node: TestNode): Promise<void> {
-  await node.run(['bash', '-ec', PREPARE])
-  await node.run(['bash', '-ec', MAKE_CGROUP, node.cgroup])
+  await node.bash(PREPARE)
+  await node.bash(MAKE_CGROUP, { args: [node.cgroup] })
   node.write('/etc/containerd/config.toml', CONTAINERD)
   node.write('/var/lib/kubelet/config.json', JSON.stringify(kubelet(node.cgroup)))
 }
@@ -131,5 +131,5 @@ rm -rf /run/containerd /run/netns/cni-* /run/x-calico-route
 
 /** Takes the power from the node. Its disk and the control plane, which is on other machines as it were, are kept. */
 export async function crash(node: TestNode): Promise<void> {
-  await node.run(['bash', '-ec', CRASH, node.cgroup])
+  await node.bash(CRASH, { args: [node.cgroup] })
 }

@@ -1,12 +1,11 @@
 /** What an operator does with the plugin in a cluster, from the first command to the last, typed as the documents have it. */
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { otherBuild } from '../cli/plugin-directory.ts'
 import { CHECKOUT } from './checkout.ts'
 import { Cluster } from './cluster.ts'
 import { partOf, scriptOf, shownIn, spanOf } from './documents.ts'
 import { BUSYBOX, boot, crash } from './kubelet.ts'
-import { installStandIns } from './stand-ins.ts'
 import { buildUnanswering } from './unanswering.ts'
 
 const REGISTRY = 'registry.example/net'
@@ -22,10 +21,17 @@ const MANY = process.env.FULL ? 30 : 8
 let cluster: Cluster
 let before: object
 beforeAll(async () => {
-  cluster = await Cluster.start(installStandIns)
+  cluster = await Cluster.start()
   before = await leftOvers()
 })
 afterAll(() => cluster?.close())
+
+// Each step goes on where the one before it has ended.
+let isBroken = false
+beforeEach(({ skip }) => skip(isBroken, 'a step before it has failed'))
+afterEach(({ task }) => {
+  if (task.result?.state === 'fail') isBroken = true
+})
 
 const type = (script: string) => cluster.type(script)
 const typed = async (script: string) => (await cluster.type(script)).stdout
@@ -90,13 +96,14 @@ async function startPod(name: string, options?: PodOptions): Promise<void> {
 
 const inPod = (name: string, command: string) => typed(`kubectl -n tenant exec ${name} -- ${command}`)
 
-/** Routes as lines, less what no document can know: the address that a pod was given. */
+/** Routes as lines, less what no document can know, the address that a pod was given, and what busybox' ip leaves out. */
 const routesIn = (text: string) =>
   text
     .split('\n')
     .map((line) =>
       line
         .replace(/ src \S+/, ' src …')
+        .replace(/ proto \w+/, '')
         .replaceAll(/\s+/g, ' ')
         .trim(),
     )
@@ -227,13 +234,11 @@ describe('a wrong configuration', () => {
   test('stands in the events of the pod, with what to write', async () => {
     await apply(network)
     await apply(pod('wrong', { annotations: { 'v1.multus-cni.io/default-network': 'tenant/wrong' } }))
-    const described = () => typed('kubectl -n tenant describe pod wrong')
     await expect
-      .poll(described, { timeout: 60_000, interval: 500 })
-      .toContain(
-        'plugin type="x-calico-route" failed (add): routes[0].dst: "10.50.0.1/16" has host bits set; write 10.50.0.0/16',
+      .poll(() => typed('kubectl -n tenant describe pod wrong'), { timeout: 60_000, interval: 500 })
+      .toMatch(
+        /FailedCreatePodSandBox .*: routes\[0\]\.dst: "10\.50\.0\.1\/16" has host bits set; write 10\.50\.0\.0\/16/,
       )
-    expect(await described()).toContain('FailedCreatePodSandBox')
   })
 
   test('is found beforehand by validate, in the same words', async () => {
@@ -259,7 +264,7 @@ describe('route sets', () => {
     await type('dist/x-calico-route validate conf-examples/route-sets.yaml conf-examples/calico-set.yaml')
     await type('kubectl apply -f conf-examples/route-sets.yaml; kubectl apply -f conf-examples/calico-set.yaml')
     await startPod('living', { annotations: LIVING })
-    expect(routesIn(await inPod('living', 'ip route'))).toContain('10.50.0.0/16 via 169.254.1.1 dev eth0 proto 142')
+    expect(routesIn(await inPod('living', 'ip route'))).toContain('10.50.0.0/16 via 169.254.1.1 dev eth0')
   })
 
   test('a prefix that is added reaches it while it runs', async () => {
@@ -267,7 +272,7 @@ describe('route sets', () => {
     await type(scriptOf(SETS, '--overwrite route-sets'))
     await expect
       .poll(() => inPod('living', 'ip route'), { timeout: 60_000, interval: 500 })
-      .toMatch(/10\.70\.0\.0\/16 via 169\.254\.1\.1 dev eth0 +proto 142/)
+      .toContain('10.70.0.0/16 via 169.254.1.1 dev eth0')
     const { restartCount } = JSON.parse(await typed('kubectl -n tenant get pod living -o json')).status
       .containerStatuses[0]
     expect(restartCount).toBe(0)
@@ -288,7 +293,9 @@ describe('an upgrade', () => {
     expect(exitCode).toBe(124)
     const POD = await typed('kubectl -n x-calico-route get pods -o name')
     const why = () => typed(spanOf(INSTALL, '-c install').replace('POD', POD.trim()))
-    await expect.poll(why, { timeout: 60_000 }).toMatch(/x-calico-route: .* does not answer VERSION/)
+    await expect
+      .poll(why, { timeout: 60_000 })
+      .toMatch(/x-calico-route does not answer on this node: .*: not found; it needs glibc .*; nothing was changed/)
     expect(await installed()).toBe(plugin)
     await startPod('meanwhile')
     expect(await inPod('meanwhile', 'ip route')).toContain('10.50.0.0/16')

@@ -27,5 +27,5 @@ podman ${STORAGE} save -q --format docker-archive -o image.tar ${name}
 ctr -n k8s.io images import image.tar
 rm -r ${WORK}
 `
-  await node.run(['bash', '-ec', build])
+  await node.bash(build)
 }

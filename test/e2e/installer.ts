@@ -51,7 +51,7 @@ export async function buildInstaller(containerd: Containerd): Promise<void> {
     BUILT: dirname(PLUGIN),
     PROJECT: local('../..'),
   }
-  await node.run(['bash', '-ec', MAKE_BASE + BUILD], { env })
+  await node.bash(MAKE_BASE + BUILD, { env })
   await containerd.ctr(['images', 'import', '--snapshotter', 'native', ARCHIVE])
 }
 
@@ -130,5 +130,5 @@ export function probe(containerd: Containerd, name: string): Promise<Ran> {
 export async function get(node: TestNode, path: string): Promise<string> {
   const { host, port } = containerOf('agent').readinessProbe?.httpGet ?? {}
   const script = `exec 3<>/dev/tcp/${host}/${port}; printf 'GET ${path} HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3`
-  return (await node.run(['bash', '-c', script], { reject: false })).stdout
+  return (await node.bash(script, { reject: false })).stdout
 }

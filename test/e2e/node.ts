@@ -89,7 +89,7 @@ export class TestNode {
 
   private constructor() {
     const namespaces = '--mount --propagation private --net --pid --fork --kill-child --ipc --uts'.split(' ')
-    this.init = spawn('unshare', [...namespaces, 'bash', '-ec', INIT], { stdio: ['pipe', 'pipe', 'inherit'] })
+    this.init = spawn('unshare', [...namespaces, 'bash', '--norc', '-ec', INIT], { stdio: ['pipe', 'pipe', 'inherit'] })
   }
 
   /** @param setUp what the node must have before it is of use; if that fails, there is no node */
@@ -105,7 +105,7 @@ export class TestNode {
       })
     })
     try {
-      await node.run(['bash', '-ec', NETWORK])
+      await node.bash(NETWORK)
       await setUp(node)
       return node
     } catch (error) {
@@ -136,6 +136,14 @@ export class TestNode {
       timeout,
     })
     return { stdout, stderr, exitCode }
+  }
+
+  /**
+   * Runs a script. Without --norc bash takes the socket that Node.js makes of its stdin for a remote shell's, and reads what the
+   * machine's root has in .bashrc.
+   */
+  bash(script: string, { args = [], ...options }: RunOptions & { args?: readonly string[] } = {}): Promise<Ran> {
+    return this.run(['bash', '--norc', '-ec', script, ...args], options)
   }
 
   /** Lets somebody type on the node, until they end it. */

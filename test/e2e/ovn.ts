@@ -88,7 +88,7 @@ export async function startOvn(node: TestNode): Promise<void> {
   const plugin = `#!/bin/sh\nexec '${process.execPath}' '${local('plugins/kube-ovn.ts')}'\n`
   node.write('/opt/cni/bin/test-kube-ovn', plugin, 0o755)
   node.write(`${OVN_DIRECTORY}/README`, 'databases, logs and sockets of Open vSwitch and OVN\n')
-  await node.run(['bash', '-ec', START])
+  await node.bash(START)
   // What leaves a pod the wrong way is answered, too, by the wrong host.
   for (const netns of ['underlay', 'internet']) {
     const host = [process.execPath, local('../support/packets/host.ts'), netns, '7142']
