@@ -12,7 +12,7 @@ done
 
 tools=test/cluster/tools
 bin=$PWD/.cache/cluster/bin
-stamp=$(cat $tools/go.mod $tools/go.sum $tools/*/*.go | sha256sum | cut -d' ' -f1)
+stamp=$(cat $tools/go.mod $tools/go.sum | sha256sum | cut -d' ' -f1)
 [ "$(cat "$bin/.stamp" 2>/dev/null)" != "$stamp" ] || exit 0
 
 version=$(sed -n 's|.*k8s.io/kubernetes \(v[0-9.]*\).*|\1|p' $tools/go.mod)
@@ -25,6 +25,6 @@ done
 rm -rf "$bin"
 mkdir -p "$bin"
 # CGO_ENABLED=0: static executables, as the project releases them. No version control: the one it would find is ours.
-(cd $tools && CGO_ENABLED=0 go build -mod=readonly -buildvcs=false -trimpath -ldflags="$flags" -o "$bin" tool ./...) ||
+(cd $tools && CGO_ENABLED=0 go build -mod=readonly -buildvcs=false -trimpath -ldflags="$flags" -o "$bin" tool) ||
   { rm -rf "$bin"; echo "cluster: $(go version) could not build it" >&2; exit 1; }
 echo "$stamp" >"$bin/.stamp"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # e2e-deps.sh - what `make e2e` needs besides the project itself: container runtimes from Debian's packages, and
-# cnitool with the current reference plugins from the Go module proxy, built into .cache/e2e/bin.
+# cnitool with the current reference plugins from the Go module proxy and the tests' Multus, built into .cache/e2e/bin.
 # Does nothing if everything is already there. With CI=true it is an error to leave anything out.
 set -eu
 cd "$(dirname "$0")/.."
@@ -47,7 +47,7 @@ go_tools() {
     return 0
   fi
   bin=$PWD/.cache/e2e/bin
-  stamp=$(cat test/e2e/tools/go.mod test/e2e/tools/go.sum | sha256sum | cut -d' ' -f1)
+  stamp=$(cat test/e2e/tools/go.mod test/e2e/tools/go.sum test/e2e/tools/multus/*.go | sha256sum | cut -d' ' -f1)
   [ "$(cat "$bin/.stamp" 2>/dev/null)" != "$stamp" ] || return 0
   echo "e2e: building cnitool and the CNI plugins of test/e2e/tools/go.mod"
   rm -rf "$bin"

@@ -31,7 +31,7 @@ const MULTUS = conflist('multus-cni-network', '0.3.1', {
 
 /** All of it but x-calico-route, and OVN. Copies, because a container may see the plugin directory and nothing else. */
 export async function installStandIns(node: TestNode): Promise<void> {
-  await node.run(['sh', '-ec', `cp ${BUILT}/* /opt/cni/bin; rm /opt/cni/bin/cnitool`])
+  await node.run(['sh', '-ec', `cp ${BUILT}/* /usr/lib/cni/loopback /opt/cni/bin; rm /opt/cni/bin/cnitool`])
   await startOvn(node)
   // what the projects' daemons know, and networks do not say
   const { type: _, ...daemon } = kubeOvn([4, 6])

@@ -23,7 +23,7 @@ export async function writeImage(
     mkdirSync(join(work, 'root'))
     for (const directory of ['bin', 'etc', 'proc', 'sys', 'dev', 'tmp']) mkdirSync(join(work, 'root', directory))
     await execa('cp', ['/bin/busybox', join(work, 'root/bin/busybox')])
-    for (const applet of ['sh', 'ip', 'ping', 'sleep', 'wget'])
+    for (const applet of ['sh', 'ip', 'ping', 'sleep', 'timeout', 'wget'])
       await execa('ln', ['-s', 'busybox', join(work, 'root/bin', applet)])
     const tar = (name: string, directory: string, ...files: string[]) =>
       execa('tar', ['-cf', join(work, name), '-C', join(work, directory), '--owner=0', '--group=0', ...files])

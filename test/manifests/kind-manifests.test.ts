@@ -200,7 +200,7 @@ describe('names of kind/', () => {
   it('check.sh and up.sh ask for pods and a VM that there are', () => {
     const named = [...up.matchAll(/ (pod|virtualmachine|subnets\.kubeovn\.io)\/([\w-]+)/g)].map(([, , name]) => name)
     expect(named).toEqual([subnet.metadata.name, ...pods.map(({ metadata }) => metadata.name), vm.metadata.name])
-    expect(written(check, /^for pod in (.*); do$/m)).toEqual([pods.map(({ metadata }) => metadata.name).join(' ')])
+    expect(written(check, /^ *for pod in (.*); do$/m)).toEqual([pods.map(({ metadata }) => metadata.name).join(' ')])
     expect(template.metadata.labels).toMatchObject({
       'vm.kubevirt.io/name': written(check, /--selector vm\.kubevirt\.io\/name=(\w+) /)[0],
     })

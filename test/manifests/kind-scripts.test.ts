@@ -4,6 +4,7 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { execa } from 'execa'
 import { afterEach, describe, expect, it } from 'vitest'
+import { FILES } from '../support/manifests.ts'
 
 // The scripts as they are, with stand-ins for what they call: these write down how they were called, and answer as told. What
 // docker, kind, kubectl and helm would really do is for kind/check.sh, on a machine that has them.
@@ -44,16 +45,16 @@ afterEach(() => {
 
 interface Surroundings {
   answers: readonly Answer[]
-  without?: string
+  without?: readonly string[]
   inotify?: Record<string, number>
 }
 
-async function run(script: string, { answers, without, inotify = {} }: Surroundings) {
+async function run(script: string, { answers, without = [], inotify = {} }: Surroundings, ...args: string[]) {
   const place = mkdtempSync(path.join(tmpdir(), 'kind-'))
   places.push(place)
   const bin = path.join(place, 'bin')
   mkdirSync(bin)
-  for (const tool of [...TOOLS, 'sleep'].filter((name) => name !== without)) {
+  for (const tool of [...TOOLS, 'sleep'].filter((name) => !without.includes(name))) {
     writeFileSync(path.join(bin, tool), STAND_IN)
     chmodSync(path.join(bin, tool), 0o755)
   }
@@ -62,7 +63,7 @@ async function run(script: string, { answers, without, inotify = {} }: Surroundi
   writeFileSync(path.join(place, 'stdin'), '')
   writeFileSync(path.join(place, 'answers'), answers.map((answer) => `${answer.join('\t')}\n`).join(''))
   for (const [limit, value] of Object.entries(inotify)) writeFileSync(path.join(place, limit), `${value}\n`)
-  const { exitCode, stdout, stderr } = await execa(path.join(ROOT, 'kind', script), {
+  const { exitCode, stdout, stderr } = await execa(path.join(ROOT, 'kind', script), args, {
     cwd: '/',
     reject: false,
     extendEnv: false,
@@ -168,7 +169,7 @@ describe('kind/up.sh', () => {
     ['helm', 'kind: helm is missing; see https://helm.sh/docs/intro/install/'],
     ['curl', 'kind: curl is missing'],
   ])('without %s says so, and has called nothing', async (tool, message) => {
-    const { exitCode, stderr, calls } = await run('up.sh', { answers: NOTHING_YET, without: tool })
+    const { exitCode, stderr, calls } = await run('up.sh', { answers: NOTHING_YET, without: [tool] })
     expect({ exitCode, stderr, calls }).toEqual({ exitCode: 1, stderr: message, calls: [] })
   })
 
@@ -303,6 +304,8 @@ describe('kind/down.sh', () => {
 })
 
 describe('kind/check.sh', () => {
+  /** All but those for cloud-init are objects of Kubernetes. */
+  const EXAMPLES = FILES.filter((file) => /^conf-examples\/(?!cloud-init)[^/]+$/.test(file)).length
   const WELL: Answer[] = [
     ['exec .* ip -4 route show default', 0, 'default via 10.0.1.1 dev net1 \\n'],
     ['exec .* ip -6 route show default', 0, 'default via fd00:10:0:1::1 dev net1  metric 1024 \\n'],
@@ -421,11 +424,39 @@ describe('kind/check.sh', () => {
     expect(stderr).toContain('Booting...')
   })
 
-  it('without a cluster says how to get one', async () => {
-    const { exitCode, stderr } = await run('check.sh', { answers: NOTHING_YET })
-    expect({ exitCode, stderr }).toEqual({
+  it.each<[parts: string[], lines: number, about: RegExp]>([
+    [['examples'], EXAMPLES, /^ok {6}conf-examples\/\S+ is what the API server takes$/],
+    [['pods'], 17, /^ok {6}(un)?limited: .*(one IPv. default|is behind|answers)/],
+    [['policy'], 3, /^ok {6}limited: .*nothing from/],
+    [['vm'], 5, /^ok {6}VM: /],
+    [['examples', 'pods'], EXAMPLES + 17, /^ok {6}(conf-examples|limited|unlimited)/],
+  ])('checks %j alone, without docker and kind', async (parts, lines, about) => {
+    const surroundings = { answers: WELL, without: ['docker', 'kind'] }
+    const { exitCode, stdout, stderr } = await run('check.sh', surroundings, ...parts)
+    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' })
+    const ok = linesOf(stdout, 'ok')
+    expect(ok).toHaveLength(lines)
+    expect(ok.filter((line) => !about.test(line))).toEqual([])
+  })
+
+  it('refuses a part that it does not know, before it calls anything', async () => {
+    const { exitCode, stderr, calls } = await run('check.sh', { answers: WELL }, 'pods', 'nodes')
+    expect({ exitCode, stderr, calls }).toEqual({
       exitCode: 1,
-      stderr: 'kind: there is no cluster x-calico-route; make it with kind/up.sh',
+      stderr: 'kind: there is no part "nodes" to check; write examples, pods, policy or vm',
+      calls: [],
+    })
+  })
+
+  it('without a cluster says how to get one', async () => {
+    const answers: Answer[] = [['get --raw /readyz', 1, 'error: context "kind-x-calico-route" does not exist\\n']]
+    const { exitCode, stderr, calls } = await run('check.sh', { answers })
+    expect({ exitCode, stderr, calls }).toEqual({
+      exitCode: 1,
+      stderr:
+        'kind: there is no cluster x-calico-route; make it with kind/up.sh\n' +
+        'error: context "kind-x-calico-route" does not exist',
+      calls: ['kubectl --context kind-x-calico-route get --raw /readyz'],
     })
   })
 })

@@ -1,6 +1,7 @@
 /**
  * CNI plugin that wires a pod as Calico's Linux data plane does, and prints Calico's Result. Addresses come from the
- * configuration's IPAM plugin; "release" says whose Result to print:
+ * configuration's IPAM plugin; if that is calico-ipam, from the pool that is the argument: host-local's configuration.
+ * "release" says whose Result to print:
  * - "3.30" and older: the host's veth by name, no sandbox, addresses that belong to no interface;
  * - "3.31": the pod's interface as well;
  * - "3.32" (default): and routes that are none: each address with the mask of its IPAM block.
@@ -9,8 +10,7 @@
  */
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync } from 'node:fs'
-import { type Conf, call, fail, print, type Result, readConf, version } from './cni.ts'
+import { type Conf, call, fail, ipam, print, type Result, readConf, version } from './cni.ts'
 
 // the link-local address of ee:ee:ee:ee:ee:ee, which every host veth bears
 const GATEWAY = { 4: '169.254.1.1', 6: 'fe80::ecee:eeff:feee:eeee' } as const
@@ -24,15 +24,14 @@ const ip = (lines: string[]) => execFileSync('ip', ['-batch', '-'], { input: lin
 const inPod = (command: string, args: string[], input = '') =>
   execFileSync('nsenter', [`--net=${call.netns}`, command, ...args], { input, encoding: 'utf8' })
 
-function ipam(conf: Conf, command: 'ADD' | 'DEL'): string {
-  const type = conf.ipam?.type ?? ''
-  const plugin = call.path
-    .split(':')
-    .map((directory) => `${directory}/${type}`)
-    .find(existsSync)
-  if (!plugin) fail(conf, 7, `no IPAM plugin "${type}" in ${call.path}`)
-  const env = { ...process.env, CNI_COMMAND: command }
-  return execFileSync(plugin, { env, input: JSON.stringify(conf), encoding: 'utf8' })
+/** calico-ipam, by host-local: the addresses of all Calico networks of the node are of one store. */
+function withPool(conf: Conf): Conf {
+  if (conf.ipam?.type !== 'calico-ipam') return conf
+  const pool = JSON.parse(process.argv[2] ?? '') as { type: string; ranges: { subnet: string }[][] }
+  const { assign_ipv4 = 'true', assign_ipv6 = 'false' } = conf.ipam
+  const assigned = { 4: assign_ipv4 === 'true', 6: assign_ipv6 === 'true' }
+  const ranges = pool.ranges.filter((range) => range.every(({ subnet }) => assigned[family(subnet)]))
+  return { ...conf, name: 'calico-ipam', ipam: { ...pool, ranges } }
 }
 
 function wire(addresses: string[]): void {
@@ -87,7 +86,7 @@ function result(conf: Conf, addresses: string[]): Result {
 
 if (call.command === 'VERSION') version()
 else {
-  const conf = readConf()
+  const conf = withPool(readConf())
   if (call.command === 'ADD') {
     const given: Result = JSON.parse(ipam(conf, 'ADD'))
     const addresses = (given.ips ?? []).map(({ address }) => address.replace(/\d+$/, `${BITS[family(address)]}`))

@@ -1,9 +1,10 @@
-/** What the tests' own CNI plugins share: the call as the runtime makes it, and the two ways to answer. */
-import { readFileSync } from 'node:fs'
+/** What the tests' own CNI plugins share: the call as the runtime makes it, its IPAM plugin, and the two ways to answer. */
+import { execFileSync } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
 
 export interface Conf {
   cniVersion: string
-  ipam?: { type: string }
+  ipam?: { type: string; [key: string]: unknown }
   prevResult?: Result
   [key: string]: unknown
 }
@@ -26,6 +27,18 @@ export const call = {
 }
 
 export const readConf = (): Conf => JSON.parse(readFileSync(0, 'utf8'))
+
+/** Calls the configuration's IPAM plugin, as the call itself was made but for the command. @returns its output */
+export function ipam(conf: Conf, command: 'ADD' | 'DEL'): string {
+  const type = conf.ipam?.type ?? ''
+  const plugin = call.path
+    .split(':')
+    .map((directory) => `${directory}/${type}`)
+    .find(existsSync)
+  if (!plugin) fail(conf, 7, `no IPAM plugin "${type}" in ${call.path}`)
+  const env = { ...process.env, CNI_COMMAND: command }
+  return execFileSync(plugin, { env, input: JSON.stringify(conf), encoding: 'utf8' })
+}
 
 export const print = (document: unknown): void => console.log(JSON.stringify(document))
 

@@ -1,14 +1,15 @@
 /**
  * CNI plugin that makes a port of a real OVN, as kube-ovn's daemon does, and prints kube-ovn's Result. Addresses come from the
- * configuration's IPAM plugin, "socket" is the databases'. "default", by default for eth0 only, as with kube-ovn:
+ * configuration's IPAM plugin, "socket" is the databases'. These keys may be the argument: what only kube-ovn's daemon knows, not
+ * the network's configuration. "default", by default for eth0 only, as with kube-ovn:
  * - true: the default route takes the place of whoever's has its metric; the Result tells the gateway;
  * - false: connected routes only, and no gateway.
  * @see https://github.com/kubeovn/kube-ovn/blob/master/pkg/daemon/ovs_linux.go
  */
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync } from 'node:fs'
-import { type Conf, call, fail, print, type Result, readConf, version } from './cni.ts'
+import { podAnnotations } from './api-server.ts'
+import { type Conf, call, fail, ipam, print, type Result, readConf, version } from './cni.ts'
 
 const { ifname, netns } = call
 const id = createHash('sha1').update(`${call.container} ${ifname}`).digest('hex').slice(0, 11)
@@ -22,18 +23,11 @@ const inPod = (command: string, args: string[], input = '') =>
 const vsctl = (...args: string[]) => execFileSync('ovs-vsctl', [`--db=${socket}`, '--timeout=30', ...args])
 const nbctl = (...args: string[]) => execFileSync('ovn-nbctl', [`--db=${socket}`, '--timeout=30', ...args])
 
-function ipam(conf: Conf, command: 'ADD' | 'DEL'): string {
-  const type = conf.ipam?.type ?? ''
-  const plugin = call.path
-    .split(':')
-    .map((directory) => `${directory}/${type}`)
-    .find(existsSync)
-  if (!plugin) fail(conf, 7, `no IPAM plugin "${type}" in ${call.path}`)
-  return execFileSync(plugin, {
-    env: { ...process.env, CNI_COMMAND: command },
-    input: JSON.stringify(conf),
-    encoding: 'utf8',
-  })
+/** With "provider", as kube-ovn's daemon decides it: by the pod's annotation, of which it asks the API server. */
+async function isDefaultOf(conf: Conf): Promise<boolean> {
+  if (typeof conf.default === 'boolean') return conf.default
+  const annotation = conf.provider && (await podAnnotations())[`${conf.provider}.kubernetes.io/default_route`]
+  return annotation ? annotation === 'true' : ifname === 'eth0'
 }
 
 function wire(addresses: string[], gateways: string[]): void {
@@ -91,11 +85,11 @@ function result(conf: Conf, given: Result, isDefault: boolean): Result {
 
 if (call.command === 'VERSION') version()
 else {
-  const conf = readConf()
+  const conf: Conf = { ...readConf(), ...JSON.parse(process.argv[2] ?? '{}') }
   socket = String(conf.socket)
   if (call.command === 'ADD') {
+    const isDefault = await isDefaultOf(conf).catch((error) => fail(conf, 11, String(error)))
     const given: Result = JSON.parse(ipam(conf, 'ADD'))
-    const isDefault = typeof conf.default === 'boolean' ? conf.default : ifname === 'eth0'
     try {
       wire(
         (given.ips ?? []).map(({ address }) => address),
