@@ -13,6 +13,7 @@ const README = 'README.md'
 const INSTALL = 'docs/install.md'
 const ROLLOUT_STATUS = spanOf(INSTALL, 'rollout status')
 const SETS = 'docs/route-sets.md'
+const TAKE_SETS_NOW = scriptOf(SETS, '--overwrite route-sets')
 
 /** Pods that come and go during an upgrade, and pods of a node that starts again. */
 const PODS = process.env.FULL ? 50 : 20
@@ -263,13 +264,14 @@ describe('route sets', () => {
   test('a pod starts with the prefixes of the ConfigMap', async () => {
     await type('dist/x-calico-route validate conf-examples/route-sets.yaml conf-examples/calico-set.yaml')
     await type('kubectl apply -f conf-examples/route-sets.yaml; kubectl apply -f conf-examples/calico-set.yaml')
+    await type(TAKE_SETS_NOW)
     await startPod('living', { annotations: LIVING })
     expect(routesIn(await inPod('living', 'ip route'))).toContain('10.50.0.0/16 via 169.254.1.1 dev eth0')
   })
 
   test('a prefix that is added reaches it while it runs', async () => {
     await type(scriptOf(SETS, '10.70.0.0/16'))
-    await type(scriptOf(SETS, '--overwrite route-sets'))
+    await type(TAKE_SETS_NOW)
     await expect
       .poll(() => inPod('living', 'ip route'), { timeout: 60_000, interval: 500 })
       .toContain('10.70.0.0/16 via 169.254.1.1 dev eth0')
