@@ -4,11 +4,15 @@
  */
 import { type Ran, TestNode } from '../e2e/node.ts'
 import { bringCheckout, bringDocker, CHECKOUT } from './checkout.ts'
-import { ACCESS_OF_PLUGINS, kubeconfigOf, PROGRAMS, startControlPlane } from './control-plane.ts'
+import { ACCESS_OF_PLUGINS, KUBECACHEDIR, kubeconfigOf, PROGRAMS, startControlPlane } from './control-plane.ts'
 import { boot, prepareNode } from './kubelet.ts'
 import { giveAccess, installStandIns } from './stand-ins.ts'
 
-const ENVIRONMENT = { PATH: `/opt/bin:${PROGRAMS}:/usr/sbin:/usr/bin:/sbin:/bin`, KUBECONFIG: kubeconfigOf('admin') }
+const ENVIRONMENT = {
+  PATH: `/opt/bin:${PROGRAMS}:/usr/sbin:/usr/bin:/sbin:/bin`,
+  KUBECONFIG: kubeconfigOf('admin'),
+  KUBECACHEDIR,
+}
 
 export class Cluster {
   readonly node: TestNode

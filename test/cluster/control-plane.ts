@@ -20,6 +20,9 @@ const SERVER = 'https://127.0.0.1:6443'
 /** As kind calls it, so that the scripts of kind/ find it. */
 const CONTEXT = 'kind-x-calico-route'
 
+/** Where kubectl remembers what a server has: not in the machine's /root, where it would outlive that server. */
+export const KUBECACHEDIR = '/run/kubectl'
+
 /** Who has a token, and the groups of each. */
 const USERS = {
   admin: { name: 'admin', groups: 'system:masters' },
@@ -133,7 +136,7 @@ export const logOf = (node: TestNode, name: string): string => node.read(logFile
 /** Whether kubectl succeeds. */
 export async function succeeds(node: TestNode, args: readonly string[]): Promise<boolean> {
   const command = [program('kubectl'), `--kubeconfig=${kubeconfigOf('admin')}`, ...args]
-  return (await node.run(command, { reject: false })).exitCode === 0
+  return (await node.run(command, { env: { KUBECACHEDIR }, reject: false })).exitCode === 0
 }
 
 function kubeconfig(user: User): string {

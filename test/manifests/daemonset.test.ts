@@ -40,6 +40,10 @@ describe('the DaemonSet', () => {
     expect(manifest('kustomization.yaml')).toMatchObject({ images: [{ name, newName: name }] })
   })
 
+  it('takes an image that the node has, whatever tag it had when it was applied first', () => {
+    for (const { imagePullPolicy } of containers) expect(imagePullPolicy).toBe('IfNotPresent')
+  })
+
   it('selects its own pods', () => {
     expect(spec.template.metadata.labels).toMatchObject(spec.selector.matchLabels)
   })

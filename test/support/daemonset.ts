@@ -5,6 +5,7 @@ import { parse } from 'yaml'
 export interface Container {
   name: string
   image: string
+  imagePullPolicy?: string
   args: string[]
   securityContext: {
     allowPrivilegeEscalation: boolean
