@@ -3,8 +3,10 @@
  * has started it, whatever happens.
  */
 import { type Ran, TestNode } from '../e2e/node.ts'
+import { until } from '../support/until.ts'
 import { bringCheckout, bringDocker, CHECKOUT } from './checkout.ts'
 import { ACCESS_OF_PLUGINS, KUBECACHEDIR, kubeconfigOf, PROGRAMS, startControlPlane } from './control-plane.ts'
+import { DEFINITIONS } from './definitions.ts'
 import { boot, prepareNode } from './kubelet.ts'
 import { giveAccess, installStandIns } from './stand-ins.ts'
 
@@ -27,7 +29,7 @@ export class Cluster {
       await bringCheckout(node)
       await startControlPlane(node)
     })
-    return new Cluster(node)
+    return new Cluster(node).defined()
   }
 
   /** With a node, whose network are the stand-ins for Calico, Multus and Kube-OVN. */
@@ -41,7 +43,18 @@ export class Cluster {
       await startControlPlane(node)
       await boot(node)
     })
-    return new Cluster(node)
+    return new Cluster(node).defined()
+  }
+
+  /** Has the API server know the kinds of the projects that the manifests are about. */
+  private async defined(): Promise<this> {
+    const list = { apiVersion: 'v1', kind: 'List', items: DEFINITIONS }
+    await this.type('kubectl create -f -', { input: JSON.stringify(list) })
+    // It fails as long as one of them has no conditions at all.
+    const wait = 'kubectl wait --for=condition=Established crd --all --timeout=10s'
+    const established = async () => (await this.type(wait, { reject: false })).exitCode === 0
+    await until(established, 30_000, () => 'the definitions')
+    return this
   }
 
   /** What an operator types, in the directory of the project on the node. Fails if it fails, unless told otherwise. */

@@ -4,9 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parseAllDocuments } from 'yaml'
 import { manifest, monitored, uninstaller } from '../support/daemonset.ts'
 import { FILES, MANIFESTS, type Part, textOf } from '../support/manifests.ts'
-import { until } from '../support/until.ts'
 import { Cluster } from './cluster.ts'
-import { DEFINITIONS } from './definitions.ts'
 import { partOf, scriptOf, spanOf } from './documents.ts'
 import { asStored, lost } from './stored.ts'
 
@@ -41,9 +39,6 @@ const SELF_SUBJECT_RULES_REVIEW = { apiVersion: 'authorization.k8s.io/v1', kind:
 const AS_EDITOR = '--as=somebody --as-group=network-admins'
 const EDITOR = `kubectl() { command kubectl ${AS_EDITOR} "$@"; }`
 
-/** Fails as long as one of them has no conditions at all. */
-const ESTABLISHED = 'kubectl wait --for=condition=Established crd --all --timeout=10s'
-
 /** For what controllers do in their own time. */
 const WAIT = { timeout: 30_000, interval: 200 }
 
@@ -52,9 +47,6 @@ const list = (items: readonly object[]) => JSON.stringify({ apiVersion: 'v1', ki
 let cluster: Cluster
 beforeAll(async () => {
   cluster = await Cluster.controlPlane()
-  await cluster.type('kubectl create -f -', { input: list(DEFINITIONS) })
-  const established = async () => (await cluster.type(ESTABLISHED, { reject: false })).exitCode === 0
-  await until(established, WAIT.timeout, () => 'the definitions')
   // KubeVirt's own manifest makes the first, and the documents the other.
   await cluster.type('kubectl create namespace kubevirt')
   await cluster.type(`cd conf-examples; ${scriptOf('docs/kubevirt.md', 'kubectl create namespace tenant')}`)

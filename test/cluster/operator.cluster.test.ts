@@ -1,12 +1,11 @@
 /** What an operator does with the plugin in a cluster, from the first command to the last, typed as the documents have it. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
-import { otherBuild } from '../cli/plugin-directory.ts'
-import { CHECKOUT } from './checkout.ts'
 import { Cluster } from './cluster.ts'
 import { partOf, scriptOf, shownIn, spanOf } from './documents.ts'
 import { BUSYBOX, boot, crash } from './kubelet.ts'
 import { buildUnanswering } from './unanswering.ts'
+import { startUnderlay } from './underlay.ts'
 
 const REGISTRY = 'registry.example/net'
 const README = 'README.md'
@@ -258,6 +257,18 @@ describe('a wrong configuration', () => {
   })
 })
 
+describe('what kind/ makes', () => {
+  test('does here what it does there, as far as no policy and no VM is needed', async () => {
+    await startUnderlay(cluster.node)
+    await type('kubectl apply -f kind/networks.yaml; kubectl apply -f kind/pods.yaml')
+    await type('kubectl -n tenant wait --for=condition=Ready pod/limited pod/unlimited --timeout=120s')
+    const said = (await typed('kind/check.sh examples pods')).trim().split('\n')
+    expect(said.filter((line) => !/^(ok |==)/.test(line))).toEqual([])
+    expect(said.filter((line) => line.startsWith('ok ')).length).toBeGreaterThan(30)
+    await type('kubectl delete -f kind/pods.yaml; kubectl apply -f conf-examples/calico-underlay.yaml')
+  })
+})
+
 describe('route sets', () => {
   const LIVING = { ...BOTH, 'v1.multus-cni.io/default-network': 'kube-system/calico-set' }
 
@@ -309,7 +320,7 @@ describe('an upgrade', () => {
   })
 
   test(`under load: of ${PODS} pods that come and go meanwhile, none fails, and each has its routes`, async () => {
-    await type(`cp ${await otherBuild('/run')} ${CHECKOUT}/dist/x-calico-route`)
+    await type('echo >>dist/x-calico-route') // another build of the same version
     const [build = '', ...rollout] = scriptOf(README, 'docker build', { REGISTRY, VERSION: '2' }).split('\n')
     await type(build)
     await useImage('2')

@@ -15,6 +15,7 @@ tool (
 
 require k8s.io/kubernetes v1.34.4 // indirect
 
+// What the go.mod of k8s.io/kubernetes takes from its own directory staging/: of v1.34.4 it is published as v0.34.4.
 replace (
 	k8s.io/api => k8s.io/api v0.34.4
 	k8s.io/apiextensions-apiserver => k8s.io/apiextensions-apiserver v0.34.4
