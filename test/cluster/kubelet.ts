@@ -118,7 +118,7 @@ export async function importImage(node: TestNode, archive: string): Promise<void
 const CRASH = `
 pkill -9 -x kubelet || true
 pkill -9 -x containerd || true
-pkill -9 -f containerd-shim || true
+pkill -9 -x containerd-shim || true # as much of its name as the kernel keeps
 for try in $(seq 100); do
   pids=$(find /sys/fs/cgroup -path "*/$0/*" -name cgroup.procs -exec cat {} + | sort -u)
   [ -n "$pids" ] || break

@@ -196,6 +196,18 @@ describe('install', () => {
   })
 })
 
+describe('what kind/ makes', () => {
+  test('does here what it does there, as far as no policy and no VM is needed', async () => {
+    await startUnderlay(cluster.node)
+    await type('kubectl apply -f kind/networks.yaml; kubectl apply -f kind/pods.yaml')
+    await type('kubectl -n tenant wait --for=condition=Ready pod/limited pod/unlimited --timeout=120s')
+    const said = (await typed('kind/check.sh examples pods')).trim().split('\n')
+    expect(said.filter((line) => !/^(ok |==)/.test(line))).toEqual([])
+    expect(said.filter((line) => line.startsWith('ok ')).length).toBeGreaterThan(30)
+    await type('kubectl delete -f kind/pods.yaml; kubectl apply -f conf-examples/calico-underlay.yaml')
+  })
+})
+
 describe('the first pod', () => {
   test('has the routes that README shows', async () => {
     await startPod('try')
@@ -254,18 +266,6 @@ describe('a wrong configuration', () => {
     await apply({ ...network, spec: { config: WRONG.replace('10.50.0.1/16', '10.50.0.0/16') } })
     await type('kubectl -n tenant wait --for=condition=Ready pod/wrong --timeout=120s')
     await type('kubectl -n tenant delete pod wrong')
-  })
-})
-
-describe('what kind/ makes', () => {
-  test('does here what it does there, as far as no policy and no VM is needed', async () => {
-    await startUnderlay(cluster.node)
-    await type('kubectl apply -f kind/networks.yaml; kubectl apply -f kind/pods.yaml')
-    await type('kubectl -n tenant wait --for=condition=Ready pod/limited pod/unlimited --timeout=120s')
-    const said = (await typed('kind/check.sh examples pods')).trim().split('\n')
-    expect(said.filter((line) => !/^(ok |==)/.test(line))).toEqual([])
-    expect(said.filter((line) => line.startsWith('ok ')).length).toBeGreaterThan(30)
-    await type('kubectl delete -f kind/pods.yaml; kubectl apply -f conf-examples/calico-underlay.yaml')
   })
 })
 
