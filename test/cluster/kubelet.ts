@@ -113,8 +113,8 @@ export async function importImage(node: TestNode, archive: string): Promise<void
   await node.run(['ctr', '-n', 'k8s.io', 'images', 'import', archive])
 }
 
-// Processes of containers are those in the node's cgroups. What a machine forgets when it loses power: processes, mounts, what is
-// in /run; and with the processes and mounts of pods their namespaces. What the tests have put there is kept.
+// Processes of containers are those in the node's cgroups. What a machine forgets when it loses power: processes, their cgroups,
+// mounts, what is in /run; and with the processes and mounts of pods their namespaces. What the tests have put there is kept.
 const CRASH = `
 pkill -9 -x kubelet || true
 pkill -9 -x containerd || true
@@ -127,6 +127,7 @@ for try in $(seq 100); do
 done
 cut -d" " -f2 /proc/self/mounts | grep -E "^/run/(containerd|netns/cni-)|^/var/lib/kubelet/pods/" | sort -r | xargs -r umount -l
 rm -rf /run/containerd /run/netns/cni-* /run/x-calico-route
+find /sys/fs/cgroup -depth -type d -path "*/$0/*" -exec rmdir {} ';'
 `
 
 /** Takes the power from the node. Its disk and the control plane, which is on other machines as it were, are kept. */
