@@ -35,7 +35,7 @@ export function checkCalico(value: unknown, plugins: readonly Plugin[], say: Say
   const [first, ...others] = plugins.filter(({ plugin }) => plugin.type === 'calico')
   for (const { path } of others)
     say(
-      'error',
+      'XCR301',
       path,
       `calico is already plugins[${first?.path[1]}], and a pod can have only one Calico NIC; remove one of them`,
     )
@@ -44,7 +44,7 @@ export function checkCalico(value: unknown, plugins: readonly Plugin[], say: Say
   const [, ...more] = delegates.flatMap((one, index) => (hasCalico(one) ? [index] : []))
   for (const index of more)
     say(
-      'error',
+      'XCR301',
       ['delegates', index],
       'is the second Calico network of the same pod, which can have only one Calico NIC; remove one of them',
     )

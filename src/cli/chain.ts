@@ -79,7 +79,7 @@ export function checkConfiguration(
 ): void {
   const { placed } = configuration
   if (!isObject(placed.value)) {
-    say('error', [], 'must be an object with "cniVersion", "name" and "plugins"')
+    say('XCR101', [], 'must be an object with "cniVersion", "name" and "plugins"')
     return
   }
   const list = placed.value
@@ -104,22 +104,22 @@ function checkHead(configuration: Configuration, list: NetConf, say: Say): void 
   if (ours || (cniVersion !== undefined && typeof cniVersion !== 'string')) tell({ name: 'any', cniVersion })
   if (cniVersion === '1.1.0' && types.includes('calico')) {
     const key = list.cniVersion === cniVersion ? 'cniVersion' : 'cniVersions'
-    say('error', [key], 'Calico refuses versions above 1.0.0; write "1.0.0"')
+    say('XCR108', [key], 'Calico refuses versions above 1.0.0; write "1.0.0"')
   }
   if (list.disableCheck === true) {
-    say('note', ['disableCheck'], 'no runtime will CHECK the routes; "x-calico-route verify" still does', 'key')
+    say('XCR109', ['disableCheck'], 'no runtime will CHECK the routes; "x-calico-route verify" still does', 'key')
   }
 }
 
 function checkList(list: NetConf, say: Say): void {
   const { plugins } = list
   if (!Array.isArray(plugins) || plugins.length === 0) {
-    say('error', ['plugins'], 'must be a list of plugins')
+    say('XCR101', ['plugins'], 'must be a list of plugins')
     return
   }
   for (const key of Object.keys(list)) {
     if (KEY_NAMES.includes(key) || (!isKnown(key) && meantBy(key) !== undefined)) {
-      say('warning', [key], `ignored here; move it into the ${OURS} entry of "plugins"`, 'key')
+      say('XCR105', [key], `ignored here; move it into the ${OURS} entry of "plugins"`, 'key')
     }
   }
   for (const [index, plugin] of plugins.entries()) checkType(plugin, ['plugins', index], say)
@@ -131,13 +131,14 @@ function checkList(list: NetConf, say: Say): void {
 
 function checkType(plugin: unknown, path: Path, say: Say): void {
   if (!isObject(plugin)) {
-    say('error', path, 'must be an object with "type"')
+    say('XCR101', path, 'must be an object with "type"')
     return
   }
   const { type } = plugin
-  if (type === undefined) say('error', path, `type: ${MISSING_TYPE}`)
-  else if (typeof type !== 'string' || type === '') say('error', [...path, 'type'], 'must be the name of an executable')
-  else if (isMisspelt(type)) say('error', [...path, 'type'], misspelt(type))
+  if (type === undefined) say('XCR101', path, `type: ${MISSING_TYPE}`)
+  else if (typeof type !== 'string' || type === '')
+    say('XCR101', [...path, 'type'], 'must be the name of an executable')
+  else if (isMisspelt(type)) say('XCR102', [...path, 'type'], misspelt(type))
 }
 
 const MISSING_TYPE = 'missing; write the name of the executable of the plugin'
@@ -155,19 +156,19 @@ function checkOrder(types: readonly string[], say: Say): void {
     const where =
       first === 0 ? 'comes first' : `comes after ${listed(before, MAX_TYPES).join(', ')}, before any NIC is made`
     say(
-      'error',
+      'XCR103',
       ['plugins', first],
       `${OURS} ${where}; put it after the plugin that makes the NIC (calico, kube-ovn, ...)`,
     )
   }
   for (const index of others) {
     const message = `${OURS} is already plugins[${first}] and works on the same NIC; write all keys there`
-    say('warning', ['plugins', index], message)
+    say('XCR106', ['plugins', index], message)
   }
   for (const [index, type] of types.entries()) {
     const movedBy = MOVERS[type]
     if (index > first && movedBy !== undefined)
-      say('warning', ['plugins', index], `${type} ${movedBy} after ${OURS} has made them; put ${OURS} after it`)
+      say('XCR107', ['plugins', index], `${type} ${movedBy} after ${OURS} has made them; put ${OURS} after it`)
   }
 }
 
@@ -189,15 +190,15 @@ const MOVERS: Readonly<Record<string, string>> = {
 
 function checkAlone({ attachmentDefinition, base }: Configuration, conf: NetConf, say: Say): void {
   const { type } = conf
-  if (type === undefined || type === '') say('error', [], `type: ${MISSING_TYPE}`)
+  if (type === undefined || type === '') say('XCR101', [], `type: ${MISSING_TYPE}`)
   if (type !== OURS) {
-    if (typeof type === 'string' && isMisspelt(type)) say('error', ['type'], misspelt(type))
+    if (typeof type === 'string' && isMisspelt(type)) say('XCR102', ['type'], misspelt(type))
     return
   }
   const list = 'write a list, "plugins", with it after the plugin that makes the NIC (calico, kube-ovn, ...)'
   if (attachmentDefinition !== undefined || base)
-    say('error', [], `${OURS} is alone and has no NIC to work on; ${list}`)
-  else if (conf.prevResult === undefined) say('note', [], `${OURS} is alone; for a runtime, ${list}`)
+    say('XCR103', [], `${OURS} is alone and has no NIC to work on; ${list}`)
+  else if (conf.prevResult === undefined) say('XCR104', [], `${OURS} is alone; for a runtime, ${list}`)
 }
 
 function checkEntry({ path, conf }: Entry, placed: Placed, say: Say, readSet: ReadSet): void {

@@ -94,7 +94,7 @@ function demotedBeforeCalico(one: Network, { second }: Together): void {
   for (const { path, conf } of one.entries) {
     if (!isDemoting(conf.defaultRoute)) continue
     one.say(
-      'warning',
+      'XCR304',
       [...path, 'defaultRoute'],
       `demote lets Calico (${second.name}) attach after this, but ${NO_ANSWER}; make Calico's network the pod's first`,
     )
@@ -151,13 +151,13 @@ function gatewayByAnnotation(one: Network, all: Together): void {
   const { annotation, path, own } = depends
   const others = own ? ' or with this as their first network' : ''
   const said = `Kube-OVN reports a gateway, which the default route needs, only for pods with the annotation ${annotation}: "true"${others}`
-  one.say('note', path, said)
+  one.say('XCR401', path, said)
 }
 
 function checkWorkload(workload: Workload, all: Together, say: Say): void {
   for (const path of workload.unreadable)
     say(
-      'error',
+      'XCR501',
       path,
       'neither a JSON list nor names with commas between them, so Multus refuses the pod; write one of these',
     )
@@ -188,14 +188,14 @@ function oneCalico({ networks: asked }: Workload, found: FoundNetworks, { cluste
   if (!first) return
   for (const { asked, network } of others) {
     const said = `a pod can have only one Calico NIC: when Calico adds that of ${network.name}, it deletes that of ${first.network.name}`
-    say('error', asked.path, `${said}; remove one of them`)
+    say('XCR301', asked.path, `${said}; remove one of them`)
   }
   if (asked.some(({ first }) => first)) return
   const isCalicoToo = cluster
     ? `the pod's first network, ${cluster.name}, is Calico's too, and`
     : "if the pod's first network, the cluster's, is Calico's too,"
   say(
-    cluster ? 'warning' : 'note',
+    cluster ? 'XCR302' : 'XCR303',
     first.asked.path,
     `${isCalicoToo} Calico deletes its NIC when it adds that of ${first.network.name}; make ${first.network.name} the pod's first network ` +
       '(v1.multus-cni.io/default-network; for a VM "default: true")',
@@ -207,7 +207,7 @@ function calicoFirst(found: FoundNetworks, say: Say): void {
   if (!first || isCalico(first.network)) return
   for (const { asked, network } of found) {
     if (isCalico(network) && isOnKubernetes(network))
-      say('warning', asked.path, `${NO_ANSWER}; make ${network.name} the pod's first network`)
+      say('XCR305', asked.path, `${NO_ANSWER}; make ${network.name} the pod's first network`)
   }
 }
 
@@ -222,7 +222,7 @@ function annotated(
   const value = annotations[annotation]
   if (value === 'true' || (value === undefined && own && asked.first)) return
   say(
-    'warning',
+    'XCR402',
     value === undefined ? asked.path : [...base, 'metadata', 'annotations', annotation],
     `Kube-OVN reports no gateway for this NIC, so it gets no default route; add the annotation ${annotation}: "true"`,
   )

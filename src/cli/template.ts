@@ -1,4 +1,4 @@
-import type { Finding } from './finding.ts'
+import { type Finding, finding } from './finding.ts'
 import { type Position, positionsIn } from './position.ts'
 
 /** The position of the first template action, `{{ … }}`; undefined if there is none. `{{` means nothing in JSON or YAML. */
@@ -16,12 +16,12 @@ export function withoutTemplate(findings: readonly Finding[], template: Position
   // Called again on its own output, it still yields one finding.
   const others = findings.filter((finding) => !isOfTemplate(finding, template))
   if (others.length === findings.length) return findings
-  return [...others, { severity: 'error', position: template, path: '', message: TEMPLATE }]
+  return [...others, finding('XCR013', TEMPLATE, { position: template })]
 }
 
-function isOfTemplate({ severity, position, message, syntax }: Finding, template: Position): boolean {
+function isOfTemplate({ code, severity, position, message, syntax }: Finding, template: Position): boolean {
   if (severity !== 'error') return false
-  if (message === TEMPLATE) return true
+  if (code === 'XCR013') return true
   return syntax === true && position !== undefined ? !isBefore(position, template) : message.includes('{{')
 }
 

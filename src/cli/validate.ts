@@ -2,11 +2,12 @@ import { isatty } from 'node:tty'
 import type { ReadSet } from '../config/route-sets.ts'
 import { listed } from '../errors.ts'
 import { checkConfiguration, entriesOf, MAX_TYPES, networkOf, typesOf } from './chain.ts'
+import type { Severity } from './codes.ts'
 import { Exit, type Terminal, Trouble } from './command.ts'
 import { hasDelegates } from './delegates.ts'
 import type { Contents } from './documents.ts'
 import { type Asked, filesOf, nameOf, onceFromStdin, readContents, STDIN } from './files.ts'
-import { type Finding, inFileOrder, type Severity, sayer, shortened } from './finding.ts'
+import { type Finding, inFileOrder, sayer, shortened } from './finding.ts'
 import { checkTogether } from './neighbours.ts'
 import { jsonText, OUTPUT } from './output.ts'
 import { count, type Paint, painter, printable } from './paint.ts'
@@ -139,10 +140,10 @@ function report(
 function reportText({ file, contents, findings, pods = 0 }: Report, paint: Paint): string {
   const name = printable(nameOf(file))
   const { told, left } = shortened(findings)
-  const lines = told.map(({ severity, position, path, message }) => {
+  const lines = told.map(({ code, severity, position, path, message }) => {
     const where = position ? `${name}:${position.line}:${position.column}` : name
     const said = printable(path === '' ? short(message) : `${short(path)}: ${short(message)}`)
-    return `${paint('bold', where)}: ${paint(COLORS[severity], `${severity}:`)} ${said}`
+    return `${paint('bold', where)}: ${paint(COLORS[severity], `${severity}:`)} ${said} ${paint('dim', `[${code}]`)}`
   })
   if (left.length > 0) lines.push(`${name}: and ${numbersOf(left, ['error', 'warning', 'note']).join(', ')} more`)
   if (contents.foreign && pods === 0) {
@@ -195,8 +196,8 @@ function reportJson({ file, contents, findings }: Report): object {
     ok: !findings.some(({ severity }) => severity === 'error'),
     chains: configurations.map((one) => ({ network: networkOf(one), plugins: typesOf(one) })),
     passedOver,
-    problems: told.map(({ severity, position, path, message }) => {
-      return { severity, ...position, path: short(path), message: short(message) }
+    problems: told.map(({ code, severity, position, path, message }) => {
+      return { code, severity, ...position, path: short(path), message: short(message) }
     }),
     notShown: left.length,
   }

@@ -41,14 +41,14 @@ export function checkVmNic(
     if (ifnames.has(dev)) continue
     const there = listed([...ifnames], MAX_NAMES).join(', ')
     say(
-      'warning',
+      'XCR606',
       path,
       `network ${name} names ${dev} in ${key}, but the NICs of this VM's pod are called ${there}; write one of these there`,
     )
   }
   if (nic.passt && removing)
     say(
-      'warning',
+      'XCR607',
       path,
       `with passt the guest gets no IPv4 unless its NIC has a default route, which network ${name} removes; write "defaultRoute": "demote" there`,
     )
