@@ -28,6 +28,7 @@ export const CODES = {
   XCR017: error('a NetworkAttachmentDefinition with a wrong kind, version, name or config'),
   XCR018: note('a NetworkAttachmentDefinition without a configuration'),
   XCR019: error('a route set that cannot be read'),
+  XCR020: note('a comment that silences nothing'),
   // Plugin lists.
   XCR101: error('a plugin list, or an entry of one, without its form'),
   XCR102: error('a misspelt plugin'),

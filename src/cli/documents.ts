@@ -8,6 +8,7 @@ import { type JsonDocument, JsonProblem, type Path, parseJson, stringAt } from '
 import { below, type Placed, type Position, pathText, placeAt, placedJson, positionsIn, valueAt } from './position.ts'
 import { placesIn } from './scalar.ts'
 import { checkSetText, type SetText, setTextsIn } from './set-texts.ts'
+import { type Silencer, silencersIn } from './silence.ts'
 import { templateIn, withoutTemplate } from './template.ts'
 import { type BridgedNetwork, bridgedNetworks } from './virtual-machines.ts'
 import { parseYaml } from './yaml.ts'
@@ -45,6 +46,8 @@ export interface Contents {
   readonly sets: readonly SetText[]
   /** Where its first template action is, if it is a template. */
   readonly template?: Position
+  /** The comments of a YAML file that silence findings. */
+  readonly silencers: readonly Silencer[]
   readonly findings: readonly Finding[]
 }
 
@@ -56,6 +59,7 @@ type Collected = {
   sets: SetText[]
   /** One of its documents is for the API server. */
   manifest: boolean
+  silencers: readonly Silencer[]
   findings: Finding[]
 }
 /** Maps offsets in the string at a path to positions in the file. */
@@ -76,6 +80,7 @@ export function contentsOf(bytes: Uint8Array, yaml: boolean): Contents {
     bridged: [],
     sets: [],
     manifest: false,
+    silencers: [],
     findings: [],
   }
   const refuse = (code: FindingCode, message: string, position?: Position) =>
@@ -141,6 +146,7 @@ function readJson(text: string, contents: Collected): void {
 
 function readYaml(text: string, contents: Collected): void {
   const lines = text.split(/\r?\n/)
+  contents.silencers = silencersIn(text)
   for (const { errors, repeated, within, ...document } of parseYaml(text)) {
     for (const position of repeated) {
       contents.findings.push(finding('XCR015', `a key ${TWICE}`, { position }))

@@ -74,3 +74,10 @@ export function inFileOrder(findings: readonly Finding[]): Finding[] {
       ORDER.indexOf(a.severity) - ORDER.indexOf(b.severity),
   )
 }
+
+/** A message that quotes a file may be as long as the file. */
+export function short(message: string): string {
+  return message.length > MAX_LENGTH ? `${message.slice(0, MAX_LENGTH - 3)}...` : message
+}
+
+const MAX_LENGTH = 1_000

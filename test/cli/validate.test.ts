@@ -171,7 +171,7 @@ describe('x-calico-route validate', () => {
   })
 
   test.each([
-    [['-o', 'xml'], /-o: must be text or json, is "xml"/],
+    [['-o', 'xml'], /-o: must be text, json, sarif or github, is "xml"/],
     [['--nope'], /--nope: is not an option of this command/],
   ])('refuses %s', async (words, expected) => {
     const { stderr, exitCode } = await tool(['validate', ...words])

@@ -91,6 +91,12 @@ export const WIDE: Readonly<Record<string, (n: number) => string>> = {
     documents(...times(n, (i) => nad(`n${i}`, list([{ type: 'macvlan', ipam: { type: 'kube-ovn' } }])))),
   'definitions and pods': (n) => documents(...times(n, (i) => documents(nad(`n${i}`), pod(`n${i}`)))),
   'definitions and VMs': (n) => documents(...times(n, (i) => documents(nad(`n${i}`), vm([`n${i}`])))),
+  'definitions with comments that silence': (n) =>
+    documents(
+      ...times(n, (i) => `# x-calico-route: ignore XCR201\n${nad(`n${i}`, list([CALICO, ours({ colour: 1 })]))}`),
+    ),
+  'comments that silence nothing': (n) =>
+    nad('n') + times(n, (i) => `k${i}: 1 # x-calico-route: ignore XCR201\n`).join(''),
   'definitions, and a pod that asks for others': (n) =>
     documents(...times(n, (i) => nad(`n${i}`)), pod(times(n, (i) => `m${i}`).join(', '))),
   'networks of a pod': (n) => documents(nad('n'), pod(times(n, () => 'n').join(', '))),

@@ -175,6 +175,7 @@ describe('validate says of a file', () => {
             },
           ],
           notShown: 0,
+          silenced: 0,
         },
       ],
     })

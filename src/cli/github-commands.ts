@@ -1,0 +1,31 @@
+import type { Severity } from './codes.ts'
+import type { Report } from './examine.ts'
+import { nameOf } from './files.ts'
+import { type Finding, short, shortened } from './finding.ts'
+import { printable } from './paint.ts'
+
+const COMMANDS: Readonly<Record<Severity, string>> = { error: 'error', warning: 'warning', note: 'notice' }
+
+/**
+ * The findings as commands to the log of a GitHub workflow, which shows them beside the lines of a pull request.
+ * @see https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands
+ */
+export function githubCommands({ file, findings }: Report): string {
+  return shortened(findings)
+    .told.map((one) => command(nameOf(file), one))
+    .join('')
+}
+
+function command(file: string, { code, severity, position, path, message }: Finding): string {
+  const properties = [
+    `file=${property(file)}`,
+    ...(position ? [`line=${position.line}`, `col=${position.column}`] : []),
+    `title=${code}`,
+  ]
+  const said = path === '' ? short(message) : `${short(path)}: ${short(message)}`
+  return `::${COMMANDS[severity]} ${properties.join(',')}::${data(printable(said))}\n`
+}
+
+/** @see https://github.com/actions/toolkit/blob/main/packages/core/src/command.ts escapeData, escapeProperty */
+const data = (text: string) => text.replaceAll('%', '%25').replaceAll('\r', '%0D').replaceAll('\n', '%0A')
+const property = (text: string) => data(text).replaceAll(':', '%3A').replaceAll(',', '%2C')
