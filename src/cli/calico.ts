@@ -1,12 +1,6 @@
 import { isObject } from '../cni/request.ts'
 import type { Say } from './finding.ts'
-import type { Path } from './json.ts'
-
-/** A plugin of a configuration, and its path there. */
-export interface Plugin {
-  readonly plugin: Readonly<Record<string, unknown>>
-  readonly path: Path
-}
+import type { Plugin } from './plugins.ts'
 
 export function callsCalico(plugins: readonly Plugin[]): boolean {
   return plugins.some(({ plugin }) => plugin.type === 'calico')

@@ -39,6 +39,8 @@ export const CODES = {
   XCR107: warning('a later plugin that undoes the routes'),
   XCR108: error('a version that Calico refuses'),
   XCR109: note('CHECK switched off'),
+  XCR110: error('a plugin that changes a NIC before there is one'),
+  XCR111: warning('IPv6 switched off'),
   // The keys of x-calico-route.
   XCR201: note('an unknown key'),
   XCR202: warning('a capability that x-calico-route does not have'),
@@ -55,6 +57,12 @@ export const CODES = {
   XCR303: note("a Calico NIC, perhaps beside the cluster's own"),
   XCR304: warning('a network that demotes for a Calico that gets no answer'),
   XCR305: warning("a Calico network that is not the pod's first"),
+  XCR306: error('assign_ipv4 or assign_ipv6 that is not a string'),
+  XCR307: warning('assign_ipv4 or assign_ipv6 that Calico does not understand'),
+  XCR308: warning('routes of a family that Calico assigns no address of'),
+  XCR309: note('routes of a family that only an annotation brings an address of'),
+  XCR310: warning('routes that Calico ignores'),
+  XCR311: note('routes in place of a default route'),
   // Kube-OVN.
   XCR401: note('a gateway that Kube-OVN reports only on request'),
   XCR402: warning('a pod that does not ask for its gateway'),

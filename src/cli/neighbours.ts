@@ -1,10 +1,11 @@
 import { isObject } from '../cni/request.ts'
-import { callsCalico, type Plugin, storesInKubernetes } from './calico.ts'
-import { entriesOf, networkOf, pluginsOf } from './chain.ts'
+import { callsCalico, storesInKubernetes } from './calico.ts'
 import type { Configuration, Contents } from './documents.ts'
 import { type Finding, type Say, sayer } from './finding.ts'
 import type { Path } from './json.ts'
+import { checkMissingAddresses } from './missing-addresses.ts'
 import { byName } from './names.ts'
+import { entriesOf, networkOf, type Plugin, pluginsOf } from './plugins.ts'
 import { checkVmNic } from './vm-nics.ts'
 import { type AskedNetwork, type Workload, workloadsIn } from './workloads.ts'
 
@@ -49,8 +50,20 @@ export function checkTogether(files: readonly File[]): void {
   for (const { workload, say } of workloads) checkWorkload(workload, all, say)
   const asked = workloads.flatMap(({ workload }) => workload.networks.flatMap(({ names }) => names))
   const wanted = byName(asked.map((name) => [name, 0]))
+  const asking = Map.groupBy(
+    workloads.flatMap(({ workload }) =>
+      workload.networks.map((one) => ({ network: all.named(one), annotations: workload.annotations })),
+    ),
+    ({ network }) => network,
+  )
   for (const one of networks) {
     demotedBeforeCalico(one, all)
+    const pods = asking.get(one) ?? []
+    checkMissingAddresses(
+      one,
+      pods.map(({ annotations }) => annotations),
+      one.say,
+    )
     if (!one.isDefinition || wanted.first(one.name) === undefined) gatewayByAnnotation(one, all)
   }
 }

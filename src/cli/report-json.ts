@@ -1,8 +1,8 @@
-import { networkOf, typesOf } from './chain.ts'
 import type { Report } from './examine.ts'
 import { nameOf } from './files.ts'
 import { short, shortened } from './finding.ts'
 import { jsonText } from './output.ts'
+import { networkOf, typesOf } from './plugins.ts'
 
 /** What programs read of all files, in a form of our own. */
 export function reportsJson(reports: readonly Report[]): string {

@@ -1,11 +1,11 @@
 import { listed } from '../errors.ts'
-import { entriesOf, MAX_TYPES, typesOf } from './chain.ts'
 import type { Severity } from './codes.ts'
 import { hasDelegates } from './delegates.ts'
 import type { Report } from './examine.ts'
 import { nameOf } from './files.ts'
 import { type Finding, short, shortened } from './finding.ts'
 import { count, type Paint, printable } from './paint.ts'
+import { entriesOf, MAX_TYPES, typesOf } from './plugins.ts'
 
 /** How many chains the last line of a file names. */
 const MAX_CHAINS = 20
