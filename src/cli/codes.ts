@@ -63,11 +63,22 @@ export const CODES = {
   XCR309: note('routes of a family that only an annotation brings an address of'),
   XCR310: warning('routes that Calico ignores'),
   XCR311: note('routes in place of a default route'),
+  XCR312: warning('a Calico network behind a default route'),
   // Kube-OVN.
   XCR401: note('a gateway that Kube-OVN reports only on request'),
   XCR402: warning('a pod that does not ask for its gateway'),
+  XCR403: warning('an annotation for a provider that the pod does not have'),
+  XCR404: error('a Subnet whose gateway is outside'),
+  XCR405: warning('routes that take a VPC away from its NIC'),
+  XCR406: warning('a gateway outside the Subnet'),
+  XCR407: warning('a Subnet of another provider'),
   // Pods.
   XCR501: error('an annotation that Multus refuses'),
+  XCR502: warning('a network that the files do not have'),
+  XCR503: error('cni-args that x-calico-route refuses'),
+  XCR504: warning('an annotation that Multus does not read'),
+  XCR505: warning('a key that Multus ignores'),
+  XCR506: warning('two default routes'),
   // KubeVirt.
   XCR601: note('a demoted default route for a VM'),
   XCR602: warning('more routes than DHCP can carry'),

@@ -10,6 +10,9 @@ export interface VmNic {
   /** Its name in the VM's pod. */
   readonly ifname: string
   readonly passt: boolean
+  readonly bridge: boolean
+  /** As its interface has it, in lower case. */
+  readonly mac?: string
 }
 
 /** Returns a function that makes the NIC of a VM of the name of a network in its spec. */
@@ -17,8 +20,16 @@ export function vmNics(spec: Readonly<Record<string, unknown>>): (name: unknown,
   const devices = isObject(spec.domain) ? spec.domain.devices : undefined
   const interfaces: unknown = isObject(devices) ? devices.interfaces : undefined
   const all = Array.isArray(interfaces) ? interfaces.filter(isObject) : []
-  const usesPasst = new Set(all.filter(isPasst).map(({ name }) => name))
-  return (name, first) => ({ ifname: first ? 'eth0' : hashed(String(name)), passt: usesPasst.has(name) })
+  const byName = new Map(all.map((one) => [one.name, one]))
+  return (name, first) => {
+    const one = byName.get(name) ?? {}
+    return {
+      ifname: first ? 'eth0' : hashed(String(name)),
+      passt: isPasst(one),
+      bridge: isObject(one.bridge),
+      ...(typeof one.macAddress === 'string' ? { mac: one.macAddress.toLowerCase() } : {}),
+    }
+  }
 }
 
 const isPasst = ({ passt, passtBinding, binding }: Readonly<Record<string, unknown>>) =>

@@ -54,8 +54,10 @@ describe('validate says what KubeVirt makes of a network', () => {
     ],
     ['without any machine', definition('net', 'tenant'), 'kind: Pod', false],
   ])('%s', async (_, network, machine, told) => {
-    expect(await findings(`# machine\n${machine}\n---\n${network}\n`)).toEqual(told ? [NOTE] : [])
-    expect(await findings(`# network\n${network}\n---\n${machine}\n`)).toEqual(told ? [NOTE] : [])
+    const made = async (text: string) =>
+      (await findings(text)).filter((line) => !/: no NetworkAttachmentDefinition [\w/-]+ among the files; /.test(line))
+    expect(await made(`# machine\n${machine}\n---\n${network}\n`)).toEqual(told ? [NOTE] : [])
+    expect(await made(`# network\n${network}\n---\n${machine}\n`)).toEqual(told ? [NOTE] : [])
   })
 })
 
