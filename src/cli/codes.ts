@@ -87,6 +87,9 @@ export const CODES = {
   XCR605: note('a route that DHCP clients get wrong'),
   XCR606: warning("a NIC that the VM's pod does not have"),
   XCR607: warning('passt without a default route'),
+  XCR608: warning('a MAC address that only cloud-init has'),
+  XCR609: warning('two MAC addresses for one NIC'),
+  XCR610: note('a network for another binding'),
 } as const satisfies Readonly<Record<`XCR${number}`, About>>
 
 export type FindingCode = keyof typeof CODES

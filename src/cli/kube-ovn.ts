@@ -64,5 +64,17 @@ export function checkAnnotations(
   }
 }
 
+/** Reports a MAC address that Kube-OVN's port security does not let out of the VM. */
+export function checkMac({ base, annotations }: Workload, { asked, network }: FoundNetwork, say: Say): void {
+  const { provider } = providerOf(network.plugins) ?? {}
+  const { mac } = asked.nic ?? {}
+  if (provider === undefined || mac === undefined) return
+  const key = `${provider}.kubernetes.io/mac_address`
+  const written = annotations[key]
+  if (typeof written !== 'string' || written.toLowerCase() === mac) return
+  const path = [...base, 'metadata', 'annotations', key]
+  say('XCR609', path, `${written} is not the "macAddress" of the VM's interface, ${mac}; write the same in both`)
+}
+
 export const providersOf = (found: readonly FoundNetwork[]): string[] =>
   found.flatMap(({ network }) => providerOf(network.plugins)?.provider ?? [])

@@ -1,4 +1,5 @@
 import { isObject } from '../cni/request.ts'
+import { checkCloudInit, secretTexts } from './cloud-init.ts'
 import type { Contents } from './documents.ts'
 import { type Finding, sayer } from './finding.ts'
 import { providerOf } from './kube-ovn.ts'
@@ -29,7 +30,11 @@ export function checkTogether(files: readonly File[]): void {
     others.filter(isSubnet).map((one) => readSubnet(one, sayer(one, findings))),
   )
   const all = together(networks, subnets)
-  for (const { workload, say } of workloads) checkWorkload(workload, all, say)
+  const secrets = secretTexts(files.flatMap(({ others }) => others))
+  for (const { workload, say } of workloads) {
+    checkWorkload(workload, all, say)
+    checkCloudInit(workload, secrets, say)
+  }
   const asked = workloads.flatMap(({ workload }) => workload.networks.flatMap(({ names }) => names))
   const wanted = byName(asked.map((name) => [name, 0]))
   const asking = Map.groupBy(

@@ -2,7 +2,7 @@ import leven from 'leven'
 import { readEffective } from '../config/overrides.ts'
 import { UNKNOWN_SETS } from '../config/route-sets.ts'
 import type { Say } from './finding.ts'
-import { checkAnnotations, providersOf } from './kube-ovn.ts'
+import { checkAnnotations, checkMac, providersOf } from './kube-ovn.ts'
 import {
   type ByAnnotation,
   dependence,
@@ -48,6 +48,7 @@ export function checkWorkload(workload: Workload, all: Together, say: Say): void
     const { nic, path } = asked
     const removing = removes(network, 'ipv4') && !network.entries.some(({ conf }) => 'ovnGateway' in conf)
     if (nic) checkVmNic({ nic, path }, { ...network, removing }, ifnames, say)
+    checkMac(workload, { asked, network }, say)
   }
 }
 

@@ -57,11 +57,37 @@ export function checkVmNic(
       `network ${name} names ${dev} in ${key}, but the NICs of this VM's pod are called ${there}; write one of these there`,
     )
   }
+  checkBinding({ nic, path }, network, say)
   if (nic.passt && removing)
     say(
       'XCR607',
       path,
       `with passt the guest gets no IPv4 unless its NIC has a default route, which network ${name} removes; write "defaultRoute": "demote" there`,
+    )
+}
+
+/** Reports a network that is made for the bridge binding, or should be, where the VM uses it otherwise. */
+function checkBinding(
+  { nic, path }: { readonly nic: VmNic; readonly path: Path },
+  {
+    name,
+    entries,
+    removing,
+  }: { readonly name: string; readonly entries: readonly Entry[]; readonly removing: boolean },
+  say: Say,
+): void {
+  const meant = entries.some(({ conf }) => conf.kubevirt === true)
+  if (nic.bridge && removing && !meant)
+    say(
+      'XCR610',
+      path,
+      `the bridge binding hands the routes of network ${name} to the VM; write "kubevirt": true there, so that ADD refuses what it cannot hand over`,
+    )
+  if (!nic.bridge && meant)
+    say(
+      'XCR610',
+      path,
+      `"kubevirt": true in network ${name} is for the bridge binding, which this NIC does not have; remove it there`,
     )
 }
 

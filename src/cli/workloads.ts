@@ -22,6 +22,8 @@ export interface AskedNetwork {
 export interface Workload {
   readonly placed: Placed
   readonly base: Path
+  /** If the file says it. */
+  readonly namespace?: string
   /** In the order of Multus: the first network first, if it is known. */
   readonly networks: readonly AskedNetwork[]
   readonly annotations: Readonly<Record<string, unknown>>
@@ -85,6 +87,7 @@ function workloadAt(
   return {
     placed,
     base,
+    ...(namespace === undefined ? {} : { namespace }),
     annotations,
     problems,
     networks: networks.toSorted((a, b) => Number(b.first) - Number(a.first)),
