@@ -29,6 +29,7 @@ export const CODES = {
   XCR018: note('a NetworkAttachmentDefinition without a configuration'),
   XCR019: error('a route set that cannot be read'),
   XCR020: note('a comment that silences nothing'),
+  XCR021: note('a parameter of a Template'),
   // Plugin lists.
   XCR101: error('a plugin list, or an entry of one, without its form'),
   XCR102: error('a misspelt plugin'),

@@ -2,9 +2,11 @@ import leven from 'leven'
 import { isObject, type NetConf } from '../cni/request.ts'
 import { quote } from '../errors.ts'
 import type { FindingCode } from './codes.ts'
+import { configTextsIn, isNetwork } from './config-texts.ts'
 import { delegatesIn } from './delegates.ts'
 import { type Finding, finding, type Say, sayer } from './finding.ts'
 import { type JsonDocument, JsonProblem, type Path, parseJson, stringAt } from './json.ts'
+import { OURS } from './plugins.ts'
 import { below, type Placed, type Position, pathText, placeAt, placedJson, positionsIn, valueAt } from './position.ts'
 import { placesIn } from './scalar.ts'
 import { checkSetText, type SetText, setTextsIn } from './set-texts.ts'
@@ -46,6 +48,8 @@ export interface Contents {
   readonly sets: readonly SetText[]
   /** Where its first template action is, if it is a template. */
   readonly template?: Position
+  /** It has a Template of OpenShift, in which `${NAME}` stands for a parameter. */
+  readonly parameters: boolean
   /** The comments of a YAML file that silence findings. */
   readonly silencers: readonly Silencer[]
   readonly findings: readonly Finding[]
@@ -59,6 +63,7 @@ type Collected = {
   sets: SetText[]
   /** One of its documents is for the API server. */
   manifest: boolean
+  parameters: boolean
   silencers: readonly Silencer[]
   findings: Finding[]
 }
@@ -80,6 +85,7 @@ export function contentsOf(bytes: Uint8Array, yaml: boolean): Contents {
     bridged: [],
     sets: [],
     manifest: false,
+    parameters: false,
     silencers: [],
     findings: [],
   }
@@ -167,11 +173,14 @@ function readDocument(placed: Placed, within: Within, contents: Collected, langu
     say('XCR016', [], 'must be an object: a network configuration has "cniVersion", "name" and "plugins" or "type"')
     return
   }
-  const { kind, items } = value
+  const { kind } = value
   if (typeof kind === 'string') contents.manifest = true
-  if (typeof kind === 'string' && /List$/.test(kind) && Array.isArray(items)) {
-    for (const index of items.keys()) {
-      readDocument(below(placed, ['items', index]), (path) => within(['items', index, ...path]), contents, language)
+  const inner = typeof kind === 'string' && /List$/.test(kind) ? 'items' : kind === 'Template' ? 'objects' : undefined
+  const parts = inner === undefined ? undefined : value[inner]
+  if (kind === 'Template') contents.parameters = true
+  if (inner !== undefined && Array.isArray(parts)) {
+    for (const index of parts.keys()) {
+      readDocument(below(placed, [inner, index]), (path) => within([inner, index, ...path]), contents, language)
     }
   } else if (kind === NAD || isNearlyNad(kind)) {
     if (kind !== NAD) say('XCR017', ['kind'], `must be ${NAD}, is ${quote(kind)}`)
@@ -182,6 +191,7 @@ function readDocument(placed: Placed, within: Within, contents: Collected, langu
   } else {
     for (const network of bridgedNetworks(value)) contents.bridged.push(network)
     readSets(placed, within, say, contents)
+    readConfigTexts(value, within, contents)
     contents.passedOver.push(typeof kind === 'string' ? kind : 'a document without "kind"')
     contents.others.push(placed)
   }
@@ -196,6 +206,17 @@ function readSets({ value }: Placed, within: Within, say: Say, { sets, findings 
       findings.push(finding('XCR019', message, { position: positionOf(offset), path: text }))
     })
     sets.push(one)
+  }
+}
+
+function readConfigTexts(value: Record<string, unknown>, within: Within, contents: Collected): void {
+  for (const { key, text } of configTextsIn(value)) {
+    const findings: Finding[] = []
+    const read = readPlaced(text, within(['data', key]), { findings }, `data.${key}: not JSON: `)
+    // What others keep in ConfigMaps may be a template of their own.
+    if (read ? isNetwork(read.placed.value) : text.includes(`"${OURS}"`))
+      for (const one of findings) contents.findings.push(one)
+    if (read && isNetwork(read.placed.value)) addConfiguration({ placed: read.placed }, contents)
   }
 }
 
@@ -241,7 +262,7 @@ const TWICE = 'appears twice in this object; the last one counts'
 function readPlaced(
   text: string,
   positionOf: (offset: number) => Position,
-  { findings }: Collected,
+  { findings }: Pick<Collected, 'findings'>,
   prefix: string,
 ): (Pick<JsonDocument, 'place'> & { readonly placed: Placed }) | undefined {
   try {

@@ -7,7 +7,7 @@ import { type Finding, inFileOrder, sayer } from './finding.ts'
 import { checkTogether } from './neighbours.ts'
 import { setsKnown } from './set-sources.ts'
 import { withoutSilenced } from './silence.ts'
-import { withoutTemplate } from './template.ts'
+import { withoutParameters, withoutTemplate } from './template.ts'
 import { bridgedAmong } from './virtual-machines.ts'
 import { workloadsIn } from './workloads.ts'
 
@@ -94,7 +94,8 @@ function withFindingsTogether(examined: readonly Examined[]): Examined[] {
 
 /** @param some one of the files has a network configuration */
 function reportOn({ file, contents, findings: all }: Examined, some: boolean): Report {
-  const { findings, silenced } = withoutSilenced(all, contents.silencers)
+  const known = contents.parameters ? withoutParameters(all) : all
+  const { findings, silenced } = withoutSilenced(known, contents.silencers)
   const pods = some && contents.foreign ? contents.others.flatMap(workloadsIn).length : 0
   return { file, contents, findings: inFileOrder(findings), silenced, pods }
 }

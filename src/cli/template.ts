@@ -29,5 +29,16 @@ function isBefore(a: Position, b: Position): boolean {
   return a.line < b.line || (a.line === b.line && a.column < b.column)
 }
 
+/** Notes instead of findings about parameters of an OpenShift Template, which have no value before it is processed. */
+export function withoutParameters(findings: readonly Finding[]): Finding[] {
+  return findings.map((one) => {
+    const [parameter] = /\$\{\w+\}/.exec(one.message) ?? []
+    if (parameter === undefined) return one
+    const { code, severity, message, ...where } = one
+    return finding('XCR021', `${parameter} is a parameter of the Template; ${PROCESS}`, where)
+  })
+}
+
+const PROCESS = 'to check its value, run: oc process --local -f FILE -o yaml | x-calico-route validate -'
 const TEMPLATE =
   'a Helm or Go template, which can only be checked after rendering; run: helm template CHART | x-calico-route validate -'

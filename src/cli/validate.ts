@@ -21,7 +21,7 @@ const DEFINITION = {
   summary: 'check network configurations before a runtime reads them',
   usage: ['[--sets DIR] [--strict] [-o json|sarif|github] [FILE…]'],
   about: [
-    "Report every problem with file, line, column and key path. It reads network configurations and plugin lists in JSON, and NetworkAttachmentDefinitions in YAML or JSON. In other documents it only looks for the networks that pods and VMs ask for. It assumes that all FILEs belong to one cluster. The rules are the plugin's own; the keys of other plugins are checked only where this plugin depends on them.",
+    "Report every problem with file, line, column and key path. It reads network configurations and plugin lists in JSON, NetworkAttachmentDefinitions in YAML or JSON, and ConfigMaps with a network configuration in them; also in a List, or in an OpenShift Template. Of other documents it reads what pods and VMs ask for, Kube-OVN's Subnets, and the Secrets that cloud-init reads. It assumes that all FILEs belong to one cluster. The rules are the plugin's own; the keys of other plugins are checked only where this plugin depends on them.",
     'FILE may be a directory; then it reads `*.conf`, `*.conflist`, `*.json`, `*.yaml` and `*.yml` in it. "-" is stdin, which it also reads if there is no FILE and stdin is not a terminal.',
     `An entry of "routes" that names a set is checked with the prefixes of that set, if they are known: from --sets, else from a ConfigMap ${SETS_CONFIG_MAP} (or with a suffix) among the FILEs.`,
     [
