@@ -1,5 +1,6 @@
 import { CODES, type FindingCode, type Severity } from './codes.ts'
 import type { Path } from './json.ts'
+import { printable } from './paint.ts'
 import { type Placed, type Position, pathOf, pathText } from './position.ts'
 
 /** One thing to say about a file. */
@@ -73,6 +74,11 @@ export function inFileOrder(findings: readonly Finding[]): Finding[] {
       place(a).column - place(b).column ||
       ORDER.indexOf(a.severity) - ORDER.indexOf(b.severity),
   )
+}
+
+/** What a finding says, with the path that it is about, on one line without control characters. */
+export function saidBy({ path, message }: Finding): string {
+  return printable(path === '' ? short(message) : `${short(path)}: ${short(message)}`)
 }
 
 /** A message that quotes a file may be as long as the file. */

@@ -1,8 +1,8 @@
+import path from 'node:path'
 import type { Severity } from './codes.ts'
 import type { Report } from './examine.ts'
 import { nameOf } from './files.ts'
-import { type Finding, short, shortened } from './finding.ts'
-import { printable } from './paint.ts'
+import { type Finding, saidBy, shortened } from './finding.ts'
 
 const COMMANDS: Readonly<Record<Severity, string>> = { error: 'error', warning: 'warning', note: 'notice' }
 
@@ -12,18 +12,18 @@ const COMMANDS: Readonly<Record<Severity, string>> = { error: 'error', warning: 
  */
 export function githubCommands({ file, findings }: Report): string {
   return shortened(findings)
-    .told.map((one) => command(nameOf(file), one))
+    .told.map((one) => command(path.normalize(nameOf(file)), one))
     .join('')
 }
 
-function command(file: string, { code, severity, position, path, message }: Finding): string {
+function command(file: string, one: Finding): string {
+  const { code, severity, position } = one
   const properties = [
     `file=${property(file)}`,
     ...(position ? [`line=${position.line}`, `col=${position.column}`] : []),
     `title=${code}`,
   ]
-  const said = path === '' ? short(message) : `${short(path)}: ${short(message)}`
-  return `::${COMMANDS[severity]} ${properties.join(',')}::${data(printable(said))}\n`
+  return `::${COMMANDS[severity]} ${properties.join(',')}::${data(saidBy(one))}\n`
 }
 
 /** @see https://github.com/actions/toolkit/blob/main/packages/core/src/command.ts escapeData, escapeProperty */

@@ -3,7 +3,7 @@ import type { Severity } from './codes.ts'
 import { hasDelegates } from './delegates.ts'
 import type { Report } from './examine.ts'
 import { nameOf } from './files.ts'
-import { type Finding, short, shortened } from './finding.ts'
+import { type Finding, saidBy, shortened } from './finding.ts'
 import { count, type Paint, printable } from './paint.ts'
 import { entriesOf, MAX_TYPES, typesOf } from './plugins.ts'
 
@@ -16,10 +16,10 @@ const COLORS = { error: 'red', warning: 'yellow', note: 'cyan' } as const
 export function reportText({ file, contents, findings, silenced, pods }: Report, paint: Paint): string {
   const name = printable(nameOf(file))
   const { told, left } = shortened(findings)
-  const lines = told.map(({ code, severity, position, path, message }) => {
+  const lines = told.map((one) => {
+    const { code, severity, position } = one
     const where = position ? `${name}:${position.line}:${position.column}` : name
-    const said = printable(path === '' ? short(message) : `${short(path)}: ${short(message)}`)
-    return `${paint('bold', where)}: ${paint(COLORS[severity], `${severity}:`)} ${said} ${paint('dim', `[${code}]`)}`
+    return `${paint('bold', where)}: ${paint(COLORS[severity], `${severity}:`)} ${saidBy(one)} ${paint('dim', `[${code}]`)}`
   })
   if (left.length > 0) lines.push(`${name}: and ${numbersOf(left, ['error', 'warning', 'note']).join(', ')} more`)
   if (contents.foreign && pods === 0) {

@@ -3,9 +3,8 @@ import { pathToFileURL } from 'node:url'
 import { CODES, type FindingCode } from './codes.ts'
 import type { Report } from './examine.ts'
 import { nameOf } from './files.ts'
-import { type Finding, short, shortened } from './finding.ts'
+import { type Finding, saidBy, shortened } from './finding.ts'
 import { jsonText } from './output.ts'
-import { printable } from './paint.ts'
 import { version } from './version.ts'
 
 const PAGE = 'https://github.com/x-calico-route/x-calico-route/blob/main/docs/findings.md'
@@ -36,14 +35,15 @@ export function sarif(reports: readonly Report[]): string {
 
 const RULES = Object.keys(CODES) as FindingCode[]
 
-function result(file: string, { code, severity, position, path, message }: Finding): object {
+function result(file: string, one: Finding): object {
+  const { code, severity, position } = one
   // GitHub shows nothing without a line.
   const { line, column } = position ?? { line: 1, column: 1 }
   return {
     ruleId: code,
     ruleIndex: RULES.indexOf(code),
     level: severity,
-    message: { text: printable(path === '' ? short(message) : `${short(path)}: ${short(message)}`) },
+    message: { text: saidBy(one) },
     locations: [
       {
         physicalLocation: {
