@@ -6,7 +6,7 @@ import type { Path } from './json.ts'
 import { providerOf } from './kube-ovn.ts'
 import { byName } from './names.ts'
 import { entriesOf, networkOf, type Plugin, pluginsOf } from './plugins.ts'
-import type { Subnet } from './subnets.ts'
+import { type Subnet, type Taken, takenFrom } from './subnets.ts'
 import type { AskedNetwork } from './workloads.ts'
 
 /** A network in the files. */
@@ -30,10 +30,10 @@ export interface Together {
   readonly hasNamespace: (namespace: string) => boolean
   /** The full names of all networks with a definition. */
   readonly names: readonly string[]
-  /** The Subnets of Kube-OVN, by name, provider and VPC. */
+  /** The Subnets of Kube-OVN, by name and by provider. */
   readonly subnets: ReadonlyMap<string, Subnet>
   readonly byProvider: ReadonlyMap<string, readonly Subnet[]>
-  readonly byVpc: ReadonlyMap<string, readonly Subnet[]>
+  readonly taken: Taken
   /** Some Calico network has its default route removed. */
   readonly removing: boolean
 }
@@ -56,7 +56,7 @@ export function together(networks: readonly Network[], subnets: readonly Subnet[
     names,
     subnets: new Map(subnets.map((one) => [one.name, one])),
     byProvider: Map.groupBy(subnets, ({ provider }) => provider),
-    byVpc: Map.groupBy(subnets, ({ vpc }) => vpc),
+    taken: takenFrom(subnets),
     removing: calicos.some(isRemoving),
   }
 }

@@ -2,7 +2,7 @@ import leven from 'leven'
 import { readEffective } from '../config/overrides.ts'
 import { UNKNOWN_SETS } from '../config/route-sets.ts'
 import type { Say } from './finding.ts'
-import { checkAnnotations, checkMac, providersOf } from './kube-ovn.ts'
+import { checkAnnotations, checkMac, providerOf, providersOf } from './kube-ovn.ts'
 import {
   type ByAnnotation,
   dependence,
@@ -13,7 +13,6 @@ import {
   type Together,
 } from './networks.ts'
 import { checkDefaults } from './pod-defaults.ts'
-import { OWN_VPC, takenFrom } from './subnets.ts'
 import { checkVmNic } from './vm-nics.ts'
 import type { AskedNetwork, Workload } from './workloads.ts'
 
@@ -40,7 +39,7 @@ export function checkWorkload(workload: Workload, all: Together, say: Say): void
   calicoFirst(found, say)
   checkDefaults(workload, found, say)
   checkAnnotations(workload, unknown.length > 0 ? undefined : providersOf(found), all.subnets, say)
-  checkVpc(workload, found, all, say)
+  checkVpc(found, all, say)
   const ifnames = new Set(['eth0', ...workload.networks.flatMap(({ nic }) => nic?.ifname ?? [])])
   for (const { asked, network } of found) {
     checkCniArgs(asked, network, say)
@@ -78,14 +77,11 @@ function checkCniArgs({ cniArgs, path }: AskedNetwork, { name, entries }: Networ
 }
 
 /** Reports a network whose routes lead packets for a VPC of the same pod elsewhere. */
-function checkVpc(_workload: Workload, found: FoundNetworks, { byProvider, byVpc }: Together, say: Say): void {
-  const own = providersOf(found).flatMap((provider) => byProvider.get(provider) ?? [])
-  if (own.length === 0) return
-  const vpcs = new Set(own.map(({ vpc }) => vpc))
-  const inVpcs = [...vpcs].flatMap((vpc) => (vpc === OWN_VPC ? [] : (byVpc.get(vpc) ?? [])))
-  for (const { asked, network } of found) {
-    if (providersOf([{ asked, network }]).length > 0) continue
-    for (const what of takenFrom(own, inVpcs, network.entries).slice(0, MAX_ROUTES))
+function checkVpc(found: FoundNetworks, { taken }: Together, say: Say): void {
+  const providers = providersOf(found)
+  for (const { asked, network } of providers.length > 0 ? found : []) {
+    if (providerOf(network.plugins)) continue
+    for (const what of providers.flatMap((one) => taken(one, network.entries)).slice(0, MAX_ROUTES))
       say('XCR405', asked.path, `network ${network.name}: ${what}; write narrower prefixes there`)
   }
 }

@@ -17,7 +17,7 @@ export interface Subnet {
 
 /** What a Subnet has unless it says otherwise. */
 const OWN_PROVIDER = 'ovn'
-export const OWN_VPC = 'ovn-cluster'
+const OWN_VPC = 'ovn-cluster'
 const MAX_NAMES = 10
 
 export const isSubnet = ({ value }: Placed) =>
@@ -70,16 +70,33 @@ function gatewaysOf({ path, conf: { ovnGateway } }: Entry): [Path, string][] {
   })
 }
 
-/**
- * What of a VPC the routes of another NIC of the same pod take away: `routes[0] (10.0.0.0/8) covers …`.
- * @param own the Subnets that the pod's NIC is in
- * @param inVpc all Subnets of the same VPC
- */
-export function takenFrom(own: readonly Subnet[], inVpc: readonly Subnet[], entries: readonly Entry[]): string[] {
+/** What of a VPC the routes of another NIC of the same pod take away: `routes[0] (10.0.0.0/8) covers …`. */
+export type Taken = (provider: string, entries: readonly Entry[]) => readonly string[]
+
+/** Looks at each pair of a VPC and a network once, however many pods have both. */
+export function takenFrom(subnets: readonly Subnet[]): Taken {
+  const byProvider = Map.groupBy(subnets, ({ provider }) => provider)
+  const byVpc = Map.groupBy(subnets, ({ vpc }) => vpc)
+  const known = new Map<readonly Entry[], Map<string, readonly string[]>>()
+  return (provider, entries) => {
+    const ofEntries = known.get(entries) ?? new Map<string, readonly string[]>()
+    known.set(entries, ofEntries)
+    const before = ofEntries.get(provider)
+    if (before) return before
+    const own = byProvider.get(provider) ?? []
+    const vpcs = new Set(own.map(({ vpc }) => vpc))
+    const inVpcs = [...vpcs].flatMap((vpc) => (vpc === OWN_VPC ? [] : (byVpc.get(vpc) ?? [])))
+    const taken = covered(own, inVpcs, entries)
+    ofEntries.set(provider, taken)
+    return taken
+  }
+}
+
+function covered(own: readonly Subnet[], inVpcs: readonly Subnet[], entries: readonly Entry[]): string[] {
   const mine = new Set(own)
   return entries.flatMap(mainRoutes).flatMap(([key, dst]) => {
     // The connected route wins over a wider one, so of its own subnet nothing is taken.
-    const hit = inVpc.find((subnet) =>
+    const hit = inVpcs.find((subnet) =>
       subnet.cidrs.some((cidr) => isWithin(dst, cidr) || (!mine.has(subnet) && isWithin(cidr, dst))),
     )
     return hit
