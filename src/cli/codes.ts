@@ -1,4 +1,4 @@
-/** error: a runtime or the plugin refuses it. warning: it is accepted, but does not do what it seems to. */
+/** error: a runtime, a plugin or the API server refuses it. warning: it is accepted, but does not do what it seems to. */
 export type Severity = 'error' | 'warning' | 'note'
 
 interface About {

@@ -25,7 +25,7 @@ const DEFINITION = {
     'FILE may be a directory; then it reads `*.conf`, `*.conflist`, `*.json`, `*.yaml` and `*.yml` in it. "-" is stdin, which it also reads if there is no FILE and stdin is not a terminal.',
     `An entry of "routes" that names a set is checked with the prefixes of that set, if they are known: from --sets, else from a ConfigMap ${SETS_CONFIG_MAP} (or with a suffix) among the FILEs.`,
     [
-      ['error', 'A runtime or the plugin refuses it.'],
+      ['error', 'A runtime, a plugin or the API server refuses it.'],
       ['warning', 'It is accepted, but does not do what it seems to.'],
       ['note', 'Worth knowing.'],
     ],

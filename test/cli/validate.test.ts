@@ -19,6 +19,11 @@ describe('x-calico-route validate', () => {
     expect(stdout).toContain('vpc.yaml: skipped: no network configuration found\n')
   })
 
+  test.each([directory, 'kind'])('warns of nothing in %s as a whole', async (place) => {
+    const { stdout, exitCode } = await tool(['validate', '--strict', place])
+    expect({ exitCode, warned: stdout.match(/.*: (?:error|warning): .*/g) }).toEqual({ exitCode: 0, warned: null })
+  })
+
   test('takes all files for those of one cluster, and pods among them for no mistake', async () => {
     const pod = (more: string) =>
       `kind: Pod\nmetadata:\n  namespace: tenant\n  annotations:\n    v1.multus-cni.io/default-network: calico-underlay\n${more}`
