@@ -1,12 +1,6 @@
 import { isObject } from '../cni/request.ts'
 import type { Say } from './finding.ts'
-import type { Path } from './json.ts'
-
-/** A plugin of a configuration, and its path there. */
-export interface Plugin {
-  readonly plugin: Readonly<Record<string, unknown>>
-  readonly path: Path
-}
+import type { Plugin } from './plugins.ts'
 
 export function callsCalico(plugins: readonly Plugin[]): boolean {
   return plugins.some(({ plugin }) => plugin.type === 'calico')
@@ -35,7 +29,7 @@ export function checkCalico(value: unknown, plugins: readonly Plugin[], say: Say
   const [first, ...others] = plugins.filter(({ plugin }) => plugin.type === 'calico')
   for (const { path } of others)
     say(
-      'error',
+      'XCR301',
       path,
       `calico is already plugins[${first?.path[1]}], and a pod can have only one Calico NIC; remove one of them`,
     )
@@ -44,7 +38,7 @@ export function checkCalico(value: unknown, plugins: readonly Plugin[], say: Say
   const [, ...more] = delegates.flatMap((one, index) => (hasCalico(one) ? [index] : []))
   for (const index of more)
     say(
-      'error',
+      'XCR301',
       ['delegates', index],
       'is the second Calico network of the same pod, which can have only one Calico NIC; remove one of them',
     )

@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs'
 import { CniError, listed } from '../errors.ts'
-import { entriesOf, networkOf, OURS, typesOf } from './chain.ts'
 import { type Terminal, Trouble } from './command.ts'
 import type { Entry } from './documents.ts'
 import { nameOf, readContents } from './files.ts'
+import { entriesOf, networkOf, OURS, typesOf } from './plugins.ts'
 import type { SetText } from './set-texts.ts'
 import { bridgedAmong } from './virtual-machines.ts'
 

@@ -20,7 +20,7 @@ export function coveredRoutes(routes: readonly ConfiguredRoute[], say: Say): voi
       const [route, wider] = [all[i], all[cover ?? -1]]
       if (!route || !wider || !isOnly(route) || !isOnly(wider) || !sameButForDst(route, wider)) continue
       say(
-        'note',
+        'XCR206',
         ['routes', route.index],
         `${wider.path} covers ${route.dst} with ${wider.dst} and is otherwise the same; remove this route, unless it must win over another route`,
       )
@@ -49,7 +49,7 @@ export function coveredPrefixes({ overrides }: NetConf, say: Say): void {
       one.network === wider.network
         ? `${one.network} is already within[${wider.index}]`
         : `within[${wider.index}] covers ${one.network} with ${wider.network}`
-    say('warning', ['overrides', 'within', one.index], `${found}; remove this prefix`)
+    say('XCR207', ['overrides', 'within', one.index], `${found}; remove this prefix`)
   }
 }
 

@@ -1,12 +1,16 @@
 import leven from 'leven'
 import { isObject, type NetConf } from '../cni/request.ts'
 import { quote } from '../errors.ts'
+import type { FindingCode } from './codes.ts'
+import { configTextsIn, isNetwork } from './config-texts.ts'
 import { delegatesIn } from './delegates.ts'
-import { type Finding, type Say, sayer } from './finding.ts'
+import { type Finding, finding, type Say, sayer } from './finding.ts'
 import { type JsonDocument, JsonProblem, type Path, parseJson, stringAt } from './json.ts'
+import { OURS } from './plugins.ts'
 import { below, type Placed, type Position, pathText, placeAt, placedJson, positionsIn, valueAt } from './position.ts'
 import { placesIn } from './scalar.ts'
 import { checkSetText, type SetText, setTextsIn } from './set-texts.ts'
+import { type Silencer, silencersIn } from './silence.ts'
 import { templateIn, withoutTemplate } from './template.ts'
 import { type BridgedNetwork, bridgedNetworks } from './virtual-machines.ts'
 import { parseYaml } from './yaml.ts'
@@ -44,6 +48,10 @@ export interface Contents {
   readonly sets: readonly SetText[]
   /** Where its first template action is, if it is a template. */
   readonly template?: Position
+  /** It has a Template of OpenShift, in which `${NAME}` stands for a parameter. */
+  readonly parameters: boolean
+  /** The comments of a YAML file that silence findings. */
+  readonly silencers: readonly Silencer[]
   readonly findings: readonly Finding[]
 }
 
@@ -55,6 +63,8 @@ type Collected = {
   sets: SetText[]
   /** One of its documents is for the API server. */
   manifest: boolean
+  parameters: boolean
+  silencers: readonly Silencer[]
   findings: Finding[]
 }
 /** Maps offsets in the string at a path to positions in the file. */
@@ -75,25 +85,28 @@ export function contentsOf(bytes: Uint8Array, yaml: boolean): Contents {
     bridged: [],
     sets: [],
     manifest: false,
+    parameters: false,
+    silencers: [],
     findings: [],
   }
-  const refuse = (message: string, position?: Position) =>
-    void contents.findings.push({ severity: 'error', path: '', message, ...(position ? { position } : {}) })
+  const refuse = (code: FindingCode, message: string, position?: Position) =>
+    void contents.findings.push(finding(code, message, position ? { position } : {}))
   const decoded = decode(bytes)
   const marked = decoded?.startsWith(BYTE_ORDER_MARK) === true
   const text = marked ? decoded.slice(1) : decoded
   if (text === undefined)
-    refuse('not UTF-8 text; give a configuration in JSON, or a NetworkAttachmentDefinition in YAML')
-  else if (text.trim() === '') refuse(EMPTY)
+    refuse('XCR010', 'not UTF-8 text; give a configuration in JSON, or a NetworkAttachmentDefinition in YAML')
+  else if (text.trim() === '') refuse('XCR010', EMPTY)
   else if (isBracketed(text) && !(yaml && !isJson(text))) readJson(text, contents)
   else readYaml(text, contents)
   // JSON is for a runtime, unless it has a kind: then it is for the API server, which accepts the mark.
   if (marked && isBracketed(text ?? '') && !contents.manifest)
-    refuse('starts with a byte order mark, which runtimes refuse; remove it', { line: 1, column: 1 })
+    refuse('XCR014', 'starts with a byte order mark, which runtimes refuse; remove it', { line: 1, column: 1 })
   const { configurations, passedOver } = contents
   const nothing = configurations.length === 0 && contents.findings.length === 0
   const kinds = [...new Set(passedOver)].join(', ')
-  if (nothing) refuse(kinds ? `no network configuration found, only ${kinds}; give a plugin list or a ${NAD}` : EMPTY)
+  if (nothing)
+    refuse('XCR010', kinds ? `no network configuration found, only ${kinds}; give a plugin list or a ${NAD}` : EMPTY)
   const template = text === undefined ? undefined : templateIn(text)
   return {
     ...contents,
@@ -139,14 +152,15 @@ function readJson(text: string, contents: Collected): void {
 
 function readYaml(text: string, contents: Collected): void {
   const lines = text.split(/\r?\n/)
+  contents.silencers = silencersIn(text)
   for (const { errors, repeated, within, ...document } of parseYaml(text)) {
     for (const position of repeated) {
-      contents.findings.push({ severity: 'warning', position, path: '', message: `a key ${TWICE}` })
+      contents.findings.push(finding('XCR015', `a key ${TWICE}`, { position }))
     }
     const inside = inConfig(lines, errors)
     for (const { position, message } of inside ? [inside] : errors) {
       const said = `${inside ? 'spec.config: ' : ''}not YAML: ${message}`
-      contents.findings.push({ severity: 'error', position, path: '', message: said, syntax: true })
+      contents.findings.push(finding('XCR012', said, { position, syntax: true }))
     }
     if (errors.length === 0) readDocument(document, within, contents, 'yaml')
   }
@@ -156,24 +170,28 @@ function readDocument(placed: Placed, within: Within, contents: Collected, langu
   const { value } = placed
   const say = sayer(placed, contents.findings)
   if (!isObject(value)) {
-    say('error', [], 'must be an object: a network configuration has "cniVersion", "name" and "plugins" or "type"')
+    say('XCR016', [], 'must be an object: a network configuration has "cniVersion", "name" and "plugins" or "type"')
     return
   }
-  const { kind, items } = value
+  const { kind } = value
   if (typeof kind === 'string') contents.manifest = true
-  if (typeof kind === 'string' && /List$/.test(kind) && Array.isArray(items)) {
-    for (const index of items.keys()) {
-      readDocument(below(placed, ['items', index]), (path) => within(['items', index, ...path]), contents, language)
+  const inner = typeof kind === 'string' && /List$/.test(kind) ? 'items' : kind === 'Template' ? 'objects' : undefined
+  const parts = inner === undefined ? undefined : value[inner]
+  if (kind === 'Template') contents.parameters = true
+  if (inner !== undefined && Array.isArray(parts)) {
+    for (const index of parts.keys()) {
+      readDocument(below(placed, [inner, index]), (path) => within([inner, index, ...path]), contents, language)
     }
   } else if (kind === NAD || isNearlyNad(kind)) {
-    if (kind !== NAD) say('error', ['kind'], `must be ${NAD}, is ${quote(kind)}`)
+    if (kind !== NAD) say('XCR017', ['kind'], `must be ${NAD}, is ${quote(kind)}`)
     readAttachmentDefinition(placed, within, say, contents)
   } else if (kind === undefined && ('plugins' in value || 'type' in value)) {
-    if (language === 'yaml') say('error', [], 'a network configuration must be JSON; no runtime reads it as YAML')
+    if (language === 'yaml') say('XCR016', [], 'a network configuration must be JSON; no runtime reads it as YAML')
     else addConfiguration({ placed }, contents)
   } else {
     for (const network of bridgedNetworks(value)) contents.bridged.push(network)
     readSets(placed, within, say, contents)
+    readConfigTexts(value, within, contents)
     contents.passedOver.push(typeof kind === 'string' ? kind : 'a document without "kind"')
     contents.others.push(placed)
   }
@@ -185,9 +203,20 @@ function readSets({ value }: Placed, within: Within, say: Say, { sets, findings 
     const positionOf = within(path)
     const text = pathText(path)
     checkSetText(one, say, (offset, message) => {
-      findings.push({ severity: 'error', position: positionOf(offset), path: text, message })
+      findings.push(finding('XCR019', message, { position: positionOf(offset), path: text }))
     })
     sets.push(one)
+  }
+}
+
+function readConfigTexts(value: Record<string, unknown>, within: Within, contents: Collected): void {
+  for (const { key, text } of configTextsIn(value)) {
+    const findings: Finding[] = []
+    const read = readPlaced(text, within(['data', key]), { findings }, `data.${key}: not JSON: `)
+    // What others keep in ConfigMaps may be a template of their own.
+    if (read ? isNetwork(read.placed.value) : text.includes(`"${OURS}"`))
+      for (const one of findings) contents.findings.push(one)
+    if (read && isNetwork(read.placed.value)) addConfiguration({ placed: read.placed }, contents)
   }
 }
 
@@ -201,16 +230,16 @@ function readAttachmentDefinition(placed: Placed, within: Within, say: Say, cont
   const { apiVersion, metadata, spec } = placed.value as Record<string, unknown>
   const { name, namespace } = isObject(metadata) ? metadata : {}
   const isNamed = typeof name === 'string' && name !== ''
-  if (apiVersion !== 'k8s.cni.cncf.io/v1') say('error', ['apiVersion'], 'must be k8s.cni.cncf.io/v1')
-  if (!isNamed) say('error', ['metadata'], 'name: missing; pods name the network by it')
+  if (apiVersion !== 'k8s.cni.cncf.io/v1') say('XCR017', ['apiVersion'], 'must be k8s.cni.cncf.io/v1')
+  if (!isNamed) say('XCR017', ['metadata'], 'name: missing; pods name the network by it')
   const config = isObject(spec) ? spec.config : undefined
   if (config === undefined || config === null || config === '') {
     const network = isNamed ? `the network "${name}"` : 'that network'
-    say('note', ['spec'], `config: missing; Multus then looks for a configuration file of ${network} on the node`)
+    say('XCR018', ['spec'], `config: missing; Multus then looks for a configuration file of ${network} on the node`)
     return
   }
   if (typeof config !== 'string') {
-    say('error', ['spec', 'config'], 'must be a string that holds JSON; write "config: |" with the JSON below it')
+    say('XCR017', ['spec', 'config'], 'must be a string that holds JSON; write "config: |" with the JSON below it')
     return
   }
   const inner = readPlaced(config, within(['spec', 'config']), contents, 'spec.config: not JSON: ')
@@ -233,19 +262,19 @@ const TWICE = 'appears twice in this object; the last one counts'
 function readPlaced(
   text: string,
   positionOf: (offset: number) => Position,
-  { findings }: Collected,
+  { findings }: Pick<Collected, 'findings'>,
   prefix: string,
 ): (Pick<JsonDocument, 'place'> & { readonly placed: Placed }) | undefined {
   try {
     const document = parseJson(text)
     for (const { path, offset } of document.repeated) {
-      findings.push({ severity: 'warning', position: positionOf(offset), path: pathText(path), message: TWICE })
+      findings.push(finding('XCR015', TWICE, { position: positionOf(offset), path: pathText(path) }))
     }
     return { place: document.place, placed: placedJson(document, positionOf) }
   } catch (error) {
     if (!(error instanceof JsonProblem)) throw error
     const position = positionOf(error.offset)
-    findings.push({ severity: 'error', position, path: '', message: `${prefix}${error.message}`, syntax: true })
+    findings.push(finding('XCR011', `${prefix}${error.message}`, { position, syntax: true }))
     return undefined
   }
 }

@@ -1,11 +1,11 @@
+import { CODES, type FindingCode, type Severity } from './codes.ts'
 import type { Path } from './json.ts'
+import { printable } from './paint.ts'
 import { type Placed, type Position, pathOf, pathText } from './position.ts'
-
-/** error: a runtime or the plugin refuses it. warning: it is accepted, but does not do what it seems to. */
-export type Severity = 'error' | 'warning' | 'note'
 
 /** One thing to say about a file. */
 export interface Finding {
+  readonly code: FindingCode
   readonly severity: Severity
   /** Absent if it is about the file as a whole. */
   readonly position?: Position
@@ -17,12 +17,21 @@ export interface Finding {
 }
 
 /** Reports a finding about one part of a file. */
-export type Say = (severity: Severity, path: Path, message: string, what?: 'value' | 'key') => void
+export type Say = (code: FindingCode, path: Path, message: string, what?: 'value' | 'key') => void
 
 /** Collects findings about `placed` in `findings`. @param base its path in the configuration that the messages name */
 export function sayer(placed: Placed, findings: Finding[], base: Path = []): Say {
-  return (severity, path, message, what) =>
-    void findings.push({ severity, position: placed.at(path, what), path: pathText([...base, ...path]), message })
+  return (code, path, message, what) =>
+    void findings.push(finding(code, message, { position: placed.at(path, what), path: pathText([...base, ...path]) }))
+}
+
+/** @param where nothing: it is about the document, or the file as a whole */
+export function finding(
+  code: FindingCode,
+  message: string,
+  where: Partial<Pick<Finding, 'position' | 'path' | 'syntax'>> = {},
+): Finding {
+  return { code, severity: CODES[code].severity, path: '', message, ...where }
 }
 
 /** A message of the plugin, which starts with the key path: `routes[0].gw: …`. `base` is the path of its configuration. */
@@ -33,7 +42,7 @@ export function sayProblem(say: Say, problem: string, { value }: Placed, base: P
   // A missing key has no position of its own, but the message must still name it.
   const rest = written.startsWith(known) ? written.slice(known.length).replace(/^\./, '') : ''
   say(
-    'error',
+    'XCR001',
     [...base, ...path],
     rest === '' ? message : `${rest}: ${message}`,
     /^(?:unknown key|a key of)/.test(message) ? 'key' : 'value',
@@ -66,3 +75,15 @@ export function inFileOrder(findings: readonly Finding[]): Finding[] {
       ORDER.indexOf(a.severity) - ORDER.indexOf(b.severity),
   )
 }
+
+/** What a finding says, with the path that it is about, on one line without control characters. */
+export function saidBy({ path, message }: Finding): string {
+  return printable(path === '' ? short(message) : `${short(path)}: ${short(message)}`)
+}
+
+/** A message that quotes a file may be as long as the file. */
+export function short(message: string): string {
+  return message.length > MAX_LENGTH ? `${message.slice(0, MAX_LENGTH - 3)}...` : message
+}
+
+const MAX_LENGTH = 1_000

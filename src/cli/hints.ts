@@ -28,7 +28,7 @@ export function hints(
   { bridged, readSet }: Known,
 ): void {
   for (const { path, conf } of entries) {
-    const on: Say = (severity, inner, message, what) => say(severity, [...path, ...inner], message, what)
+    const on: Say = (code, inner, message, what) => say(code, [...path, ...inner], message, what)
     unknownKeys(conf, on)
     capabilities(conf, on)
     overrides(conf, on, bridged)
@@ -37,7 +37,7 @@ export function hints(
     const { config, entries: written } = readConfig(conf, [], setsOf(conf, readSet))
     if (!config) continue
     const unknown = written.filter(({ set, expansion }) => set !== undefined && expansion === undefined)
-    for (const { path, set } of unknown) on('note', ['routes', indexOf(path), 'set'], unknownSet(set))
+    for (const { path, set } of unknown) on('XCR209', ['routes', indexOf(path), 'set'], unknownSet(set))
     // A set is maintained elsewhere, perhaps for other networks too.
     coveredRoutes(
       config.routes.filter(({ set }) => set === undefined),
@@ -59,7 +59,7 @@ const unknownSet = (set = '') =>
 function unknownKeys(conf: NetConf, say: Say): void {
   for (const key of Object.keys(conf)) {
     if (!isKnown(key) && misnamedKeys({ [key]: true }).length === 0)
-      say('note', [key], 'unknown key, which is ignored', 'key')
+      say('XCR201', [key], 'unknown key, which is ignored', 'key')
   }
 }
 
@@ -73,7 +73,7 @@ function scopes({ routes }: NetConf, say: Say): void {
     if (number === Scope.link || number === Scope.global) continue
     const path: Path = ['routes', index, 'scope']
     say(
-      'warning',
+      'XCR205',
       path,
       'ignored, because IPv6 routes have no scope; remove it, or write "link" for a route without a next hop',
     )
@@ -86,7 +86,7 @@ function nothingLeft({ overrides: written }: NetConf, { gateway, defaultRoute }:
   const { allow } = isObject(written) ? written : {}
   if (Array.isArray(allow) && (allow.includes('routes') || allow.includes('ovnGateway'))) return
   say(
-    'note',
+    'XCR208',
     [],
     'removes the default route and adds no route, so the pod reaches nothing through Calico; add "routes", or write "defaultRoute": "keep"',
   )
@@ -98,7 +98,7 @@ function capabilities({ capabilities: written }: NetConf, say: Say): void {
   if (!isObject(written)) return
   const names = listed(Object.keys(written), MAX_NAMES).join(', ')
   const owner = 'mac' in written ? 'tuning' : 'the plugin that supports it'
-  say('warning', ['capabilities'], `ignored: x-calico-route does not support ${names}; move it to ${owner}`, 'key')
+  say('XCR202', ['capabilities'], `ignored: x-calico-route does not support ${names}; move it to ${owner}`, 'key')
 }
 
 function overrides({ overrides: written, kubevirt: vm }: NetConf, say: Say, bridged: boolean): void {
@@ -107,14 +107,14 @@ function overrides({ overrides: written, kubevirt: vm }: NetConf, say: Say, brid
   const places = [...new Set(allow)].filter((key) => key === 'routes' || key === 'ovnGateway')
   if (places.length > 0 && !(Array.isArray(within) && within.length > 0)) {
     say(
-      'warning',
+      'XCR203',
       ['overrides'],
       `within: missing, so ${places.join(' and ')} of a pod are always refused; write the prefixes that pods may use`,
     )
   }
   if (vm === true || bridged)
     say(
-      'note',
+      'XCR204',
       ['overrides'],
       'of a VM, only the annotation v1.multus-cni.io/default-network brings cni-args here, beside "pod: {}"',
       'key',

@@ -1,9 +1,9 @@
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import path from 'node:path'
-import { OURS } from './chain.ts'
 import { reading } from './files.ts'
 import { readFound } from './found-file.ts'
 import { netnsState } from './node-root.ts'
+import { OURS } from './plugins.ts'
 import { type Attachment, CACHES, readCaches } from './result-cache.ts'
 
 /** Where runtimes take network configurations from, and where Multus looks for one that a NetworkAttachmentDefinition names. */

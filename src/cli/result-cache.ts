@@ -2,10 +2,10 @@ import { existsSync, readdirSync } from 'node:fs'
 import path from 'node:path'
 import { isObject, type NetConf } from '../cni/request.ts'
 import { messageOf } from '../errors.ts'
-import { OURS } from './chain.ts'
 import { reading, wordsFor } from './files.ts'
 import { readFound } from './found-file.ts'
 import { onThisSide } from './node-root.ts'
+import { OURS } from './plugins.ts'
 
 /**
  * Where libcni keeps what later calls need from each ADD, in files named `NETWORK-CONTAINER-IFNAME`. Multus has its own copy

@@ -33,7 +33,7 @@ export function checkSetText(
   sayAt: (offset: number, message: string) => void,
 ): void {
   const problem = setNameProblem(name)
-  if (problem !== undefined) say('error', ['data', name], problem, 'key')
+  if (problem !== undefined) say('XCR019', ['data', name], problem, 'key')
   const parsed = parseSet(text)
   if ('prefixes' in parsed) return
   const starts = [0]

@@ -1,4 +1,4 @@
-import type { Finding } from './finding.ts'
+import { type Finding, finding } from './finding.ts'
 import { type Position, positionsIn } from './position.ts'
 
 /** The position of the first template action, `{{ … }}`; undefined if there is none. `{{` means nothing in JSON or YAML. */
@@ -16,12 +16,12 @@ export function withoutTemplate(findings: readonly Finding[], template: Position
   // Called again on its own output, it still yields one finding.
   const others = findings.filter((finding) => !isOfTemplate(finding, template))
   if (others.length === findings.length) return findings
-  return [...others, { severity: 'error', position: template, path: '', message: TEMPLATE }]
+  return [...others, finding('XCR013', TEMPLATE, { position: template })]
 }
 
-function isOfTemplate({ severity, position, message, syntax }: Finding, template: Position): boolean {
+function isOfTemplate({ code, severity, position, message, syntax }: Finding, template: Position): boolean {
   if (severity !== 'error') return false
-  if (message === TEMPLATE) return true
+  if (code === 'XCR013') return true
   return syntax === true && position !== undefined ? !isBefore(position, template) : message.includes('{{')
 }
 
@@ -29,5 +29,16 @@ function isBefore(a: Position, b: Position): boolean {
   return a.line < b.line || (a.line === b.line && a.column < b.column)
 }
 
+/** Notes instead of findings about parameters of an OpenShift Template, which have no value before it is processed. */
+export function withoutParameters(findings: readonly Finding[]): Finding[] {
+  return findings.map((one) => {
+    const [parameter] = /\$\{\w+\}/.exec(one.message) ?? []
+    if (parameter === undefined) return one
+    const { code, severity, message, ...where } = one
+    return finding('XCR021', `${parameter} is a parameter of the Template; ${PROCESS}`, where)
+  })
+}
+
+const PROCESS = 'to check its value, run: oc process --local -f FILE -o yaml | x-calico-route validate -'
 const TEMPLATE =
   'a Helm or Go template, which can only be checked after rendering; run: helm template CHART | x-calico-route validate -'

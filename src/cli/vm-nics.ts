@@ -10,6 +10,9 @@ export interface VmNic {
   /** Its name in the VM's pod. */
   readonly ifname: string
   readonly passt: boolean
+  readonly bridge: boolean
+  /** As its interface has it, in lower case. */
+  readonly mac?: string
 }
 
 /** Returns a function that makes the NIC of a VM of the name of a network in its spec. */
@@ -17,8 +20,16 @@ export function vmNics(spec: Readonly<Record<string, unknown>>): (name: unknown,
   const devices = isObject(spec.domain) ? spec.domain.devices : undefined
   const interfaces: unknown = isObject(devices) ? devices.interfaces : undefined
   const all = Array.isArray(interfaces) ? interfaces.filter(isObject) : []
-  const usesPasst = new Set(all.filter(isPasst).map(({ name }) => name))
-  return (name, first) => ({ ifname: first ? 'eth0' : hashed(String(name)), passt: usesPasst.has(name) })
+  const byName = new Map(all.map((one) => [one.name, one]))
+  return (name, first) => {
+    const one = byName.get(name) ?? {}
+    return {
+      ifname: first ? 'eth0' : hashed(String(name)),
+      passt: isPasst(one),
+      bridge: isObject(one.bridge),
+      ...(typeof one.macAddress === 'string' ? { mac: one.macAddress.toLowerCase() } : {}),
+    }
+  }
 }
 
 const isPasst = ({ passt, passtBinding, binding }: Readonly<Record<string, unknown>>) =>
@@ -41,16 +52,42 @@ export function checkVmNic(
     if (ifnames.has(dev)) continue
     const there = listed([...ifnames], MAX_NAMES).join(', ')
     say(
-      'warning',
+      'XCR606',
       path,
       `network ${name} names ${dev} in ${key}, but the NICs of this VM's pod are called ${there}; write one of these there`,
     )
   }
+  checkBinding({ nic, path }, network, say)
   if (nic.passt && removing)
     say(
-      'warning',
+      'XCR607',
       path,
       `with passt the guest gets no IPv4 unless its NIC has a default route, which network ${name} removes; write "defaultRoute": "demote" there`,
+    )
+}
+
+/** Reports a network that is made for the bridge binding, or should be, where the VM uses it otherwise. */
+function checkBinding(
+  { nic, path }: { readonly nic: VmNic; readonly path: Path },
+  {
+    name,
+    entries,
+    removing,
+  }: { readonly name: string; readonly entries: readonly Entry[]; readonly removing: boolean },
+  say: Say,
+): void {
+  const meant = entries.some(({ conf }) => conf.kubevirt === true)
+  if (nic.bridge && removing && !meant)
+    say(
+      'XCR610',
+      path,
+      `the bridge binding hands the routes of network ${name} to the VM; write "kubevirt": true there, so that ADD refuses what it cannot hand over`,
+    )
+  if (!nic.bridge && meant)
+    say(
+      'XCR610',
+      path,
+      `"kubevirt": true in network ${name} is for the bridge binding, which this NIC does not have; remove it there`,
     )
 }
 

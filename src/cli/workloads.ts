@@ -1,5 +1,7 @@
 import { isObject } from '../cni/request.ts'
 import type { Path } from './json.ts'
+import { misplaced, misspelt } from './lost-annotations.ts'
+import { type AnnotationProblem, readAnnotation, withNamespaces } from './network-annotation.ts'
 import { below, type Placed } from './position.ts'
 import { type VmNic, vmNics } from './vm-nics.ts'
 
@@ -12,17 +14,21 @@ export interface AskedNetwork {
   readonly first: boolean
   /** What a VM does with it. */
   readonly nic?: VmNic
+  /** What Multus passes on as `args.cni`. */
+  readonly cniArgs?: Readonly<Record<string, unknown>>
 }
 
 /** A pod, or the template of pods or VMs, that asks for networks. All paths start at the object that it is in. */
 export interface Workload {
   readonly placed: Placed
   readonly base: Path
+  /** If the file says it. */
+  readonly namespace?: string
   /** In the order of Multus: the first network first, if it is known. */
   readonly networks: readonly AskedNetwork[]
   readonly annotations: Readonly<Record<string, unknown>>
-  /** Annotations for which Multus would refuse the pod. */
-  readonly unreadable: readonly Path[]
+  /** What is wrong with the annotations themselves. */
+  readonly problems: readonly (AnnotationProblem & { readonly path: Path })[]
 }
 
 /** @see https://github.com/k8snetworkplumbingwg/multus-cni/blob/master/docs/how-to-use.md */
@@ -47,7 +53,7 @@ function search(root: Placed, base: Path, outer: string | undefined): Workload[]
   const within = typeof namespace === 'string' ? namespace : undefined
   const here = workloadAt(root, base, value, within)
   return [
-    ...(here.networks.length + here.unreadable.length > 0 ? [here] : []),
+    ...(here.networks.length + here.problems.length > 0 ? [here] : []),
     ...HOLDERS.flatMap((key) => search(root, [...base, key], within)),
   ]
 }
@@ -60,14 +66,17 @@ function workloadAt(
 ): Workload {
   const written = isObject(metadata) ? metadata.annotations : undefined
   const annotations = isObject(written) ? written : {}
-  const unreadable: Path[] = []
-  const ofAnnotation = (key: string, first: boolean, namespaces: readonly string[]) => {
+  const at = (key: string): Path => [...base, 'metadata', 'annotations', key]
+  const lost = isObject(spec) && HOLDERS.some((key) => isObject(spec[key])) ? misplaced : misspelt
+  const problems = lost(annotations, [FIRST_NETWORK, OTHER_NETWORKS]).map((one) => ({ ...one, path: at(one.key) }))
+  if (lost === misplaced) return { placed, base, annotations, problems, networks: [] }
+  const ofAnnotation = (key: string, first: boolean, namespaces: readonly string[]): AskedNetwork[] => {
     const text = annotations[key]
-    const path = [...base, 'metadata', 'annotations', key]
-    const names = typeof text === 'string' ? namesIn(text, namespaces) : []
-    if (names === undefined) unreadable.push(path)
+    const read = readAnnotation(typeof text === 'string' ? text : '', namespaces)
+    for (const problem of read.problems) problems.push({ ...problem, key, path: at(key) })
+    if (first && read.selections.length > 1) problems.push({ ...SEVERAL, key, path: at(key) })
     const nic = first && isObject(spec) ? podNicOf(spec) : undefined
-    return (names ?? []).map((one) => ({ names: one, path, first, ...(nic ? { nic } : {}) }))
+    return read.selections.map((one) => ({ ...one, path: at(key), first, ...(nic ? { nic } : {}) }))
   }
   const own = namespace === undefined ? [] : [namespace]
   const networks = [
@@ -78,10 +87,16 @@ function workloadAt(
   return {
     placed,
     base,
+    ...(namespace === undefined ? {} : { namespace }),
     annotations,
-    unreadable,
+    problems,
     networks: networks.toSorted((a, b) => Number(b.first) - Number(a.first)),
   }
+}
+
+const SEVERAL: AnnotationProblem = {
+  code: 'XCR501',
+  says: 'a pod can have only one first network, so Multus refuses it; name the others in k8s.v1.cni.cncf.io/networks',
 }
 
 /** @see https://kubevirt.io/api-reference MultusNetwork */
@@ -104,36 +119,4 @@ function podNicOf(spec: Record<string, unknown>): VmNic | undefined {
   if (!Array.isArray(spec.networks)) return undefined
   const network: unknown = spec.networks.find((one) => isObject(one) && isObject(one.pod))
   return isObject(network) ? vmNics(spec)(network.name, true) : undefined
-}
-
-/**
- * The networks that an annotation names: `namespace/name@interface, …`, or a JSON list of objects; undefined if it is neither.
- * @see https://github.com/k8snetworkplumbingwg/multus-cni/blob/master/pkg/k8sclient/k8sclient.go parsePodNetworkAnnotation
- */
-function namesIn(text: string, namespaces: readonly string[]): string[][] | undefined {
-  if (!/[[{"]/.test(text))
-    return text
-      .split(',')
-      .map((item) => item.trim())
-      .filter((item) => item !== '')
-      .map((item) => withNamespaces(item.split('@')[0] ?? '', namespaces))
-  let list: unknown
-  try {
-    list = JSON.parse(text)
-  } catch {
-    return undefined
-  }
-  if (!Array.isArray(list)) return undefined
-  return list.flatMap((one) => {
-    if (!isObject(one) || typeof one.name !== 'string') return []
-    const { name, namespace } = one
-    return [
-      typeof namespace === 'string' && namespace !== '' ? [`${namespace}/${name}`] : withNamespaces(name, namespaces),
-    ]
-  })
-}
-
-function withNamespaces(name: string, namespaces: readonly string[]): string[] {
-  if (name.includes('/') || namespaces.length === 0) return [name.trim()]
-  return namespaces.map((namespace) => `${namespace}/${name.trim()}`)
 }

@@ -19,6 +19,11 @@ describe('x-calico-route validate', () => {
     expect(stdout).toContain('vpc.yaml: skipped: no network configuration found\n')
   })
 
+  test.each([directory, 'kind'])('warns of nothing in %s as a whole', async (place) => {
+    const { stdout, exitCode } = await tool(['validate', '--strict', place])
+    expect({ exitCode, warned: stdout.match(/.*: (?:error|warning): .*/g) }).toEqual({ exitCode: 0, warned: null })
+  })
+
   test('takes all files for those of one cluster, and pods among them for no mistake', async () => {
     const pod = (more: string) =>
       `kind: Pod\nmetadata:\n  namespace: tenant\n  annotations:\n    v1.multus-cni.io/default-network: calico-underlay\n${more}`
@@ -96,13 +101,53 @@ describe('x-calico-route validate', () => {
       'a Helm or Go template, which can only be checked after rendering; run: helm template CHART | x-calico-route validate -'
     expect(await tool(['validate', file])).toEqual({
       exitCode: 1,
-      stdout: `${file}:3:9: error: ${said}\n${file}: 1 error\n`,
+      stdout: `${file}:3:9: error: ${said} [XCR013]\n${file}: 1 error\n`,
       stderr: '',
     })
     expect(await tool(['plan', '--netns', '/proc/self/ns/net', '--ifname', 'lo', file])).toEqual({
       exitCode: 2,
       stdout: '',
       stderr: `x-calico-route plan: ${file}:3:9: ${said}\n`,
+    })
+  })
+
+  test('names files as a pipeline finds them, relative to where it runs', async () => {
+    const config = '{"cniVersion": "1.0.0", "name": "a", "plugins": [{"type": "tuning"}, {"type": "x-calico-route"}]}'
+    using files = scratch({ 'a b.json': config })
+    const from = async (place: string, word: string) => {
+      const shell = `cd ${place}; exec "$@"`
+      const [sarif, github] = await Promise.all(
+        ['sarif', 'github'].map((form) => tool(['validate', '-o', form, word], { shell })),
+      )
+      expect([sarif?.exitCode, github?.exitCode]).toEqual([1, 1])
+      const [result] = JSON.parse(sarif?.stdout ?? '').runs[0].results
+      expect(result.ruleId).toBe('XCR103')
+      return [result.locations[0].physicalLocation.artifactLocation.uri, github?.stdout.split(',line=')[0]]
+    }
+    const path = files.file('a b.json')
+    expect(await from(files.directory, './a b.json')).toEqual(['a%20b.json', '::error file=a b.json'])
+    expect(await from(files.directory, path)).toEqual(['a%20b.json', `::error file=${path}`])
+    expect(await from('/proc', path)).toEqual([`file://${path.replace(' ', '%20')}`, `::error file=${path}`])
+  })
+
+  test('silences by a comment what lies between files', async () => {
+    const [networks, pod] = [
+      `${directory}/calico-underlay.yaml`,
+      'kind: Pod\nmetadata:\n  annotations:\n    k8s.v1.cni.cncf.io/networks: kube-system/x\n',
+    ]
+    using files = scratch({
+      'loud.yaml': pod,
+      'quiet.yaml': `# x-calico-route: ignore XCR502\n${pod}`,
+    })
+    const loud = await tool(['validate', '--strict', files.file('loud.yaml'), networks])
+    expect(loud).toMatchObject({
+      exitCode: 1,
+      stdout: expect.stringMatching(/loud\.yaml:4:34: warning: .* \[XCR502\]\n/),
+    })
+    const quiet = await tool(['validate', '--strict', files.file('quiet.yaml'), networks])
+    expect(quiet).toMatchObject({
+      exitCode: 0,
+      stdout: expect.stringContaining('quiet.yaml: ok (1 pod checked against its networks; 1 silenced)\n'),
     })
   })
 
@@ -171,7 +216,7 @@ describe('x-calico-route validate', () => {
   })
 
   test.each([
-    [['-o', 'xml'], /-o: must be text or json, is "xml"/],
+    [['-o', 'xml'], /-o: must be text, json, sarif or github, is "xml"/],
     [['--nope'], /--nope: is not an option of this command/],
   ])('refuses %s', async (words, expected) => {
     const { stderr, exitCode } = await tool(['validate', ...words])

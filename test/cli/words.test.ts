@@ -24,7 +24,7 @@ describe('words that nobody can have meant', () => {
       ['plan', '--netns', '--ifname', 'eth0'],
       'plan: --netns: needs a value: --netns PATH; one that begins with a dash is written --netns=-…',
     ],
-    [['validate', '-o'], 'validate: -o: needs a value: -o text|json'],
+    [['validate', '-o'], 'validate: -o: needs a value: -o text|json|sarif|github'],
     [['verify', '--quiet=yes'], 'verify: --quiet: takes no value'],
     [
       ['validate', '--foo'],

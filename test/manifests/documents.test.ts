@@ -103,7 +103,7 @@ describe.each(each)('%s', (file, page) => {
 function inAList(text: string): string {
   const entry = parse(text)
   if (entry.type !== 'x-calico-route') return text
-  const calico = { type: 'calico', ipam: { type: 'calico-ipam' } }
+  const calico = { type: 'calico', ipam: { type: 'calico-ipam', assign_ipv6: 'true' } }
   return JSON.stringify({ cniVersion: '1.0.0', name: 'k8s-pod-network', plugins: [calico, entry] })
 }
 

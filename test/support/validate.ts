@@ -9,8 +9,14 @@ export const TUNING = { type: 'tuning', capabilities: { mac: true } }
 export const list = (plugins: object[], more: object = {}) =>
   JSON.stringify({ cniVersion: '1.0.0', name: 'net', plugins, ...more })
 
-/** @returns what it prints, line by line; the last line is the summary */
+/** @returns what it prints, line by line, without the codes of findings; the last line is the summary */
 export async function validate(text: string, ...words: string[]): Promise<{ status: number; lines: string[] }> {
+  const { status, lines } = await printed(text, ...words)
+  return { status, lines: lines.map((line) => (FOUND.test(line) ? withoutCode(line) : line)) }
+}
+
+/** As `validate`, and the lines are as they are printed. */
+export async function printed(text: string, ...words: string[]): Promise<{ status: number; lines: string[] }> {
   let out = ''
   const terminal = {
     out: (part: string) => {
@@ -25,8 +31,22 @@ export async function validate(text: string, ...words: string[]): Promise<{ stat
   return { status, lines: out.trimEnd().split('\n') }
 }
 
-/** What it finds, without where and without the summary: `error: name: missing`. */
+/** What it finds, without where, without its code and without the summary: `error: name: missing`. */
 export async function findings(text: string): Promise<string[]> {
   const { lines } = await validate(text)
   return lines.slice(0, -1).map((line) => line.replace(/^stdin(?::\d+:\d+)?: /, ''))
+}
+
+/** Where it finds what: `5:12 XCR103`. */
+export async function codes(text: string): Promise<string[]> {
+  const { lines } = await printed(text)
+  return lines.slice(0, -1).map((line) => line.replace(/^stdin:(?:(\d+:\d+): )?.* \[(XCR\d{3})\]$/, '$1 $2').trim())
+}
+
+const FOUND = /^stdin(?::\d+:\d+)?: (?:error|warning|note): /
+
+function withoutCode(line: string): string {
+  const [, said] = /^(.*) \[XCR\d{3}\]$/.exec(line) ?? []
+  if (said === undefined) throw new Error(`no code at the end of: ${line}`)
+  return said
 }

@@ -31,6 +31,12 @@ const vm = (names: readonly string[]) => {
   const spec = { domain: { devices: { interfaces } }, networks }
   return `${JSON.stringify({ kind: 'VirtualMachineInstance', metadata: { namespace: 'd' }, spec })}\n`
 }
+const subnet = (i: number) =>
+  `apiVersion: kubeovn.io/v1\nkind: Subnet\nmetadata: {name: s${i}}\nspec: {vpc: v, provider: ${i === 0 ? 'n' : `p${i}`}.d.ovn, cidrBlock: ${dst(i)}, gateway: 10.255.0.1}\n`
+const secret = (i: number) =>
+  `kind: Secret\nmetadata: {name: s${i}, namespace: d}\nstringData: {networkdata: '{"config": [{"mac_address": "x"}]}'}\n`
+const guest = (i: number) =>
+  `kind: VirtualMachineInstance\nmetadata: {namespace: d}\nspec:\n  networks: [{name: n, multus: {networkName: n}}]\n  volumes: [{cloudInitNoCloud: {networkDataSecretRef: {name: s${i}}}}]\n`
 const demoting = list([{ type: 'kube-ovn' }, ours({ defaultRoute: 'demote' })])
 const BAD_NAD = `{kind: ${NAD}, spec: {config: 5}}`
 
@@ -91,8 +97,31 @@ export const WIDE: Readonly<Record<string, (n: number) => string>> = {
     documents(...times(n, (i) => nad(`n${i}`, list([{ type: 'macvlan', ipam: { type: 'kube-ovn' } }])))),
   'definitions and pods': (n) => documents(...times(n, (i) => documents(nad(`n${i}`), pod(`n${i}`)))),
   'definitions and VMs': (n) => documents(...times(n, (i) => documents(nad(`n${i}`), vm([`n${i}`])))),
+  'definitions with comments that silence': (n) =>
+    documents(
+      ...times(n, (i) => `# x-calico-route: ignore XCR201\n${nad(`n${i}`, list([CALICO, ours({ colour: 1 })]))}`),
+    ),
+  'comments that silence nothing': (n) =>
+    nad('n') + times(n, (i) => `k${i}: 1 # x-calico-route: ignore XCR201\n`).join(''),
   'definitions, and a pod that asks for others': (n) =>
     documents(...times(n, (i) => nad(`n${i}`)), pod(times(n, (i) => `m${i}`).join(', '))),
+  'Subnets of one VPC, and pods with cni-args': (n) =>
+    documents(
+      nad('n', list([{ type: 'kube-ovn', provider: 'n.d.ovn' }])),
+      nad('c'),
+      ...times(n, (i) => subnet(i)),
+      ...times(n, () => pod('[{"name": "n"}, {"name": "c", "cni-args": {"routes": []}}]')),
+    ),
+  'annotations of a pod': (n) =>
+    documents(
+      nad('n', list([{ type: 'kube-ovn', provider: 'n.d.ovn' }])),
+      pod('n').replace('{k8s', () => `{${times(n, (i) => `p${i}.kubernetes.io/ip_address: x, `).join('')}k8s`),
+    ),
+  'Secrets, and VMs with cloud-init': (n) => documents(nad('n'), ...times(n, (i) => documents(secret(i), guest(i)))),
+  'ConfigMaps with configurations': (n) =>
+    documents(...times(n, () => `kind: ConfigMap\ndata:\n  x: ${JSON.stringify(badRoutes(1))}\n`)),
+  'parameters of a Template': (n) =>
+    `kind: Template\nobjects:\n- ${JSON.stringify({ kind: NAD, metadata: { name: 'n' }, spec: { config: list([CALICO, ours({ routes: times(n, () => ({ dst: '${X}' })) })]) } })}\n`,
   'networks of a pod': (n) => documents(nad('n'), pod(times(n, () => 'n').join(', '))),
   'networks of a VM': (n) => documents(nad('n'), vm(times(n, (i) => `i${i}`))),
   'keys in YAML': (n) => nad('n') + times(n, (i) => `key${i}: ${i}\n`).join(''),

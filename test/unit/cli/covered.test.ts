@@ -1,20 +1,15 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { coveredRoutes } from '../../../src/cli/covered.ts'
-import { validate } from '../../../src/cli/validate.ts'
 import { type ConfiguredRoute, parseConfig } from '../../../src/config/config.ts'
 import { isWithin } from '../../../src/net/address.ts'
+import { validate } from '../../support/validate.ts'
 
 /** What `validate` says of a plugin's own keys, each line from its position on. */
 async function said(keys: object): Promise<string[]> {
   const plugins = [{ type: 'calico' }, { type: 'x-calico-route', ...keys }]
   const text = JSON.stringify({ name: 'net', plugins, cniVersion: '1.0.0' })
-  let out = ''
-  const say = (part: string) => {
-    out += part
-  }
-  await validate.run(['-'], { out: say, err: say, input: () => text, colors: false, progress: false })
-  return out.trimEnd().split('\n').slice(0, -1)
+  return (await validate(text)).lines.slice(0, -1)
 }
 
 const routes = async (...list: object[]) =>

@@ -179,7 +179,8 @@ describe('one pod with two Calico NICs', () => {
     ['without annotations', { kind: 'Pod', metadata: {} }],
     ['that is none', { kind: 'Pod', metadata: [], spec: 7 }],
   ])('is not seen in a pod %s', async (_, workload) => {
-    expect(await findingsOf(calico(), second, workload)).toEqual([])
+    const lines = await findingsOf(calico(), second, workload)
+    expect(lines.filter((line) => !/: no NetworkAttachmentDefinition [\w/-]+ among the files; /.test(line))).toEqual([])
   })
 
   it('is not seen in a file of the node by the name of a network', async () => {
@@ -235,7 +236,7 @@ function demoted() {
 
 describe('Calico’s NIC that is not the first', () => {
   const etcd = calico('kube-system/calico', {}, ETCD)
-  const first = definition('tenant/vpc-net', OVN)
+  const first = definition('tenant/vpc-net', OVN, ours())
   const asking = pod({ [FIRST]: 'tenant/vpc-net', [NETWORKS]: 'kube-system/calico' })
 
   it('is warned of in a pod, with Calico on Kubernetes', async () => {

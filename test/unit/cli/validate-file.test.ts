@@ -166,6 +166,7 @@ describe('validate says of a file', () => {
           passedOver: [],
           problems: [
             {
+              code: 'XCR001',
               severity: 'error',
               line: 1,
               column: text.indexOf('"no"') + 1,
@@ -174,6 +175,7 @@ describe('validate says of a file', () => {
             },
           ],
           notShown: 0,
+          silenced: 0,
         },
       ],
     })

@@ -54,8 +54,15 @@ describe('validate says what KubeVirt makes of a network', () => {
     ],
     ['without any machine', definition('net', 'tenant'), 'kind: Pod', false],
   ])('%s', async (_, network, machine, told) => {
-    expect(await findings(`# machine\n${machine}\n---\n${network}\n`)).toEqual(told ? [NOTE] : [])
-    expect(await findings(`# network\n${network}\n---\n${machine}\n`)).toEqual(told ? [NOTE] : [])
+    const made = async (text: string) =>
+      (await findings(text)).filter(
+        (line) =>
+          !/: (?:no NetworkAttachmentDefinition [\w/-]+ among the files|the bridge binding hands the routes of)/.test(
+            line,
+          ),
+      )
+    expect(await made(`# machine\n${machine}\n---\n${network}\n`)).toEqual(told ? [NOTE] : [])
+    expect(await made(`# network\n${network}\n---\n${machine}\n`)).toEqual(told ? [NOTE] : [])
   })
 })
 
@@ -146,8 +153,13 @@ describe('validate says of a VM', () => {
       { dst: '10.0.0.1/32', scope: 'link' },
       { dst: '10.50.0.0/16', gw: '10.0.0.1' },
     ]
-    expect(await said({ routes }, machine({ bridge: {} }))).toEqual([])
-    expect(await said({ routes: [{ dst: '9.0.0.0/8', gw: '10.0.0.1' }, ...routes] }, machine({ bridge: {} }))).toEqual([
+    expect(await said({ routes, kubevirt: true }, machine({ bridge: {} }))).toEqual([])
+    expect(
+      await said(
+        { kubevirt: true, routes: [{ dst: '9.0.0.0/8', gw: '10.0.0.1' }, ...routes] },
+        machine({ bridge: {} }),
+      ),
+    ).toEqual([
       expect.stringMatching(
         /^note: plugins\[1\]\.routes\[0\]: DHCP clients that apply routes in order refuse this one/,
       ),

@@ -1,0 +1,80 @@
+import leven from 'leven'
+import { isObject } from '../cni/request.ts'
+import { listed } from '../errors.ts'
+import type { Say } from './finding.ts'
+import type { Plugin } from './plugins.ts'
+import type { FoundNetwork } from './pods.ts'
+import type { Subnet } from './subnets.ts'
+import type { Workload } from './workloads.ts'
+
+/** A network whose NIC, or whose addresses, come from Kube-OVN. */
+export interface FromKubeOvn {
+  readonly provider: string
+  /** It is Kube-OVN's own NIC, and not another plugin's with its IPAM. */
+  readonly own: boolean
+}
+
+export function providerOf([first]: readonly Plugin[]): FromKubeOvn | undefined {
+  if (!first) return undefined
+  const { type, ipam } = first.plugin
+  const own = type === 'kube-ovn'
+  const theirs = isObject(ipam) && ipam.type === 'kube-ovn' ? ipam : undefined
+  const { provider = 'ovn' } = own ? first.plugin : (theirs ?? {})
+  return (own || theirs) && typeof provider === 'string' ? { provider, own } : undefined
+}
+
+/** What Kube-OVN reads of a pod, after the name of a provider. */
+const ANNOTATION =
+  /^(.+)\.kubernetes\.io\/(logical_switch|ip_address|ip_pool|mac_address|default_route|ingress_rate|egress_rate|security_groups|port_security|routes)$/
+const MAX_NAMES = 10
+
+/**
+ * Reports annotations for a provider that none of the pod's networks has, and a Subnet of another provider.
+ * @param providers those of the pod's networks; undefined if some of these are not known
+ */
+export function checkAnnotations(
+  { base, annotations }: Workload,
+  providers: readonly string[] | undefined,
+  subnets: ReadonlyMap<string, Subnet>,
+  say: Say,
+): void {
+  for (const [key, value] of Object.entries(annotations)) {
+    const [, provider, what] = ANNOTATION.exec(key) ?? []
+    // "ovn" is the provider of the pod's first network, whichever that is.
+    if (provider === undefined || provider === 'ovn') continue
+    const path = [...base, 'metadata', 'annotations', key]
+    const subnet = what === 'logical_switch' ? subnets.get(String(value)) : undefined
+    if (providers && !providers.includes(provider)) {
+      const near = providers.slice(0, MAX_NAMES).find((one) => leven(one, provider) <= 4)
+      const there = listed(providers, MAX_NAMES).join(', ') || 'none'
+      const hint =
+        near === undefined ? `those of this pod are ${there}` : `did you mean "${near}.kubernetes.io/${what}"?`
+      say(
+        'XCR403',
+        path,
+        `no network of this pod has the provider ${provider}, so Kube-OVN ignores this; ${hint}`,
+        'key',
+      )
+    } else if (subnet && subnet.provider !== provider)
+      say(
+        'XCR407',
+        path,
+        `Subnet ${subnet.name} has the provider ${subnet.provider}, not ${provider}; write one of this provider`,
+      )
+  }
+}
+
+/** Reports a MAC address that Kube-OVN's port security does not let out of the VM. */
+export function checkMac({ base, annotations }: Workload, { asked, network }: FoundNetwork, say: Say): void {
+  const { provider } = providerOf(network.plugins) ?? {}
+  const { mac } = asked.nic ?? {}
+  if (provider === undefined || mac === undefined) return
+  const key = `${provider}.kubernetes.io/mac_address`
+  const written = annotations[key]
+  if (typeof written !== 'string' || written.toLowerCase() === mac) return
+  const path = [...base, 'metadata', 'annotations', key]
+  say('XCR609', path, `${written} is not the "macAddress" of the VM's interface, ${mac}; write the same in both`)
+}
+
+export const providersOf = (found: readonly FoundNetwork[]): string[] =>
+  found.flatMap(({ network }) => providerOf(network.plugins)?.provider ?? [])

@@ -1,0 +1,247 @@
+import { describe, expect, it } from 'vitest'
+import { stringify } from 'yaml'
+import { codes, findings } from '../../support/validate.ts'
+
+const NETWORKS = 'k8s.v1.cni.cncf.io/networks'
+const FIRST = 'v1.multus-cni.io/default-network'
+const AT = `metadata.annotations.${NETWORKS}`
+
+const network = (name: string, ...plugins: object[]) => ({
+  apiVersion: 'k8s.cni.cncf.io/v1',
+  kind: 'NetworkAttachmentDefinition',
+  metadata: { name, namespace: 'tenant' },
+  spec: { config: JSON.stringify({ cniVersion: '0.3.1', name, plugins }) },
+})
+const ours = (more: object = {}) => ({ type: 'x-calico-route', routes: [{ dst: '10.50.0.0/16' }], ...more })
+const ETCD = { type: 'calico', datastore_type: 'etcdv3' }
+const pod = (annotations: object, more: object = {}) => ({
+  kind: 'Pod',
+  metadata: { name: 'try', namespace: 'tenant', annotations },
+  ...more,
+})
+const yaml = (...documents: object[]) => documents.map((one) => stringify(one, { lineWidth: 0 })).join('---\n')
+const OTHER = network('other', { type: 'macvlan' })
+
+describe('validate says of an annotation of Multus', () => {
+  const refused = (says: string) => [`error: ${AT}: ${says}`]
+
+  it.each<[string, string, string[]]>([
+    ['names', 'other, tenant/other@net1 , other', []],
+    [
+      'JSON',
+      '[{"name": "other", "namespace": "tenant", "interface": "net1", "mac": "02:00:00:00:00:01", "ips": ["10.0.0.1/24", "fd00::1"], "default-route": ["10.0.0.1"], "cni-args": {"x": 1}, "Name": "other"}]',
+      [],
+    ],
+    ['an empty list', '[]', []],
+    ['nothing', '', []],
+    [
+      'a list that does not end',
+      '[{"name": "other"}',
+      refused('neither a JSON list nor names with commas between them, so Multus refuses the pod; write one of these'),
+    ],
+    [
+      'a comma at the end',
+      'other,',
+      refused('a name is missing beside a comma, so Multus refuses the pod; remove the comma'),
+    ],
+    [
+      'two slashes',
+      'a/b/other',
+      refused('"a/b/other" is not NAMESPACE/NAME@INTERFACE in lower case, so Multus refuses the pod'),
+    ],
+    [
+      'capitals',
+      'Other',
+      [
+        ...refused('"Other" is not NAMESPACE/NAME@INTERFACE in lower case, so Multus refuses the pod'),
+        `warning: ${AT}: no NetworkAttachmentDefinition tenant/Other among the files; did you mean "tenant/other"?`,
+      ],
+    ],
+    [
+      'a long interface',
+      'other@interface-number-1',
+      refused(
+        '"interface-number-1" is not the name of an interface, so Multus refuses the pod; write at most 15 characters',
+      ),
+    ],
+    [
+      'a name that is no object',
+      '["other"]',
+      refused('[0] must be an object with "name", is "other", so Multus refuses the pod'),
+    ],
+    [
+      'no name',
+      '[{"namespace": "tenant"}]',
+      refused('[0].name: missing, so Multus refuses the pod; write the name of a network'),
+    ],
+    [
+      'a namespace in the name',
+      '[{"name": "tenant/other"}]',
+      refused('[0].name: JSON has its own key for the namespace; write "namespace": "tenant", "name": "other"'),
+    ],
+    [
+      'an address alone',
+      '[{"name": "other", "ips": "10.0.0.1"}]',
+      refused('[0].ips: must be a list of addresses, is "10.0.0.1", so Multus refuses the pod'),
+    ],
+    [
+      'a MAC address that is none',
+      '[{"name": "other", "mac": "02:00"}]',
+      refused('[0].mac: must be a MAC address, is "02:00", so Multus refuses the pod'),
+    ],
+    [
+      'a misspelt key',
+      '[{"name": "other", "cni_args": {}}]',
+      [`warning: ${AT}: [0].cni_args: unknown key, which Multus ignores; did you mean "cni-args"?`],
+    ],
+    [
+      'an unknown key',
+      '[{"name": "other", "x-calico-route": {}}]',
+      [`warning: ${AT}: [0].x-calico-route: unknown key, which Multus ignores`],
+    ],
+  ])('%s', async (_, text, expected) => {
+    expect(await findings(yaml(OTHER, pod({ [NETWORKS]: text })))).toEqual(expected)
+  })
+
+  it('that it names several first networks', async () => {
+    expect(await findings(yaml(OTHER, pod({ [FIRST]: 'x/a,x/b' })))).toEqual([
+      `error: metadata.annotations.${FIRST}: a pod can have only one first network, so Multus refuses it; name the others in ${NETWORKS}`,
+    ])
+  })
+
+  const template = (annotations: object) => ({ metadata: { annotations }, spec: {} })
+  it.each<[string, object, string[]]>([
+    ...['Deployment', 'StatefulSet', 'DaemonSet', 'ReplicaSet', 'Job', 'VirtualMachine'].map(
+      (kind): [string, object, string[]] => [
+        `of a ${kind} itself`,
+        { ...pod({ [NETWORKS]: 'nowhere' }), kind, spec: { template: template({}) } },
+        [`warning: ${AT}: Multus reads only the annotations of pods; move it into the template's metadata`],
+      ],
+    ),
+    [
+      'of the job of a CronJob',
+      { kind: 'CronJob', spec: { jobTemplate: { ...template({ [FIRST]: 'x' }), spec: { template: template({}) } } } },
+      [
+        `warning: spec.jobTemplate.metadata.annotations.${FIRST}: Multus reads only the annotations of pods; move it into the template's metadata`,
+      ],
+    ],
+    ['of the template', { ...pod({}), kind: 'Deployment', spec: { template: template({ [NETWORKS]: 'other' }) } }, []],
+    [
+      'in the singular',
+      pod({ 'k8s.v1.cni.cncf.io/network': 'other' }),
+      [
+        `warning: metadata.annotations.k8s.v1.cni.cncf.io/network: Multus does not know this annotation; did you mean "${NETWORKS}"?`,
+      ],
+    ],
+    [
+      'that Multus writes',
+      pod({ 'k8s.v1.cni.cncf.io/network-status': '[]', 'k8s.v1.cni.cncf.io/networks-status': '[]' }),
+      [],
+    ],
+  ])('%s, whether Multus reads it', async (_, workload, expected) => {
+    expect(await findings(yaml(OTHER, workload))).toEqual(expected)
+  })
+})
+
+describe('validate says of the networks of a pod', () => {
+  const unknown = (name: string, hint: string) => [
+    `warning: ${AT}: no NetworkAttachmentDefinition ${name} among the files; ${hint}`,
+  ]
+  it.each<[string, string, string[]]>([
+    ['that is there', 'other', []],
+    ['that is misspelt', 'othr', unknown('tenant/othr', 'did you mean "tenant/other"?')],
+    ['that is not there', 'storage', unknown('tenant/storage', 'write the name of one, or add it')],
+    ['of a namespace that the files do not have', 'storage/storage', []],
+  ])('one %s', async (_, text, expected) => {
+    expect(await findings(yaml(OTHER, pod({ [NETWORKS]: text })))).toEqual(expected)
+  })
+
+  const perPod = network('per-pod', ETCD, ours({ overrides: { allow: ['routes'], within: ['10.50.0.0/16'] } }))
+  const withArgs = (args: object, name = 'per-pod') => JSON.stringify([{ name, namespace: 'tenant', 'cni-args': args }])
+  it.each<[string, object, string[]]>([
+    ['allowed', { routes: [{ dst: '10.50.31.0/24' }] }, []],
+    ['of others', { colour: 1 }, []],
+    [
+      'outside',
+      { routes: [{ dst: '10.60.0.0/16' }] },
+      [
+        `error: metadata.annotations.${FIRST}: network tenant/per-pod: cni-args.routes[0].dst: 10.60.0.0/16 is outside "overrides.within" (10.50.0.0/16)`,
+      ],
+    ],
+    [
+      'not allowed',
+      { defaultRoute: 'keep' },
+      [
+        `error: metadata.annotations.${FIRST}: network tenant/per-pod: cni-args.defaultRoute: not in "overrides.allow" of the network configuration`,
+      ],
+    ],
+    [
+      'wrong',
+      { routes: [{ dst: '10.50.0.1/16' }] },
+      expect.arrayContaining([expect.stringContaining('cni-args.routes[0].dst: "10.50.0.1/16" has host bits set')]),
+    ],
+  ])('cni-args that are %s', async (_, args, expected) => {
+    expect(await findings(yaml(perPod, pod({ [FIRST]: withArgs(args) })))).toEqual(expected)
+  })
+
+  const OVN = { type: 'kube-ovn', provider: 'vpc.tenant.ovn' }
+  const asks = { 'vpc.tenant.ovn.kubernetes.io/default_route': 'true' }
+  const both = { [FIRST]: 'tenant/first', [NETWORKS]: 'tenant/vpc', ...asks }
+  const TWO = `warning: ${AT}: tenant/first and tenant/vpc both give this pod an IPv4 default route; write "defaultRoute": "remove" in one of them`
+  it.each<[string, object[], string[]]>([
+    ['two that have one', [network('first', ETCD), network('vpc', OVN)], [TWO]],
+    ['one that keeps its own', [network('first', ETCD, ours({ defaultRoute: 'keep' })), network('vpc', OVN)], [TWO]],
+    ['one that removes it', [network('first', ETCD, ours()), network('vpc', OVN)], []],
+    [
+      'one that demotes it',
+      [network('first', ETCD, ours({ defaultRoute: { ipv4: 'demote' } })), network('vpc', OVN)],
+      [],
+    ],
+    ['a gateway', [network('first', ETCD), network('vpc', OVN, ours({ ovnGateway: '10.0.1.1' }))], []],
+    [
+      'others that nobody knows',
+      [network('first', ETCD), network('vpc', { type: 'macvlan' })],
+      [expect.stringContaining('no network of this pod has the provider')],
+    ],
+    [
+      'Calico behind another one',
+      [network('first', OVN), network('vpc', ETCD, ours())],
+      [
+        `warning: ${AT}: Calico refuses to attach ("file exists") where tenant/first has left a default route; write "defaultRoute": "demote" in that network, or make Calico's the first`,
+      ],
+    ],
+    [
+      'Calico behind one that demotes',
+      [network('first', OVN, ours({ defaultRoute: 'demote' })), network('vpc', ETCD, ours())],
+      [],
+    ],
+  ])('how many default routes come of %s', async (_, networks, expected) => {
+    expect(await findings(yaml(...networks, pod(both)))).toEqual(expected)
+  })
+
+  it('that a VM gets two of them', async () => {
+    const nic = (name: string) => ({ name, bridge: {} })
+    const vm = {
+      kind: 'VirtualMachineInstance',
+      metadata: { namespace: 'tenant', annotations: asks },
+      spec: {
+        domain: { devices: { interfaces: [nic('a'), nic('b')] } },
+        networks: [
+          { name: 'a', multus: { networkName: 'tenant/first', default: true } },
+          { name: 'b', multus: { networkName: 'tenant/vpc' } },
+        ],
+      },
+    }
+    const networks = [network('first', ETCD, ours({ defaultRoute: 'demote' })), network('vpc', OVN)]
+    expect((await findings(yaml(...networks, vm))).filter((line) => line.startsWith('warning'))).toEqual([
+      'warning: spec.networks[1].multus.networkName: tenant/first and tenant/vpc both give the VM an IPv4 default route; write "defaultRoute": "remove" in one of them',
+    ])
+  })
+
+  it('where each stands', async () => {
+    const text = yaml(OTHER, pod({ [FIRST]: 'storage/x', [NETWORKS]: 'othr,' }))
+    const line = text.split('\n').findIndex((one) => one.includes(NETWORKS)) + 1
+    const column = NETWORKS.length + 7
+    expect(await codes(text)).toEqual([`${line}:${column} XCR501`, `${line}:${column} XCR502`])
+  })
+})
