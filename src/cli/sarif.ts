@@ -7,8 +7,6 @@ import { type Finding, saidBy, shortened } from './finding.ts'
 import { jsonText } from './output.ts'
 import { version } from './version.ts'
 
-const PAGE = 'https://github.com/x-calico-route/x-calico-route/blob/main/docs/findings.md'
-
 /**
  * The findings as SARIF 2.1.0, which GitHub, GitLab, editors and others read.
  * @see https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html
@@ -22,7 +20,8 @@ export function sarif(reports: readonly Report[]): string {
     rules: RULES.map((code) => ({
       id: code,
       shortDescription: { text: CODES[code].title },
-      helpUri: `${PAGE}#${code.toLowerCase()}`,
+      // No address of the page: each version of this project, and each copy of it, has its own.
+      help: { text: `${CODES[code].title}. What to write: x-calico-route, docs/findings.md, ${code}.` },
       defaultConfiguration: { level: CODES[code].severity },
     })),
   }
