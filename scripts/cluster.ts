@@ -7,7 +7,7 @@ import { Cluster } from '../test/cluster/cluster.ts'
 
 const SAY = `
 A Kubernetes with stand-ins for Calico, Multus and Kube-OVN, on a node of its own. kubectl reaches it, docker builds and
-pushes to it, and this directory is a copy of the project. Install the plugin as README.md says. exit removes it all.
+pushes to it, and this directory has the examples and the plugin. Install it as README.md says. exit removes it all.
 `
 
 const cluster = await Cluster.start()

@@ -65,7 +65,7 @@ export class Cluster {
 
   /** A shell for a person. */
   shell(): Promise<void> {
-    return this.node.interact(['bash', '-c', `cd ${CHECKOUT}; exec bash --norc`], { ...ENVIRONMENT, PS1: 'cluster# ' })
+    return this.node.interact(['sh', '-c', `cd ${CHECKOUT}; PS1='cluster# ' exec bash --norc`], ENVIRONMENT)
   }
 
   close(): Promise<void> {

@@ -378,7 +378,9 @@ describe('removal', () => {
   test('the uninstaller waits for pods that have it, and says which', async () => {
     await type(spanOf(INSTALL, 'apply -k conf-examples/uninstall'))
     const log = () => typed('kubectl -n x-calico-route logs -l app.kubernetes.io/name=x-calico-route --tail=100')
-    await expect.poll(log, { timeout: 60_000, interval: 500 }).toMatch(/still in use: .* of tenant\/.* use it; first remove it from the configurations/)
+    await expect
+      .poll(log, { timeout: 60_000, interval: 500 })
+      .toMatch(/still in use: .* of tenant\/.* use it; first remove it from the configurations/)
     expect(await installed()).not.toBe('')
   })
 
