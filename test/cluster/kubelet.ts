@@ -1,4 +1,5 @@
 /** kubelet and Debian's containerd on a test node, with files where a node of kubeadm has them. */
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { writeImage } from '../e2e/image.ts'
 import type { TestNode } from '../e2e/node.ts'
 import { until } from '../support/until.ts'
@@ -76,9 +77,27 @@ else
 fi
 `
 
+/**
+ * With cgroup v2 a cgroup that hands controllers on may have no processes of its own, unless it is the machine's root, which has no
+ * type. In a container it is not.
+ */
+function emptyOwnCgroup(): void {
+  const own = '/sys/fs/cgroup'
+  if (!existsSync(`${own}/cgroup.type`)) return
+  mkdirSync(`${own}/processes`, { recursive: true })
+  for (const pid of readFileSync(`${own}/cgroup.procs`, 'utf8').split('\n').filter(Boolean)) {
+    try {
+      writeFileSync(`${own}/processes/cgroup.procs`, pid)
+    } catch {
+      // It has ended.
+    }
+  }
+}
+
 /** What is there before a node boots for the first time: the files of the runtime and of kubelet, and the image of every sandbox. */
 export async function prepareNode(node: TestNode): Promise<void> {
   await node.bash(PREPARE)
+  emptyOwnCgroup()
   await node.bash(MAKE_CGROUP, { args: [node.cgroup] })
   node.write('/etc/containerd/config.toml', CONTAINERD)
   node.write('/var/lib/kubelet/config.json', JSON.stringify(kubelet(node.cgroup)))
