@@ -12,6 +12,8 @@ NODE := node_modules/node-linux-$(ARCH)/bin/node
 BIOME = $(NODE) node_modules/@biomejs/biome/bin/biome
 SETUP := node_modules/.installed-lock.json
 PRODUCT := dist/x-calico-route
+# scripts/helm-deps.sh builds it, if there is Go
+HELM := .cache/helm/bin/helm
 # What the executable starts from: snapshot, or plain for source text (scripts/build/snapshot/README.md); and what the one in dist was asked to.
 START ?= snapshot
 BUILT := $(shell sed -n 's/^{"start":{"asked":"\([a-z]*\)".*/\1/p' dist/meta.json 2>/dev/null)
@@ -74,7 +76,8 @@ test-unit: setup ## what the plugin decides; no root, half a minute
 	@$(call vitest,unit)
 
 .PHONY: test-manifests
-test-manifests: setup ## examples, DaemonSet, KinD, .github, by schemas; no root
+test-manifests: setup ## examples, DaemonSet, chart, KinD, .github; no root
+	@scripts/helm-deps.sh
 	@$(call vitest,manifests)
 
 .PHONY: test-executable
@@ -145,6 +148,11 @@ release: build ## archive, checksums, SBOM and notes, into dist/release
 lint-workflows: ## actionlint over .github/workflows; Go
 	@if command -v go >/dev/null; then cd .github/tools && go tool actionlint ../workflows/*.yaml; \
 	else echo 'no Go on this machine: workflows unchecked' >&2; [ "$(CI)" != true ]; fi
+
+.PHONY: lint-charts
+lint-charts: ## helm lint and template over charts; builds helm first; Go
+	@scripts/helm-deps.sh
+	@[ ! -x $(HELM) ] || { $(HELM) lint --strict --quiet charts/* && $(HELM) template charts/* -n kube-system >/dev/null; }
 
 .PHONY: audit
 audit: setup ## known vulnerabilities of the locked packages

@@ -8,6 +8,7 @@ export const TRACKED: readonly string[] = [
   'CHANGELOG.md',
   'CONTRIBUTING.md',
   'SECURITY.md',
+  'charts',
   'conf-examples',
   'docs',
   'kind/README.md',

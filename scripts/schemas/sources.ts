@@ -32,7 +32,11 @@ export const SOURCES: Record<string, Source> = {
     // kindest/node:v1.35.0@sha256:… is k8s.io/api v0.35.0
     version: (image) => image.replace(/^.*:v1\.([\d.]+)@.*$/, 'v0.$1'),
     packages: [
-      { path: 'core/v1', apiVersion: 'v1', kinds: ['ConfigMap', 'Namespace', 'Pod', 'Secret', 'ServiceAccount'] },
+      {
+        path: 'core/v1',
+        apiVersion: 'v1',
+        kinds: ['ConfigMap', 'Namespace', 'Pod', 'ResourceQuota', 'Secret', 'ServiceAccount'],
+      },
       { path: 'apps/v1', apiVersion: 'apps/v1', kinds: ['DaemonSet'] },
       { path: 'rbac/v1', apiVersion: 'rbac.authorization.k8s.io/v1', kinds: ['Role', 'RoleBinding'] },
     ],

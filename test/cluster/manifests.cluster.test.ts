@@ -2,7 +2,7 @@
 import { dirname } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parseAllDocuments } from 'yaml'
-import { manifest, monitored, uninstaller } from '../support/daemonset.ts'
+import { manifest, monitored, onPlatform, uninstaller } from '../support/daemonset.ts'
 import { FILES, MANIFESTS, type Part, textOf } from '../support/manifests.ts'
 import { Cluster } from './cluster.ts'
 import { partOf, scriptOf, spanOf } from './documents.ts'
@@ -22,7 +22,10 @@ const NO_OBJECTS = [
 const KUSTOMIZED = FILES.filter((file) => file.endsWith('/kustomization.yaml')).map(dirname)
 /** The copy of conf-examples/ whose DaemonSet has the component of monitoring/. */
 const MONITORED = 'monitored/daemonset'
-const DIRECTORIES = ['conf-examples/daemonset', MONITORED, 'kind/daemonset', 'conf-examples/uninstall']
+/** Copies whose DaemonSet has a component of platforms/. */
+const PLATFORMS = ['gke', 'k3s', 'openshift', 'selinux']
+const COPIES = [MONITORED, ...PLATFORMS.map((name) => `${name}/daemonset`), 'openshift/uninstall']
+const DIRECTORIES = ['conf-examples/daemonset', ...COPIES, 'kind/daemonset', 'conf-examples/uninstall']
 
 const OBJECTS = MANIFESTS.filter(({ kind }) => !NO_OBJECTS.includes(kind))
 const ALONE = [...new Set(OBJECTS.map(({ file }) => file))].filter((file) => !KUSTOMIZED.includes(dirname(file)))
@@ -57,6 +60,10 @@ beforeAll(async () => {
   await cluster.type('cp -r conf-examples monitored; cat >>monitored/daemonset/kustomization.yaml', {
     input: components,
   })
+  for (const name of PLATFORMS)
+    await cluster.type(
+      `cp -r conf-examples ${name}; echo 'components: [../platforms/${name}]' >>${name}/daemonset/kustomization.yaml`,
+    )
 })
 afterAll(() => cluster?.close())
 
@@ -121,7 +128,7 @@ describe('every file', () => {
 describe('a kustomization', () => {
   it('is applied here, whichever it is, and with all that is in its directory', async () => {
     const named = MANIFESTS.filter(({ kind }) => / Kustomization$/.test(kind)).map(({ file }) => dirname(file))
-    expect([...named, MONITORED].sort()).toEqual([...DIRECTORIES].sort())
+    expect([...named, ...COPIES].sort()).toEqual([...DIRECTORIES].sort())
     const applied = (await Promise.all(DIRECTORIES.map(made))).flat().map(identity)
     const inside = OBJECTS.filter(({ file }) => KUSTOMIZED.includes(dirname(file)))
     expect(inside.map(({ body }) => identity(body)).filter((each) => !applied.includes(each))).toEqual([])
@@ -134,14 +141,31 @@ describe('a kustomization', () => {
     expect(specs(await objects(`kubectl get -k ${directory}`))).toEqual(specs(fresh))
   })
 
-  it.each([
+  it.each<[directory: string, pod: object]>([
     ['conf-examples/uninstall', uninstaller],
     [MONITORED, monitored.spec.template.spec],
+    ...PLATFORMS.map((name) => [`${name}/daemonset`, onPlatform(name).spec.template.spec] satisfies [string, object]),
   ])('%s is what the other tests take it for', async (directory, pod) => {
     const { template } = daemonSetIn(await made(directory)).spec as { template: Part }
     expect(JSON.parse(JSON.stringify(template.spec).replaceAll('"x-calico-route:latest"', '"x-calico-route"'))).toEqual(
       pod,
     )
+  })
+})
+
+it('what uninstalls looks for the plugin where the platform has it', async () => {
+  const { template } = daemonSetIn(await made('openshift/uninstall')).spec as { template: Part }
+  const { path = '' } =
+    onPlatform('openshift').spec.template.spec.volumes.find(({ name }) => name === 'plugins')?.hostPath ?? {}
+  const from = `--from=${path}`
+  expect(template.spec).toMatchObject({
+    containers: [
+      {
+        args: expect.arrayContaining([from]),
+        readinessProbe: { exec: { command: expect.arrayContaining([from]) } },
+        volumeMounts: expect.arrayContaining([{ name: 'plugins', mountPath: `/host${path}` }]),
+      },
+    ],
   })
 })
 

@@ -166,7 +166,7 @@ describe('the DaemonSet that uninstalls', () => {
   })
 
   it('waits until nobody needs the plugin, and is ready when it is gone', () => {
-    expect(uninstall.args).toEqual(['uninstall', '--stay', '--host-root=/host'])
+    expect(uninstall.args).toEqual(['uninstall', '--stay', '--host-root=/host', `--from=${hostPathOf('plugins')}`])
     expect(uninstall.readinessProbe?.exec?.command.slice(1)).toEqual(
       uninstall.args.filter((argument) => argument !== '--stay'),
     )

@@ -60,7 +60,7 @@ describe('schemas', () => {
 })
 
 /** Keys of maps are anybody's; everything else in a manifest is a field that somebody has to know. */
-const MAPS = ['annotations', 'data', 'labels', 'limits', 'matchLabels', 'requests', 'stringData']
+const MAPS = ['annotations', 'data', 'hard', 'labels', 'limits', 'matchLabels', 'requests', 'stringData']
 
 type Path = (string | number)[]
 

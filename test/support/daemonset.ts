@@ -1,4 +1,4 @@
-/** conf-examples/daemonset and what conf-examples/uninstall and conf-examples/monitoring make of it, as far as tests look into them. */
+/** conf-examples/daemonset and what uninstall, monitoring and platforms beside it make of it, as far as tests look into them. */
 import { readFileSync } from 'node:fs'
 import { parse } from 'yaml'
 
@@ -33,7 +33,7 @@ export interface DaemonSet {
         automountServiceAccountToken: boolean
         hostNetwork: boolean
         shareProcessNamespace: boolean
-        securityContext: { seccompProfile: { type: string } }
+        securityContext: { seccompProfile: { type: string }; seLinuxOptions?: { type: string } }
         terminationGracePeriodSeconds: number
         tolerations: object[]
         initContainers?: Container[]
@@ -63,6 +63,16 @@ export const uninstaller = patched(daemonSet, manifest<Operation[]>('../uninstal
 
 /** The DaemonSet whose metrics Prometheus scrapes. */
 export const monitored = patched(daemonSet, manifest<Operation[]>('../monitoring/daemonset.yaml'))
+
+/** The DaemonSet with a component of conf-examples/platforms. */
+export function onPlatform(name: string): DaemonSet {
+  const { components = [] } = manifest<{ components?: string[] }>(`../platforms/${name}/kustomization.yaml`)
+  const first = components.reduce((made, other) => withPatch(made, other.replace('../', '')), daemonSet)
+  return withPatch(first, name)
+}
+
+const withPatch = (made: DaemonSet, platform: string) =>
+  patched(made, manifest<Operation[]>(`../platforms/${platform}/daemonset.yaml`))
 
 /** @throws Error if neither pod has such a container */
 export function containerOf(name: string): Container {
@@ -105,7 +115,7 @@ export function patched<T extends object>(document: T, operations: readonly Oper
   }
   const add = (path: string, value: unknown) => {
     const { parent, last } = placeOf(path)
-    if (Array.isArray(parent)) parent.splice(Number(last), 0, value)
+    if (Array.isArray(parent)) parent.splice(last === '-' ? parent.length : Number(last), 0, value)
     else parent[last] = value
   }
   for (const { op, path, from = path, value } of operations) {

@@ -23,6 +23,10 @@ const OTHERS: Record<string, string> = {
   'conf-examples/cloud-init-v2.yaml': 'cloud-init',
   'conf-examples/uninstall/uninstall.yaml': 'JSON Patch',
   'conf-examples/monitoring/daemonset.yaml': 'JSON Patch',
+  'conf-examples/platforms/gke/daemonset.yaml': 'JSON Patch',
+  'conf-examples/platforms/k3s/daemonset.yaml': 'JSON Patch',
+  'conf-examples/platforms/openshift/daemonset.yaml': 'JSON Patch',
+  'conf-examples/platforms/selinux/daemonset.yaml': 'JSON Patch',
 }
 
 export const textOf = (file: string): string => readFileSync(new URL(file, ROOT), 'utf8')

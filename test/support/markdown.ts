@@ -117,8 +117,8 @@ export function anchors({ lines }: Page): string[] {
 }
 
 const COMMANDS = 'validate|plan|verify|repair|schema|install|agent|uninstall'
-/** Where a word is a namespace or an object of Kubernetes, it is no command. */
-const OURS = /(?<!-n |-c |daemonset\/|ds\/|REGISTRY\/|name=)(?<![\w-])x-calico-route (.*)/g
+/** Where a word is a namespace or an object of Kubernetes, or a release or chart of Helm, it is no command. */
+const OURS = /(?<!-n |-c |helm \w+ |charts\/|daemonset\/|ds\/|REGISTRY\/|name=)(?<![\w-])x-calico-route (.*)/g
 
 /** The words after each call of `make` or of our executable, in its spans and blocks, up to what a shell would end it by. */
 export function commands(page: Page, program: 'make' | 'x-calico-route'): { number: number; words: string[] }[] {
