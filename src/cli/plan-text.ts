@@ -59,6 +59,17 @@ function dhcpLines({ offer }: DhcpPreview): string[] {
   ]
 }
 
+/** The same for programs. */
+export function planJson({ ops, ...rest }: Plan): object {
+  const { verb, ifname, ...more } = rest
+  return { verb, ifname, ops: ops.map(({ origin: { path }, ...op }) => ({ ...op, why: path })), ...more }
+}
+
+/** @param error a refusal, or why nothing can be planned */
+export function refusalJson(verb: string, ifname: string, { code, message: msg, details }: CniError): object {
+  return { verb, ifname, error: { code, msg, details } }
+}
+
 /** A refusal as the operator would see it. */
 export function refusalText(verb: string, { code, message, details }: CniError): string {
   const said = details === undefined ? message : `${message}; ${details}`

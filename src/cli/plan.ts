@@ -1,28 +1,18 @@
-import { isObject, type NetConf, parseRequest } from '../cni/request.ts'
-import { parsePrevResult } from '../cni/result.ts'
-import { effectiveConfig } from '../config/overrides.ts'
+import { isObject } from '../cni/request.ts'
 import { type ReadSet, UNKNOWN_SETS } from '../config/route-sets.ts'
-import { CniError, Code } from '../errors.ts'
-import { readRoutes } from '../kernel/change.ts'
-import { EVERYTHING, lookAt } from '../kernel/look.ts'
 import { withNetns } from '../kernel/netns.ts'
-import { readSet as readNodesSet } from '../kernel/set-file.ts'
-import { commandText } from '../net/iproute2.ts'
-import type { Op, Snapshot } from '../net/route.ts'
-import { afterwards } from '../plan/effects.ts'
-import { mayHaveRules6 } from '../plan/source-rules.ts'
-import { decideAdd } from '../verbs/add.ts'
-import { decideDel } from '../verbs/del.ts'
-import { refuseUnwritable } from '../verbs/refusals.ts'
-import { type Chosen, chooseEntry, inWordsOfOptions, POD } from './choose.ts'
+import type { Snapshot } from '../net/route.ts'
+import { chooseEntry, inWordsOfOptions, POD } from './choose.ts'
 import { Exit, type Terminal, Trouble } from './command.ts'
-import { dhcpPreview } from './dhcp.ts'
 import { nameOf, onceFromStdin, readText } from './files.ts'
-import { missingReturnPaths, type PodLook, podLook } from './node.ts'
+import { cachesOf, NODE } from './node-options.ts'
+import { onThisSide, setsBelow } from './node-root.ts'
 import { jsonText, OUTPUT } from './output.ts'
-import { type Plan, planText, refusalText } from './plan-text.ts'
-import { prevResultOf, unknownGateway } from './prev-result.ts'
-import { diffOf } from './route-diff.ts'
+import { type Call, isRefusal, planNic, snapshotIn, type TakeSnapshot } from './plan-nic.ts'
+import { planPod } from './plan-pod.ts'
+import { planJson, planText, refusalJson, refusalText } from './plan-text.ts'
+import { BY_NAME, refuseBesidePod } from './pod-name.ts'
+import { resultOf } from './result-cache.ts'
 import { savedSnapshot } from './saved-routes.ts'
 import { SETS, setsKnown } from './set-sources.ts'
 import { define } from './usage/define.ts'
@@ -31,16 +21,24 @@ import type { Definition, Given } from './usage/definition.ts'
 const DEFINITION = {
   name: 'plan',
   summary: 'show what ADD would change in a pod, and change nothing',
-  usage: ['--netns PATH --ifname IF [OPTION…] FILE', '--routes FILE [--links FILE] --ifname IF [OPTION…] FILE'],
+  usage: [
+    '--netns PATH --ifname IF [OPTION…] FILE',
+    '--pod NAMESPACE/NAME [--ifname IF] [OPTION…]',
+    '--routes FILE [--links FILE] --ifname IF [OPTION…] FILE',
+  ],
   about: [
     "Show each route that ADD would add or remove and the configuration key behind it, the lines for ip(8), the Result, and what KubeVirt's bridge binding would then hand to a VM by DHCP. On the node it warns, as verify does, if the node has no return path to the NIC.",
+    "With --pod it shows this for each attachment of a pod on this node, or for that of --ifname, with the configuration and network namespace that libcni's result cache has.",
     'FILE holds the configuration; see `validate --help` for its forms. One of the files may be "-", which is stdin.',
     'Route sets are those of --sets, else of a ConfigMap in FILE, else of this node.',
     "prevResult is taken from FILE, else from libcni's result cache, else made of the addresses of the NIC.",
     'If "kubevirt" is true, or if a VirtualMachine in FILE uses the network with the bridge binding, it warns of what KubeVirt cannot hand on.',
   ],
-  argument: { name: 'FILE', count: 'one', completes: 'file' },
+  argument: { name: 'FILE', count: 'at most one', completes: 'file' },
   options: {
+    ...BY_NAME,
+    cache: NODE.cache,
+    root: NODE.root,
     ...POD,
     sets: SETS,
     routes: {
@@ -68,44 +66,71 @@ const DEFINITION = {
   ],
   examples: [
     'x-calico-route plan --netns /var/run/netns/pod --ifname eth0 network.yaml',
+    'x-calico-route plan --pod default/web-0',
     'x-calico-route plan --routes routes.json --ifname eth0 network.yaml',
   ],
 } as const satisfies Definition
 
-export const plan = define(DEFINITION, async (given, terminal) => {
-  const { file, ifname, netns, routes, links } = askedOf(given)
-  const { verb, name, sets, output, 'cni-args': cniArgs } = given.options
+export const plan = define(DEFINITION, (given, terminal) => {
+  const { pod, ifname, root, output, verb } = given.options
   const json = output === 'json'
+  const call = { verb, root, cniArgs: cniArgsOf(given.options['cni-args']) }
+  if (pod !== undefined) {
+    refuseBesideName(given)
+    const sets = setsOr(root, setsKnown(given.options.sets, []))
+    return planPod({ pod, ifname, caches: cachesOf(given.options) }, { ...call, readSet: sets }, json, terminal)
+  }
+  return planFile(askedOf(given), call, json, terminal)
+})
+
+type Asked = ReturnType<typeof askedOf>
+
+async function planFile(
+  { file, name, sets, ...where }: Asked,
+  call: Omit<Call, 'readSet'>,
+  json: boolean,
+  terminal: Terminal,
+): Promise<number> {
+  const { ifname, netns } = where
   const chosen = chooseEntry(file, name, terminal)
-  const conf = cniArgs === undefined ? chosen.conf : withCniArgs(chosen.conf, cniArgs)
-  const known = setsKnown(sets, chosen.sets)
-  const readSet = known === UNKNOWN_SETS ? readNodesSet : known
+  const readSet = setsOr(call.root, setsKnown(sets, chosen.sets))
+  const cached = () => (netns === undefined ? undefined : resultOf(netns, ifname, call.root))
   try {
-    refuseUnwritable(ifname)
-    const pod = podLook(ifname, chosen.maker)
-    const snapshot =
-      netns === undefined ? saved(routes ?? '', links, ifname, terminal) : await snapshotOf(netns, pod.overhear)
-    const made =
-      verb === 'ADD'
-        ? await withWarnings(planAdd({ ...chosen, conf }, readSet, { ifname, netns }, snapshot), pod)
-        : planDel(conf, readSet, ifname, snapshot)
+    const made = await planNic(
+      { ...chosen, ifname, cached },
+      { ...call, readSet },
+      snapshotOf(where, call.root, terminal),
+    )
     terminal.out(json ? jsonText(planJson(made)) : planText(made, terminal.colors))
     return Exit.ok
   } catch (error) {
-    if (!(error instanceof CniError) || !REFUSALS.includes(error.code)) throw inWordsOfOptions(error)
-    const { code, message: msg, details } = error
-    terminal.out(json ? jsonText({ verb, ifname, error: { code, msg, details } }) : refusalText(verb, error))
+    if (!isRefusal(error)) throw inWordsOfOptions(error)
+    terminal.out(json ? jsonText(refusalJson(call.verb, ifname, error)) : refusalText(call.verb, error))
     return Exit.problems
   }
-})
+}
 
-/** The arguments. @throws Trouble if they do not go together */
-function askedOf({ options: { netns, ifname, routes, links }, words: [file = ''] }: Given<typeof DEFINITION.options>) {
+function setsOr(root: string, known: ReadSet): ReadSet {
+  return known === UNKNOWN_SETS ? setsBelow(root) : known
+}
+
+/** @throws Trouble for what --pod is instead of */
+function refuseBesideName({ options: { pod, netns, name, routes, links }, words: [file] }: GivenToPlan): void {
+  const others = { FILE: file, '--netns': netns, '--name': name, '--routes': routes, '--links': links }
+  refuseBesidePod(pod, others)
+}
+
+type GivenToPlan = Given<typeof DEFINITION.options>
+
+/** The arguments without --pod. @throws Trouble if they do not go together */
+function askedOf({ options: { netns, ifname, routes, links, name, sets, cache }, words: [file] }: GivenToPlan) {
+  if (file === undefined) throw new Trouble('exactly one FILE is needed; or give --pod, for a pod of this node')
   if (ifname === undefined) throw new Trouble('--ifname: missing; give the NIC that the plugin would be called for')
   if (netns === undefined && routes === undefined)
     throw new Trouble('--netns: missing; give it or --routes, to say what the pod is like now')
   if (netns !== undefined && routes !== undefined)
     throw new Trouble('--routes: cannot be combined with --netns; give one of them')
+  if (cache.length > 0) throw new Trouble('--cache: needs --pod; without it leave it out')
   onceFromStdin([
     ['FILE', file],
     ['--routes', routes],
@@ -113,85 +138,14 @@ function askedOf({ options: { netns, ifname, routes, links }, words: [file = '']
   ])
   if (links !== undefined && routes === undefined)
     throw new Trouble('--links: needs --routes; with --netns leave it out')
-  return { file, ifname, netns, routes, links }
+  return { file, ifname, netns, routes, links, name, sets }
 }
 
-/** Errors that are about the configuration, not about where the plugin was called. */
-const REFUSALS: readonly Code[] = [
-  Code.incompatibleVersion,
-  Code.decodingFailure,
-  Code.invalidConfig,
-  Code.tryAgainLater,
-  Code.overrideNotAllowed,
-]
+type Where = Pick<Asked, 'netns' | 'routes' | 'links' | 'ifname'>
 
-function planAdd(
-  { conf, maker, bridged }: Chosen,
-  readSet: ReadSet,
-  { ifname, netns }: { readonly ifname: string; readonly netns: string | undefined },
-  snapshot: Snapshot,
-): Plan {
-  const request = parseRequest({ CNI_COMMAND: 'ADD', CNI_IFNAME: ifname }, conf)
-  if (request.verb !== 'ADD') throw new Error(`unreachable: ${request.verb}`)
-  const { dryRun, ...config } = effectiveConfig(conf, readSet)
-  const { prevResult, from } = prevResultOf(conf, ifname, netns, snapshot)
-  const prev = parsePrevResult(prevResult)
-  const unknown = unknownGateway(config, ifname, maker, from)
-  const { ops, result, warnings } = adding(unknown, () =>
-    decideAdd(request, { ...config, dryRun: false }, prev, snapshot),
-  )
-  const dhcp = dhcpPreview(afterwards(snapshot, ops), ifname, config.kubevirt || bridged)
-  return {
-    ...shownOps('ADD', ifname, ops, snapshot),
-    result,
-    prevResultFrom: from,
-    ...(dhcp ? { dhcp } : {}),
-    warnings: [
-      ...(dryRun ? ['dryRun is true: ADD would do none of this'] : []),
-      ...(unknown === undefined ? [] : [unknown]),
-      ...warnings,
-    ],
-  }
-}
-
-/** Adds what is unknown to a refusal of `decide`, which may come of that. */
-function adding<T>(unknown: string | undefined, decide: () => T): T {
-  try {
-    return decide()
-  } catch (error) {
-    if (!(error instanceof CniError) || unknown === undefined) throw error
-    throw new CniError(error.code, error.message, [error.details, unknown].filter(Boolean).join('; '), error)
-  }
-}
-
-function planDel(conf: NetConf, readSet: ReadSet, ifname: string, snapshot: Snapshot): Plan {
-  const ops = conf.dryRun === true ? [] : decideDel(conf, ifname, snapshot, readSet)
-  return { ...shownOps('DEL', ifname, ops, snapshot), warnings: [] }
-}
-
-function planJson({ ops, ...rest }: Plan): object {
-  const { verb, ifname, ...more } = rest
-  return { verb, ifname, ops: ops.map(({ origin: { path }, ...op }) => ({ ...op, why: path })), ...more }
-}
-
-function shownOps(verb: 'ADD' | 'DEL', ifname: string, ops: readonly Op[], snapshot: Snapshot) {
-  return { verb, ifname, ops, batch: ops.map(commandText), diff: diffOf(snapshot, ops) }
-}
-
-/** A person can wait, and wants to see everything. */
-const TIME_LIMIT_MS = 30_000
-
-function snapshotOf(netns: string, overhear: PodLook['overhear']): Promise<Snapshot> {
-  return withNetns(netns, TIME_LIMIT_MS, (open) =>
-    readRoutes(open, overhear(lookAt(EVERYTHING, { links: true, rules6: mayHaveRules6 }))),
-  )
-}
-
-/** ADD does not change the node's return path to the pod: if it is missing now, it will be missing after ADD. */
-async function withWarnings(made: Plan, pod: PodLook): Promise<Plan> {
-  const nic = pod.nic(made.result)
-  const problems = nic ? (await missingReturnPaths([nic], '/')).get(nic) : undefined
-  return { ...made, warnings: [...made.warnings, ...(problems ?? [])] }
+function snapshotOf({ netns, routes = '', links, ifname }: Where, root: string, terminal: Terminal): TakeSnapshot {
+  if (netns !== undefined) return snapshotIn(onThisSide(root, netns), withNetns)
+  return () => saved(routes, links, ifname, terminal)
 }
 
 function saved(routes: string, links: string | undefined, ifname: string, terminal: Terminal): Snapshot {
@@ -199,7 +153,8 @@ function saved(routes: string, links: string | undefined, ifname: string, termin
   return savedSnapshot(read(routes), links === undefined ? undefined : read(links), ifname)
 }
 
-function withCniArgs(conf: NetConf, text: string): NetConf {
+function cniArgsOf(text: string | undefined): object | undefined {
+  if (text === undefined) return undefined
   let cni: unknown
   try {
     cni = JSON.parse(text)
@@ -208,5 +163,5 @@ function withCniArgs(conf: NetConf, text: string): NetConf {
   }
   if (!isObject(cni))
     throw new Trouble('--cni-args: must be a JSON object; write what "cni-args" in the annotation of a pod has')
-  return { ...conf, args: { ...(isObject(conf.args) ? conf.args : {}), cni } }
+  return cni
 }

@@ -2,20 +2,22 @@ import type { NetConf } from '../cni/request.ts'
 import type { Config } from '../config/config.ts'
 import { isLinkLocal, isWithin } from '../net/address.ts'
 import { KERNEL_PROTOCOL, MAIN_TABLE, type Snapshot } from '../net/route.ts'
-import { resultOf } from './result-cache.ts'
 
 /** Where prevResult is from; no previous plugin said what is in the last of them. */
 type From = 'FILE' | "libcni's result cache" | 'the addresses of the NIC'
 
-/** The prevResult that a runtime would pass, as far as it can be known. */
+/**
+ * The prevResult that a runtime would pass, as far as it can be known.
+ * @param cached reads the Result that libcni's cache has, if it has one
+ */
 export function prevResultOf(
   conf: NetConf,
   ifname: string,
-  netns: string | undefined,
+  cached: () => unknown,
   snapshot: Snapshot,
 ): { prevResult: unknown; from: From } {
   if (conf.prevResult !== undefined) return { prevResult: conf.prevResult, from: 'FILE' }
-  const known = netns === undefined ? undefined : resultOf(netns, ifname)
+  const known = cached()
   if (known !== undefined) return { prevResult: known, from: "libcni's result cache" }
   const addresses = snapshot.links.find((link) => link.ifname === ifname)?.addresses ?? []
   const ips = addresses

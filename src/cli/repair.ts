@@ -6,11 +6,12 @@ import { startLookers } from './lookers.ts'
 import { cachesOf, NODE } from './node-options.ts'
 import { progressOn, type Shown } from './node-text.ts'
 import { jsonText, OUTPUT } from './output.ts'
+import { BY_NAME, podsNamed, refuseBesidePod } from './pod-name.ts'
 import { type Repair, repairPods } from './repair-node.ts'
 import { type One, repairOne } from './repair-one.ts'
 import { SETTLED_MS } from './repair-pod.ts'
 import { isFine, oneJson, oneText, type Repaired, repairsJson, repairsText } from './repair-text.ts'
-import { type Pod, podsOf } from './result-cache.ts'
+import { type Cache, type Pod, podsOf } from './result-cache.ts'
 import { untilSignal } from './stay.ts'
 import { makeTurns } from './turns.ts'
 import { define } from './usage/define.ts'
@@ -23,11 +24,11 @@ const DEFINITION = {
   name: 'repair',
   summary: 'make the routes of pods what their configuration says',
   usage: [
-    '[--cache DIR]… [--root DIR] [--dry-run] [--quiet] [-o json]',
+    '[--pod NAMESPACE/NAME] [--cache DIR]… [--root DIR] [--dry-run] [--quiet] [-o json]',
     '--netns PATH --ifname IF [--name NETWORK] [--dry-run] [-o json] FILE',
   ],
   about: [
-    "Make right again what `verify` finds. Without FILE: in every pod of this node with an attachment whose chain has x-calico-route, according to libcni's result cache. What is missing comes, routes of x-calico-route that no attachment of the pod asks for any more go, and default routes become what the configuration says: all of it in one step, rolled back if it fails. What others added stays. With FILE (see `validate --help`) it takes the configuration of one NIC from there; the other attachments of the pod count as well, if the cache has them. It needs CAP_SYS_ADMIN, to enter namespaces, and CAP_NET_ADMIN.",
+    "Make right again what `verify` finds. Without FILE: in every pod of this node with an attachment whose chain has x-calico-route, according to libcni's result cache; with --pod, only in that one. What is missing comes, routes of x-calico-route that no attachment of the pod asks for any more go, and default routes become what the configuration says: all of it in one step, rolled back if it fails. What others added stays. With FILE (see `validate --help`) it takes the configuration of one NIC from there; the other attachments of the pod count as well, if the cache has them. It needs CAP_SYS_ADMIN, to enter namespaces, and CAP_NET_ADMIN.",
     [
       ['ok', 'Nothing differed.'],
       ['repaired', 'Something differed, and does not any more.'],
@@ -47,6 +48,7 @@ const DEFINITION = {
   ],
   argument: { name: 'FILE', count: 'at most one', completes: 'file' },
   options: {
+    ...BY_NAME,
     ...NODE,
     'dry-run': { about: 'Change nothing. Show each route that would come or go, and the key behind it.' },
     ...POD,
@@ -59,19 +61,23 @@ const DEFINITION = {
   ],
   examples: [
     'x-calico-route repair --dry-run',
+    'x-calico-route repair --pod default/web-0',
     'x-calico-route repair --netns /var/run/netns/pod --ifname eth0 network.yaml',
   ],
 } as const satisfies Definition
 
 export const repair = define(DEFINITION, async ({ options, words: [file] }, terminal) => {
-  const { netns, ifname, name, root, quiet, 'dry-run': dryRun } = options
+  const { pod, netns, ifname, name, root, quiet, 'dry-run': dryRun } = options
   const shown = { json: options.output === 'json', quiet }
   const how = { root, dryRun, signal: untilSignal() }
+  refuseBesidePod(pod, { FILE: file, '--netns': netns, '--ifname': ifname, '--name': name })
   if (file === undefined) {
     if (netns !== undefined || ifname !== undefined || name !== undefined)
-      throw new Trouble('FILE is missing: --netns, --ifname and --name need the configuration of that pod')
+      throw new Trouble(
+        'FILE is missing: --netns, --ifname and --name need the configuration of that pod; give it, or --pod alone',
+      )
     const caches = cachesOf(options)
-    const repaired = await repairNode(caches, how, terminal)
+    const repaired = await repairNode({ caches, named: pod }, how, terminal)
     const text = () => repairsText(repaired, caches, shown.quiet, terminal.colors)
     terminal.out(shown.json ? jsonText(repairsJson(repaired)) : text())
     return exitOf(repaired.repairs, how) || (repaired.unreadable.length > 0 ? Exit.problems : Exit.ok)
@@ -87,17 +93,23 @@ interface How {
   readonly signal: AbortSignal
 }
 
-async function repairNode(caches: readonly string[], how: How, terminal: Terminal): Promise<Repaired> {
+interface Meant {
+  readonly caches: readonly string[]
+  /** If only one pod is meant. */
+  readonly named: string | undefined
+}
+
+async function repairNode({ caches, named }: Meant, how: How, terminal: Terminal): Promise<Repaired> {
   needTurns(how)
   using lookers = startLookers()
   const progress = progressOn(terminal)
   const repairs = new Map<string, Repair>()
   const busy = () => [...repairs.values()].filter(({ state }) => state === 'busy')
   for (let tries = 1; ; tries++) {
-    const { unreadable, ...cache } = await readCachesBy(lookers, caches, progress)
-    const isLeft = ({ container }: Pod) => tries === 1 || repairs.get(container)?.state === 'busy'
-    const pods = podsOf({ unreadable, ...cache }).filter(isLeft)
-    const broken = new Set(unreadable.map(({ file }) => file))
+    const cache = await readCachesBy(lookers, caches, progress)
+    const isLeft = ({ container }: Pod) => repairs.get(container)?.state === 'busy'
+    const pods = tries === 1 ? podsNamed(cache, named) : podsOf(cache).filter(isLeft)
+    const broken = new Set(cache.unreadable.map(({ file }) => file))
     // If the caches do not have it any more, it was on its way out.
     const isOut = ({ pod }: Repair) => !pod.attachments.some(({ file }) => broken.has(file))
     for (const { pod, ...rest } of busy().filter(isOut))
@@ -105,9 +117,18 @@ async function repairNode(caches: readonly string[], how: How, terminal: Termina
     for (const one of await repairPods(pods, lookers, how, progress(pods.length, 'pod')))
       repairs.set(one.pod.container, one)
     if (tries === TRIES || how.signal.aborted || busy().length === 0)
-      return { repairs: [...repairs.values()], unreadable, dryRun: how.dryRun }
+      return {
+        repairs: [...repairs.values()],
+        unreadable: named === undefined ? cache.unreadable : unreadableOf(repairs, cache),
+        dryRun: how.dryRun,
+      }
     await settle(how)
   }
+}
+
+function unreadableOf(repairs: ReadonlyMap<string, Repair>, cache: Cache): Cache['unreadable'] {
+  const pods = podsOf(cache).filter(({ container }) => repairs.has(container))
+  return pods.flatMap(({ unreadable }) => unreadable)
 }
 
 async function repairNic(one: One, how: How, { json, quiet }: Shown, terminal: Terminal): Promise<number> {

@@ -5,16 +5,22 @@ import { startLookers } from './lookers.ts'
 import { allOf, noRows, progressOn, type Shown, stateTable, unreadableText } from './node-text.ts'
 import { jsonText } from './output.ts'
 import { painter } from './paint.ts'
+import { podsNamed } from './pod-name.ts'
 import type { Cache } from './result-cache.ts'
 
-/** Compares all pods that the caches know. @param root where the node's root directory is mounted */
-export async function verifyNode(
-  caches: readonly string[],
-  root: string,
-  shown: Shown,
-  terminal: Terminal,
-): Promise<number> {
-  const { cache, verdicts } = await lookAtAll(caches, root, terminal)
+/** Which attachments are meant. */
+interface Where {
+  readonly caches: readonly string[]
+  /** Where the node's root directory is mounted. */
+  readonly root: string
+  /** If only one pod is meant. */
+  readonly pod: string | undefined
+}
+
+/** Compares the pods that the caches know. @throws Trouble if they do not know the one that is meant */
+export async function verifyNode(where: Where, shown: Shown, terminal: Terminal): Promise<number> {
+  const { cache, verdicts } = await lookAtAll(where, terminal)
+  const { caches } = where
   if (shown.json) terminal.out(jsonText(nodeJson(verdicts, cache)))
   else terminal.out(nodeText(verdicts, cache, caches, shown.quiet, terminal.colors))
   const some = (state: State) => verdicts.some((verdict) => verdict.state === state)
@@ -23,14 +29,23 @@ export async function verifyNode(
 }
 
 async function lookAtAll(
-  caches: readonly string[],
-  root: string,
+  { caches, root, pod }: Where,
   terminal: Terminal,
 ): Promise<{ cache: Cache; verdicts: readonly Verdict[] }> {
   using lookers = startLookers()
   const progress = progressOn(terminal)
-  const cache = await readCachesBy(lookers, caches, progress)
+  const all = await readCachesBy(lookers, caches, progress)
+  const cache = pod === undefined ? all : onlyOf(all, pod)
   return { cache, verdicts: await lookAtAttachments(cache.attachments, root, lookers, progress) }
+}
+
+function onlyOf(cache: Cache, pod: string): Cache {
+  const pods = podsNamed(cache, pod)
+  return {
+    ...cache,
+    attachments: pods.flatMap(({ attachments }) => attachments),
+    unreadable: pods.flatMap(({ unreadable }) => unreadable),
+  }
 }
 
 function nodeText(

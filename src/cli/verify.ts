@@ -8,6 +8,7 @@ import { onThisSide, setsBelow } from './node-root.ts'
 import type { Shown } from './node-text.ts'
 import { jsonText, OUTPUT } from './output.ts'
 import { printable } from './paint.ts'
+import { BY_NAME, refuseBesidePod } from './pod-name.ts'
 import { netnsOfPerson } from './pod-netns.ts'
 import { resultOf } from './result-cache.ts'
 import { define } from './usage/define.ts'
@@ -18,11 +19,11 @@ const DEFINITION = {
   name: 'verify',
   summary: 'compare pods with their configuration',
   usage: [
-    '[--cache DIR]… [--root DIR] [--quiet] [-o json]',
+    '[--pod NAMESPACE/NAME] [--cache DIR]… [--root DIR] [--quiet] [-o json]',
     '--netns PATH --ifname IF [--name NETWORK] [-o json] FILE',
   ],
   about: [
-    "Compare as CHECK does, at any time and without a runtime, and change nothing. Without FILE it looks at every attachment of this node whose chain has x-calico-route, according to libcni's result cache. With FILE (see `validate --help`) it looks at one NIC of one pod. It needs CAP_SYS_ADMIN, to enter namespaces.",
+    "Compare as CHECK does, at any time and without a runtime, and change nothing. Without FILE it looks at every attachment of this node whose chain has x-calico-route, according to libcni's result cache; with --pod, only at those of that pod. With FILE (see `validate --help`) it looks at one NIC of one pod. It needs CAP_SYS_ADMIN, to enter namespaces.",
     "On the node, or in a container with hostNetwork, it also looks for the return path: for the NICs of calico and ptp the node must have a route to each address through the pod's own host veth, or no answer comes back to the pod.",
     [
       ['ok', 'The routes are those of the configuration.'],
@@ -35,6 +36,7 @@ const DEFINITION = {
   ],
   argument: { name: 'FILE', count: 'at most one', completes: 'file' },
   options: {
+    ...BY_NAME,
     ...NODE,
     ...POD,
     output: OUTPUT,
@@ -46,18 +48,22 @@ const DEFINITION = {
   ],
   examples: [
     'x-calico-route verify --quiet',
+    'x-calico-route verify --pod default/web-0',
     'x-calico-route verify --netns /var/run/netns/pod --ifname eth0 network.yaml',
   ],
 } as const satisfies Definition
 
 export const verify = define(DEFINITION, ({ options, words: [file] }, terminal) => {
-  const { netns, ifname, name, root, quiet } = options
+  const { pod, netns, ifname, name, root, quiet } = options
   const shown = { json: options.output === 'json', quiet }
+  refuseBesidePod(pod, { FILE: file, '--netns': netns, '--ifname': ifname, '--name': name })
   if (file === undefined) {
     if (netns !== undefined || ifname !== undefined || name !== undefined) {
-      throw new Trouble('FILE is missing: --netns, --ifname and --name need the configuration of that pod')
+      throw new Trouble(
+        'FILE is missing: --netns, --ifname and --name need the configuration of that pod; give it, or --pod alone',
+      )
     }
-    return verifyNode(cachesOf(options), root, shown, terminal)
+    return verifyNode({ caches: cachesOf(options), root, pod }, shown, terminal)
   }
   if (netns === undefined || ifname === undefined)
     throw new Trouble('FILE: needs --netns and --ifname, which say what to compare it with')
