@@ -21,14 +21,21 @@ describe('an example', () => {
     expect(documents(file)).not.toEqual([])
   })
 
-  it.each(EXAMPLES)('%s is in the list of examples', (file) => {
+  const commented = [...EXAMPLES.filter((file) => file.endsWith('.yaml')), 'logrotate/x-calico-route']
+
+  it.each([...EXAMPLES, 'logrotate/x-calico-route'])('%s is in the list of examples', (file) => {
     expect(page('conf-examples/README.md')).toContain(`(${file})`)
   })
 
-  it.each(EXAMPLES.filter((file) => file.endsWith('.yaml')))('%s says when to use it, in three lines', (file) => {
+  it.each(commented)('%s says when to use it, in three lines', (file) => {
     const [, head = ''] = /^((?:# .*\n)+)/.exec(textOf(file)) ?? []
     expect(head.trim().split('\n')).toHaveLength(3)
     expect(head).toContain('\n# Use it ')
+  })
+
+  it('rotates the log file that another one names', () => {
+    const [{ logFile } = { logFile: undefined }] = configurations('all-keys.json')
+    expect(textOf('logrotate/x-calico-route')).toContain(`\n${logFile} {\n`)
   })
 
   it('shows every key there is', () => {
