@@ -124,7 +124,10 @@ type GivenToPlan = Given<typeof DEFINITION.options>
 
 /** The arguments without --pod. @throws Trouble if they do not go together */
 function askedOf({ options: { netns, ifname, routes, links, name, sets, cache }, words: [file] }: GivenToPlan) {
-  if (file === undefined) throw new Trouble('exactly one FILE is needed; or give --pod, for a pod of this node')
+  if (file === undefined)
+    throw new Trouble(
+      'exactly one FILE is needed; or give --pod, for a pod of this node\nSee x-calico-route plan --help.',
+    )
   if (ifname === undefined) throw new Trouble('--ifname: missing; give the NIC that the plugin would be called for')
   if (netns === undefined && routes === undefined)
     throw new Trouble('--netns: missing; give it or --routes, to say what the pod is like now')
