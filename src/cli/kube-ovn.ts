@@ -5,6 +5,7 @@ import type { Say } from './finding.ts'
 import type { Plugin } from './plugins.ts'
 import type { FoundNetwork } from './pods.ts'
 import type { Subnet } from './subnets.ts'
+import { macText } from './vm-nics.ts'
 import type { Workload } from './workloads.ts'
 
 /** A network whose NIC, or whose addresses, come from Kube-OVN. */
@@ -44,7 +45,8 @@ export function checkAnnotations(
     if (provider === undefined || provider === 'ovn') continue
     const path = [...base, 'metadata', 'annotations', key]
     const subnet = what === 'logical_switch' ? subnets.get(String(value)) : undefined
-    if (providers && !providers.includes(provider)) {
+    const own = providers?.find((one) => isOf(one, provider))
+    if (providers && own === undefined) {
       const near = providers.slice(0, MAX_NAMES).find((one) => leven(one, provider) <= 4)
       const there = listed(providers, MAX_NAMES).join(', ') || 'none'
       const hint =
@@ -55,7 +57,7 @@ export function checkAnnotations(
         `no network of this pod has the provider ${provider}, so Kube-OVN ignores this; ${hint}`,
         'key',
       )
-    } else if (subnet && subnet.provider !== provider)
+    } else if (subnet && subnet.provider !== (own ?? provider))
       say(
         'XCR407',
         path,
@@ -64,14 +66,23 @@ export function checkAnnotations(
   }
 }
 
+/**
+ * Whether annotations with `named` are for a network with `provider`. Where a pod has one network of Kube-OVN twice, the
+ * interface follows: `vpc.tenant.ovn.net1`.
+ * @see https://github.com/kubeovn/kube-ovn/blob/v1.16.1/pkg/controller/pod.go getPodAttachmentNet
+ */
+const isOf = (provider: string, named: string) =>
+  named === provider || (provider.endsWith('.ovn') && named.startsWith(`${provider}.`))
+
 /** Reports a MAC address that Kube-OVN's port security does not let out of the VM. */
 export function checkMac({ base, annotations }: Workload, { asked, network }: FoundNetwork, say: Say): void {
   const { provider } = providerOf(network.plugins) ?? {}
-  const { mac } = asked.nic ?? {}
-  if (provider === undefined || mac === undefined) return
+  const { mac, bridge } = asked.nic ?? {}
+  // Other bindings send packets with the address of the pod's NIC.
+  if (provider === undefined || mac === undefined || !bridge) return
   const key = `${provider}.kubernetes.io/mac_address`
   const written = annotations[key]
-  if (typeof written !== 'string' || written.toLowerCase() === mac) return
+  if (typeof written !== 'string' || macText(written) === mac) return
   const path = [...base, 'metadata', 'annotations', key]
   say('XCR609', path, `${written} is not the "macAddress" of the VM's interface, ${mac}; write the same in both`)
 }

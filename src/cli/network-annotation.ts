@@ -1,7 +1,7 @@
+import { isIP } from 'node:net'
 import leven from 'leven'
 import { isObject } from '../cni/request.ts'
 import { quote } from '../errors.ts'
-import { parseAddress, parsePrefix } from '../net/address.ts'
 import type { FindingCode } from './codes.ts'
 
 /** A network that an annotation of Multus asks for. */
@@ -60,8 +60,9 @@ function readNames(text: string, namespaces: readonly string[]): ReadAnnotation 
 /** `namespace/name@interface`. @see parsePodNetworkObjectName of the same file */
 function nameProblem(item: string): AnnotationProblem | undefined {
   if (item === '') return refused('a name is missing beside a comma, so Multus refuses the pod; remove the comma')
-  const [, namespace = 'x', name = '', ifname = ''] = /^(?:([^/@]*)\/)?([^/@]*)(?:@([^/@]*))?$/.exec(item) ?? []
-  if (![namespace.trim(), name.trim()].every((label) => /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/.test(label)))
+  const [, namespace = '', name = '', ifname = ''] = /^(?:([^/@]*)\/)?([^/@]*)(?:@([^/@]*))?$/.exec(item) ?? []
+  // An empty namespace is the pod's own.
+  if (![namespace.trim() || 'own', name.trim()].every((label) => /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/.test(label)))
     return refused(`${quote(item)} is not NAMESPACE/NAME@INTERFACE in lower case, so Multus refuses the pod`)
   const at = ifname.trim()
   if (at.length > 15 || /\s/.test(at))
@@ -84,16 +85,29 @@ function selectionOf(one: unknown, namespaces: readonly string[]): Selection[] {
 }
 
 export function withNamespaces(name: string, namespaces: readonly string[]): string[] {
-  if (name.includes('/') || namespaces.length === 0) return [name.trim()]
-  return namespaces.map((namespace) => `${namespace}/${name.trim()}`)
+  const own = name.trim().replace(/^\//, '')
+  if (own.includes('/') || namespaces.length === 0) return [own]
+  return namespaces.map((namespace) => `${namespace}/${own}`)
 }
 
 const isText = (value: unknown) => typeof value === 'string'
+/** In Go's forms. An empty string, which a template may leave, asks for none. @see https://pkg.go.dev/net#ParseMAC */
 const isMac = (value: unknown) =>
-  typeof value === 'string' && /^[0-9a-f]{2}([:-][0-9a-f]{2}){5}(([:-][0-9a-f]{2}){2})?$/i.test(value)
+  typeof value === 'string' &&
+  (value === '' ||
+    /^[0-9a-f]{2}(?:([:-])[0-9a-f]{2}(?:\1[0-9a-f]{2}){4}(?:(?:\1[0-9a-f]{2}){2}|(?:\1[0-9a-f]{2}){14})?)$/i.test(
+      value,
+    ) ||
+    /^[0-9a-f]{4}(?:\.[0-9a-f]{4}){2}(?:\.[0-9a-f]{4}|(?:\.[0-9a-f]{4}){7})?$/i.test(value))
 const isList = (is: (item: string) => boolean) => (value: unknown) =>
   Array.isArray(value) && value.every((item) => typeof item === 'string' && is(item))
-const isAddress = (item: string) => parseAddress(item) !== undefined
+/** As Go reads it: with IPv4 notation inside IPv6, without a zone. */
+const isAddress = (item: string) => isIP(item) > 0 && !item.includes('%')
+
+function isPrefix(item: string): boolean {
+  const [, address = '', length] = /^([^/]+)\/(\d{1,3})$/.exec(item) ?? []
+  return isAddress(address) && Number(length) <= (address.includes(':') ? 128 : 32)
+}
 
 /**
  * The keys of an object of the list, and what each must be. Multus ignores others.
@@ -106,11 +120,12 @@ const KEYS: Readonly<Record<string, readonly [is: (value: unknown) => boolean, w
   interfaceRequest: [isText, 'a string'],
   mac: [isMac, 'a MAC address'],
   'infiniband-guid': [isText, 'a string'],
-  ips: [isList((item) => isAddress(item) || parsePrefix(item) !== undefined), 'a list of addresses'],
+  ips: [isList((item) => isAddress(item) || isPrefix(item)), 'a list of addresses'],
   'default-route': [isList(isAddress), 'a list of gateways'],
   'cni-args': [isObject, 'an object'],
   portMappings: [Array.isArray, 'a list'],
   bandwidth: [isObject, 'an object'],
+  deviceID: [isText, 'a string'],
   'ipam-claim-reference': [isText, 'a string'],
 }
 
