@@ -47,16 +47,8 @@ export function checkAnnotations(
     const subnet = what === 'logical_switch' ? subnets.get(String(value)) : undefined
     const own = providers?.find((one) => isOf(one, provider))
     if (providers && own === undefined) {
-      const near = providers.slice(0, MAX_NAMES).find((one) => leven(one, provider) <= 4)
-      const there = listed(providers, MAX_NAMES).join(', ') || 'none'
-      const hint =
-        near === undefined ? `those of this pod are ${there}` : `did you mean "${near}.kubernetes.io/${what}"?`
-      say(
-        'XCR403',
-        path,
-        `no network of this pod has the provider ${provider}, so Kube-OVN ignores this; ${hint}`,
-        'key',
-      )
+      const hint = hintFor(provider, `${what}`, providers)
+      say('XCR403', path, `no network of this pod has the provider ${provider}, ${hint}`, 'key')
     } else if (subnet && subnet.provider !== (own ?? provider))
       say(
         'XCR407',
@@ -64,6 +56,18 @@ export function checkAnnotations(
         `Subnet ${subnet.name} has the provider ${subnet.provider}, not ${provider}; write one of this provider`,
       )
   }
+}
+
+/**
+ * Kube-OVN's controller takes the provider from the name of the definition, and its plugin from the configuration, where it
+ * is "ovn" if it is missing.
+ */
+function hintFor(provider: string, what: string, providers: readonly string[]): string {
+  const near = providers.slice(0, MAX_NAMES).find((one) => leven(one, provider) <= 4)
+  if (near !== undefined) return `so Kube-OVN ignores this; did you mean "${near}.kubernetes.io/${what}"?`
+  if (providers.includes('ovn') && /^[^.]+\.[^.]+\.ovn$/.test(provider))
+    return `and one of them names none; write "provider": "${provider}" in the configuration of that network`
+  return `so Kube-OVN ignores this; those of this pod are ${listed(providers, MAX_NAMES).join(', ') || 'none'}`
 }
 
 /**

@@ -171,6 +171,14 @@ describe('validate says of Kube-OVN’s', () => {
     expect(await findings(yaml(FIRST, VPC, ...subnets, pod({ ...asks, [key]: value })))).toEqual(expected)
   })
 
+  it('annotation of a network without a provider', async () => {
+    const key = 'bare.tenant.ovn.kubernetes.io/ip_address'
+    const one = pod({ [NETWORKS]: 'bare', [key]: '10.0.1.5' })
+    expect(await findings(yaml(FIRST, network('bare', { type: 'kube-ovn' }), one))).toEqual([
+      `warning: ${at(key)}: no network of this pod has the provider bare.tenant.ovn, and one of them names none; write "provider": "bare.tenant.ovn" in the configuration of that network`,
+    ])
+  })
+
   it('annotation nothing, if some network of the pod is not among the files', async () => {
     expect(await findings(yaml(FIRST, pod({ 'k8s.v1.cni.cncf.io/networks': 'elsewhere/x', ...asks })))).toEqual([])
   })
