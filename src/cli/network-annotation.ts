@@ -3,6 +3,7 @@ import leven from 'leven'
 import { isObject } from '../cni/request.ts'
 import { quote } from '../errors.ts'
 import type { FindingCode } from './codes.ts'
+import { JsonProblem, parseJson } from './json.ts'
 
 /** A network that an annotation of Multus asks for. */
 export interface Selection {
@@ -31,19 +32,25 @@ export interface ReadAnnotation {
 export function readAnnotation(text: string, namespaces: readonly string[]): ReadAnnotation {
   if (text === '') return { selections: [], problems: [] }
   if (!/[[{"]/.test(text)) return readNames(text, namespaces)
-  let list: unknown
-  try {
-    list = JSON.parse(text)
-  } catch {}
-  if (!Array.isArray(list)) return { selections: [], problems: [refused(UNREADABLE)] }
+  const list = listIn(text)
+  if (typeof list === 'string') return { selections: [], problems: [refused(list)] }
   return {
     selections: list.flatMap((one) => selectionOf(one, namespaces)),
     problems: list.flatMap((one, index) => problemsWith(one, `[${index}]`)),
   }
 }
 
-const UNREADABLE =
-  'neither a JSON list nor names with commas between them, so Multus refuses the pod; write one of these'
+/** The list in a text, or what is wrong with it. */
+function listIn(text: string): readonly unknown[] | string {
+  try {
+    const { value } = parseJson(text)
+    if (Array.isArray(value)) return value
+    return 'must be a list of objects, so Multus refuses the pod; write [{"name": "NAME"}]'
+  } catch (error) {
+    if (!(error instanceof JsonProblem)) throw error
+    return `not JSON: ${error.message}; Multus refuses the pod`
+  }
+}
 
 const refused = (says: string): AnnotationProblem => ({ code: 'XCR501', says })
 
@@ -51,16 +58,18 @@ function readNames(text: string, namespaces: readonly string[]): ReadAnnotation 
   const items = text.split(',').map((item) => item.trim())
   return {
     selections: items
-      .filter((item) => item !== '')
+      .filter((item) => item !== '' && NAME.test(item))
       .map((item) => ({ names: withNamespaces(item.split('@')[0] ?? '', namespaces) })),
     problems: items.flatMap((item) => nameProblem(item) ?? []),
   }
 }
 
+const NAME = /^(?:([^/@]*)\/)?([^/@]*)(?:@([^/@]*))?$/
+
 /** `namespace/name@interface`. @see parsePodNetworkObjectName of the same file */
 function nameProblem(item: string): AnnotationProblem | undefined {
   if (item === '') return refused('a name is missing beside a comma, so Multus refuses the pod; remove the comma')
-  const [, namespace = '', name = '', ifname = ''] = /^(?:([^/@]*)\/)?([^/@]*)(?:@([^/@]*))?$/.exec(item) ?? []
+  const [, namespace = '', name = '', ifname = ''] = NAME.exec(item) ?? []
   // An empty namespace is the pod's own.
   if (![namespace.trim() || 'own', name.trim()].every((label) => /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/.test(label)))
     return refused(`${quote(item)} is not NAMESPACE/NAME@INTERFACE in lower case, so Multus refuses the pod`)
@@ -91,6 +100,9 @@ export function withNamespaces(name: string, namespaces: readonly string[]): str
 }
 
 const isText = (value: unknown) => typeof value === 'string'
+const IFNAME = 'the name of an interface, at most 15 characters'
+/** @see https://github.com/containernetworking/cni/blob/main/pkg/utils/utils.go ValidateInterfaceName */
+const isIfname = (value: unknown) => typeof value === 'string' && value.length <= 15 && !/[\s/:]|^\.\.?$/.test(value)
 /** In Go's forms. An empty string, which a template may leave, asks for none. @see https://pkg.go.dev/net#ParseMAC */
 const isMac = (value: unknown) =>
   typeof value === 'string' &&
@@ -116,8 +128,8 @@ function isPrefix(item: string): boolean {
 const KEYS: Readonly<Record<string, readonly [is: (value: unknown) => boolean, what: string]>> = {
   name: [isText, 'a string'],
   namespace: [isText, 'a string'],
-  interface: [isText, 'a string'],
-  interfaceRequest: [isText, 'a string'],
+  interface: [isIfname, IFNAME],
+  interfaceRequest: [isIfname, IFNAME],
   mac: [isMac, 'a MAC address'],
   'infiniband-guid': [isText, 'a string'],
   ips: [isList((item) => isAddress(item) || isPrefix(item)), 'a list of addresses'],

@@ -32,6 +32,8 @@ export interface Together {
   readonly names: readonly string[]
   /** Whether one of these, or what makes one, may be meant by a name. */
   readonly isDefined: (name: string) => boolean
+  /** The definition of the same name in another namespace. */
+  readonly namesake: (name: string) => string | undefined
   /** The Subnets of Kube-OVN, by name and by provider. */
   readonly subnets: ReadonlyMap<string, Subnet>
   readonly byProvider: ReadonlyMap<string, readonly Subnet[]>
@@ -53,7 +55,7 @@ export function together(
   const definitions = byName(networks.flatMap((one, i) => (one.isDefinition ? [[one.name, i] as const] : [])))
   // If one of Calico's networks restores a demoted default route, it is the one meant to attach second.
   const restoring = calicos.filter(({ entries }) => entries.some(({ conf }) => isAuto(conf.ovnGateway)))
-  const defined = byName([...names, ...made].map((name) => [name, 0]))
+  const defined = byName([...names, ...made].map((name, index) => [name, index]))
   const namespaces = new Set(names.flatMap((name) => (name.includes('/') ? name.slice(0, name.indexOf('/')) : [])))
   return {
     named: ({ names }) => {
@@ -65,6 +67,7 @@ export function together(
     hasNamespace: (namespace) => namespaces.has(namespace),
     names,
     isDefined: (name) => defined.first(name) !== undefined,
+    namesake: (name) => names[defined.first(name.slice(name.indexOf('/') + 1)) ?? names.length],
     subnets: new Map(subnets.map((one) => [one.name, one])),
     byProvider: Map.groupBy(subnets, ({ provider }) => provider),
     taken: takenFrom(subnets),

@@ -58,9 +58,9 @@ function checkUnknown({ names, path }: AskedNetwork, all: Together, say: Say): v
   if (names.some(all.isDefined)) return
   const namespaceOf = (name: string) => name.slice(0, Math.max(0, name.indexOf('/')))
   if (!names.every((name) => hasNamespace(namespaceOf(name)))) return
-  const near = known
-    .slice(0, MAX_COMPARED)
-    .find((one) => names.some((name) => namespaceOf(one) === namespaceOf(name) && leven(one, name) <= MAX_DISTANCE))
+  const isNear = (one: string) =>
+    names.some((name) => namespaceOf(one) === namespaceOf(name) && leven(one, name) <= MAX_DISTANCE)
+  const near = names.map(all.namesake).find((one) => one !== undefined) ?? known.slice(0, MAX_COMPARED).find(isNear)
   const hint = near === undefined ? 'write the name of one, or add it' : `did you mean "${near}"?`
   say('XCR502', path, `no NetworkAttachmentDefinition ${names.join(' or ')} among the files; ${hint}`)
 }

@@ -57,7 +57,19 @@ describe('validate says of an annotation of Multus', () => {
     [
       'a list that does not end',
       '[{"name": "other"}',
-      refused('neither a JSON list nor names with commas between them, so Multus refuses the pod; write one of these'),
+      refused('not JSON: this "[" is never closed; add "]"; Multus refuses the pod'),
+    ],
+    [
+      'an object, and no list of one',
+      '{"name": "other"}',
+      refused('must be a list of objects, so Multus refuses the pod; write [{"name": "NAME"}]'),
+    ],
+    [
+      'a long interface in JSON',
+      '[{"name": "other", "interface": "interface-number-1"}]',
+      refused(
+        '[0].interface: must be the name of an interface, at most 15 characters, is "interface-number-1", so Multus refuses the pod',
+      ),
     ],
     [
       'a comma at the end',
@@ -190,10 +202,12 @@ describe('validate says of the networks of a pod', () => {
   it.each<[string, string, string[]]>([
     ['that is there', 'other', []],
     ['that is misspelt', 'othr', unknown('tenant/othr', 'did you mean "tenant/other"?')],
+    ['of another namespace', 'elsewhere', unknown('tenant/elsewhere', 'did you mean "kube-system/elsewhere"?')],
     ['that is not there', 'storage', unknown('tenant/storage', 'write the name of one, or add it')],
     ['of a namespace that the files do not have', 'storage/storage', []],
   ])('one %s', async (_, text, expected) => {
-    expect(await findings(yaml(OTHER, pod({ [NETWORKS]: text })))).toEqual(expected)
+    const elsewhere = { ...OTHER, metadata: { name: 'elsewhere', namespace: 'kube-system' } }
+    expect(await findings(yaml(OTHER, elsewhere, pod({ [NETWORKS]: text })))).toEqual(expected)
   })
 
   const made = (kind: string, more: object = {}) => ({ kind, metadata: { name: 'storage' }, ...more })
