@@ -46,10 +46,11 @@ export function checkTogether(files: readonly File[]): void {
     workloads.flatMap(({ workload }) => workload.networks.map((one) => ({ network: all.named(one), workload }))),
     ({ network }) => network,
   )
+  const withCalicoLater = new Set(workloads.map(({ workload }) => workload).filter((one) => hasCalicoLater(one, all)))
   for (const one of networks) {
-    const pods = (asking.get(one) ?? []).map(({ workload }) => workload)
+    const pods = [...new Set(asking.get(one)?.map(({ workload }) => workload))]
     // If pods say that none of them has Calico after this network, it demotes for something else.
-    if (pods.length === 0 || pods.some((pod) => hasCalicoLater(pod, all))) demotedBeforeCalico(one, all)
+    if (pods.length === 0 || pods.some((pod) => withCalicoLater.has(pod))) demotedBeforeCalico(one, all)
     const { provider } = providerOf(one.plugins) ?? {}
     checkGateways(one.entries, all.byProvider.get(provider ?? '') ?? [], one.say)
     checkMissingAddresses(
