@@ -1,7 +1,9 @@
 import { isObject } from '../cni/request.ts'
 import type { Say } from './finding.ts'
 import type { Path } from './json.ts'
+import type { Plugin } from './plugins.ts'
 import { below, type Placed } from './position.ts'
+import { macText } from './vm-nics.ts'
 import type { Workload } from './workloads.ts'
 import { parseYaml } from './yaml.ts'
 
@@ -34,17 +36,27 @@ interface NetworkData {
   readonly path: Path
 }
 
-/** Reports MAC addresses in the network data of a VM that none of its interfaces has: cloud-init then configures nothing. */
-export function checkCloudInit({ placed, base, namespace }: Workload, secrets: SecretTexts, say: Say): void {
+/**
+ * Reports MAC addresses in the network data of a VM that none of its interfaces has: cloud-init then configures nothing.
+ * @param plugins those of its networks
+ */
+export function checkCloudInit(
+  { placed, base, namespace, annotations }: Workload,
+  plugins: readonly Plugin[],
+  secrets: SecretTexts,
+  say: Say,
+): void {
   const at = [...base, 'spec']
   const { value: spec } = below(placed, at)
   if (!isObject(spec) || !Array.isArray(spec.volumes)) return
-  const macs = macsOf(spec)
+  // With the bridge binding, the VM takes over the address of the pod's NIC, which annotations and tuning may set.
+  const ofPod = [...Object.values(annotations), ...plugins.map(({ plugin }) => plugin.mac)]
+  const macs = new Set([...macsOf(spec), ...ofPod.flatMap(macsIn)])
   const volumes: unknown[] = spec.volumes
   for (const [index, volume] of volumes.entries()) {
     for (const { text, path } of dataIn(volume, [...at, 'volumes', index], namespace, secrets))
       for (const mac of matchedIn(text))
-        if (!macs.has(mac.toLowerCase()))
+        if (!macs.has(macText(mac)))
           say(
             'XCR608',
             path,
@@ -53,11 +65,14 @@ export function checkCloudInit({ placed, base, namespace }: Workload, secrets: S
   }
 }
 
-function macsOf({ domain }: Readonly<Record<string, unknown>>): ReadonlySet<string> {
+const macsIn = (text: unknown) =>
+  typeof text === 'string' ? (text.match(/(?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2}/gi) ?? []).map(macText) : []
+
+function macsOf({ domain }: Readonly<Record<string, unknown>>): string[] {
   const devices = isObject(domain) ? domain.devices : undefined
   const interfaces: unknown = isObject(devices) ? devices.interfaces : undefined
   const all = Array.isArray(interfaces) ? interfaces.filter(isObject) : []
-  return new Set(all.flatMap(({ macAddress }) => (typeof macAddress === 'string' ? macAddress.toLowerCase() : [])))
+  return all.flatMap(({ macAddress }) => (typeof macAddress === 'string' ? macText(macAddress) : []))
 }
 
 /** @see https://kubevirt.io/user-guide/user_workloads/startup_scripts */

@@ -31,7 +31,7 @@ export const CODES = {
   XCR020: note('a comment that silences nothing'),
   XCR021: note('a parameter of a Template'),
   // Plugin lists.
-  XCR101: error('a plugin list, or an entry of one, without its form'),
+  XCR101: error('a malformed plugin list, or a malformed entry of one'),
   XCR102: error('a misspelt plugin'),
   XCR103: error('x-calico-route without a NIC to work on'),
   XCR104: note('x-calico-route alone'),

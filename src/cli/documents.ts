@@ -36,6 +36,8 @@ export interface Entry {
 /** What a file holds. */
 export interface Contents {
   readonly configurations: readonly Configuration[]
+  /** The names of its NetworkAttachmentDefinitions, also of those whose configuration is elsewhere, or cannot be read. */
+  readonly definitions: readonly string[]
   /** The kinds of the documents that are not network configurations: `VirtualMachine`. */
   readonly passedOver: readonly string[]
   /** Those documents. Pods among them say which networks they use. */
@@ -57,6 +59,7 @@ export interface Contents {
 
 type Collected = {
   configurations: Configuration[]
+  definitions: string[]
   passedOver: string[]
   others: Placed[]
   bridged: BridgedNetwork[]
@@ -80,6 +83,7 @@ const NAD = 'NetworkAttachmentDefinition'
 export function contentsOf(bytes: Uint8Array, yaml: boolean): Contents {
   const contents: Collected = {
     configurations: [],
+    definitions: [],
     passedOver: [],
     others: [],
     bridged: [],
@@ -232,6 +236,8 @@ function readAttachmentDefinition(placed: Placed, within: Within, say: Say, cont
   const isNamed = typeof name === 'string' && name !== ''
   if (apiVersion !== 'k8s.cni.cncf.io/v1') say('XCR017', ['apiVersion'], 'must be k8s.cni.cncf.io/v1')
   if (!isNamed) say('XCR017', ['metadata'], 'name: missing; pods name the network by it')
+  const fullName = [namespace, name].filter((part) => typeof part === 'string' && part !== '').join('/')
+  contents.definitions.push(fullName)
   const config = isObject(spec) ? spec.config : undefined
   if (config === undefined || config === null || config === '') {
     const network = isNamed ? `the network "${name}"` : 'that network'
@@ -245,7 +251,7 @@ function readAttachmentDefinition(placed: Placed, within: Within, say: Say, cont
   const inner = readPlaced(config, within(['spec', 'config']), contents, 'spec.config: not JSON: ')
   if (!inner) return
   const definition = {
-    attachmentDefinition: [namespace, name].filter((part) => typeof part === 'string' && part !== '').join('/'),
+    attachmentDefinition: fullName,
     ...(isNamed ? { definitionName: name } : {}),
   }
   addConfiguration({ ...definition, placed: inner.placed }, contents)

@@ -26,9 +26,16 @@ export function filesOf(words: readonly string[]): Asked[] {
       .filter((name) => SUFFIXES.includes(path.extname(name)))
       .sort()
     if (names.length === 0) throw new Trouble(`${word}: no file in this directory ends in ${SUFFIXES.join(', ')}`)
-    return names.map((name) => ({ file: path.join(word, name), inDirectory: true }))
+    return names.map((name) => ({ file: harmless(path.join(word, name)), inDirectory: true }))
   })
 }
+
+/**
+ * A file may be named so that a line that begins with its name is a command to the log of a GitHub workflow, and who
+ * opens a pull request names its files.
+ * @see https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands
+ */
+const harmless = (file: string) => (/^\s*::/.test(file) ? `./${file}` : file)
 
 /**
  * @param inDirectory the command line names the directory, not this file

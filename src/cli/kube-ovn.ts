@@ -5,6 +5,7 @@ import type { Say } from './finding.ts'
 import type { Plugin } from './plugins.ts'
 import type { FoundNetwork } from './pods.ts'
 import type { Subnet } from './subnets.ts'
+import { macText } from './vm-nics.ts'
 import type { Workload } from './workloads.ts'
 
 /** A network whose NIC, or whose addresses, come from Kube-OVN. */
@@ -44,18 +45,11 @@ export function checkAnnotations(
     if (provider === undefined || provider === 'ovn') continue
     const path = [...base, 'metadata', 'annotations', key]
     const subnet = what === 'logical_switch' ? subnets.get(String(value)) : undefined
-    if (providers && !providers.includes(provider)) {
-      const near = providers.slice(0, MAX_NAMES).find((one) => leven(one, provider) <= 4)
-      const there = listed(providers, MAX_NAMES).join(', ') || 'none'
-      const hint =
-        near === undefined ? `those of this pod are ${there}` : `did you mean "${near}.kubernetes.io/${what}"?`
-      say(
-        'XCR403',
-        path,
-        `no network of this pod has the provider ${provider}, so Kube-OVN ignores this; ${hint}`,
-        'key',
-      )
-    } else if (subnet && subnet.provider !== provider)
+    const own = providers?.find((one) => isOf(one, provider))
+    if (providers && own === undefined) {
+      const hint = hintFor(provider, `${what}`, providers)
+      say('XCR403', path, `no network of this pod has the provider ${provider}, ${hint}`, 'key')
+    } else if (subnet && subnet.provider !== (own ?? provider))
       say(
         'XCR407',
         path,
@@ -64,14 +58,35 @@ export function checkAnnotations(
   }
 }
 
+/**
+ * Kube-OVN's controller takes the provider from the name of the definition, and its plugin from the configuration, where it
+ * is "ovn" if it is missing.
+ */
+function hintFor(provider: string, what: string, providers: readonly string[]): string {
+  const near = providers.slice(0, MAX_NAMES).find((one) => leven(one, provider) <= 4)
+  if (near !== undefined) return `so Kube-OVN ignores this; did you mean "${near}.kubernetes.io/${what}"?`
+  if (providers.includes('ovn') && /^[^.]+\.[^.]+\.ovn$/.test(provider))
+    return `and one of them names none; write "provider": "${provider}" in the configuration of that network`
+  return `so Kube-OVN ignores this; those of this pod are ${listed(providers, MAX_NAMES).join(', ') || 'none'}`
+}
+
+/**
+ * Whether annotations with `named` are for a network with `provider`. Where a pod has one network of Kube-OVN twice, the
+ * interface follows: `vpc.tenant.ovn.net1`.
+ * @see https://github.com/kubeovn/kube-ovn/blob/v1.16.1/pkg/controller/pod.go getPodAttachmentNet
+ */
+const isOf = (provider: string, named: string) =>
+  named === provider || (provider.endsWith('.ovn') && named.startsWith(`${provider}.`))
+
 /** Reports a MAC address that Kube-OVN's port security does not let out of the VM. */
 export function checkMac({ base, annotations }: Workload, { asked, network }: FoundNetwork, say: Say): void {
   const { provider } = providerOf(network.plugins) ?? {}
-  const { mac } = asked.nic ?? {}
-  if (provider === undefined || mac === undefined) return
+  const { mac, bridge } = asked.nic ?? {}
+  // Other bindings send packets with the address of the pod's NIC.
+  if (provider === undefined || mac === undefined || !bridge) return
   const key = `${provider}.kubernetes.io/mac_address`
   const written = annotations[key]
-  if (typeof written !== 'string' || written.toLowerCase() === mac) return
+  if (typeof written !== 'string' || macText(written) === mac) return
   const path = [...base, 'metadata', 'annotations', key]
   say('XCR609', path, `${written} is not the "macAddress" of the VM's interface, ${mac}; write the same in both`)
 }

@@ -9,7 +9,15 @@ const OTHERS = /^k8s\.v1\.cni\.cncf\.io\/(?:networks?-status|resourceName)$/
 
 /** Annotations of a Deployment or the like, where Multus never looks: it reads those of pods. */
 export function misplaced(annotations: Annotations, keys: readonly string[]): Lost[] {
-  const says = "Multus reads only the annotations of pods; move it into the template's metadata"
+  return all(annotations, keys, "Multus reads only the annotations of pods; move it into the template's metadata")
+}
+
+/** Annotations of a pod in the node's network namespace, for which no runtime calls Multus. */
+export function onHost(annotations: Annotations, keys: readonly string[]): Lost[] {
+  return all(annotations, keys, 'Multus is not called for a pod with "hostNetwork: true"; remove one of them')
+}
+
+function all(annotations: Annotations, keys: readonly string[], says: string): Lost[] {
   return keys.filter((key) => key in annotations).map((key) => ({ key, code: 'XCR504', says }))
 }
 

@@ -3,15 +3,16 @@ import { checkCloudInit, secretTexts } from './cloud-init.ts'
 import type { Contents } from './documents.ts'
 import { type Finding, sayer } from './finding.ts'
 import { providerOf } from './kube-ovn.ts'
+import { madeNetworks } from './made-networks.ts'
 import { checkMissingAddresses } from './missing-addresses.ts'
 import { byName } from './names.ts'
-import { dependence, type Network, network, type Together, together } from './networks.ts'
+import { dependence, isCalico, type Network, network, type Together, together } from './networks.ts'
 import { checkWorkload, NO_ANSWER } from './pods.ts'
 import { checkGateways, isSubnet, readSubnet } from './subnets.ts'
-import { workloadsIn } from './workloads.ts'
+import { type Workload, workloadsIn } from './workloads.ts'
 
 /** What a file holds, and the findings about it. */
-interface File extends Pick<Contents, 'configurations' | 'others'> {
+interface File extends Pick<Contents, 'configurations' | 'definitions' | 'others'> {
   readonly findings: Finding[]
 }
 
@@ -29,25 +30,29 @@ export function checkTogether(files: readonly File[]): void {
   const subnets = files.flatMap(({ others, findings }) =>
     others.filter(isSubnet).map((one) => readSubnet(one, sayer(one, findings))),
   )
-  const all = together(networks, subnets)
+  const all = together(networks, subnets, {
+    names: files.flatMap(({ definitions }) => definitions),
+    made: files.flatMap(({ others }) => others.flatMap(madeNetworks)),
+  })
   const secrets = secretTexts(files.flatMap(({ others }) => others))
   for (const { workload, say } of workloads) {
     checkWorkload(workload, all, say)
-    checkCloudInit(workload, secrets, say)
+    const plugins = workload.networks.flatMap((one) => all.named(one)?.plugins ?? [])
+    checkCloudInit(workload, plugins, secrets, say)
   }
   const asked = workloads.flatMap(({ workload }) => workload.networks.flatMap(({ names }) => names))
   const wanted = byName(asked.map((name) => [name, 0]))
   const asking = Map.groupBy(
-    workloads.flatMap(({ workload }) =>
-      workload.networks.map((one) => ({ network: all.named(one), annotations: workload.annotations })),
-    ),
+    workloads.flatMap(({ workload }) => workload.networks.map((one) => ({ network: all.named(one), workload }))),
     ({ network }) => network,
   )
+  const withCalicoLater = new Set(workloads.map(({ workload }) => workload).filter((one) => hasCalicoLater(one, all)))
   for (const one of networks) {
-    demotedBeforeCalico(one, all)
+    const pods = [...new Set(asking.get(one)?.map(({ workload }) => workload))]
+    // If pods say that none of them has Calico after this network, it demotes for something else.
+    if (pods.length === 0 || pods.some((pod) => withCalicoLater.has(pod))) demotedBeforeCalico(one, all)
     const { provider } = providerOf(one.plugins) ?? {}
     checkGateways(one.entries, all.byProvider.get(provider ?? '') ?? [], one.say)
-    const pods = asking.get(one) ?? []
     checkMissingAddresses(
       one,
       pods.map(({ annotations }) => annotations),
@@ -70,12 +75,19 @@ function demotedBeforeCalico(one: Network, { second }: Together): void {
   }
 }
 
+function hasCalicoLater({ networks }: Workload, all: Together): boolean {
+  return networks.some((one) => {
+    const network = one.first ? undefined : all.named(one)
+    return network !== undefined && isCalico(network)
+  })
+}
+
 function isDemoting(written: unknown): boolean {
   return written === 'demote' || (isObject(written) && Object.values(written).includes('demote'))
 }
 
 function gatewayByAnnotation(one: Network, all: Together): void {
-  const depends = dependence(one, all)
+  const depends = dependence(one, all.removing)
   if (!depends) return
   const { annotation, path, own } = depends
   const others = own ? ' or with this as their first network' : ''

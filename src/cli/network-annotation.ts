@@ -1,8 +1,9 @@
+import { isIP } from 'node:net'
 import leven from 'leven'
 import { isObject } from '../cni/request.ts'
 import { quote } from '../errors.ts'
-import { parseAddress, parsePrefix } from '../net/address.ts'
 import type { FindingCode } from './codes.ts'
+import { JsonProblem, parseJson } from './json.ts'
 
 /** A network that an annotation of Multus asks for. */
 export interface Selection {
@@ -31,19 +32,25 @@ export interface ReadAnnotation {
 export function readAnnotation(text: string, namespaces: readonly string[]): ReadAnnotation {
   if (text === '') return { selections: [], problems: [] }
   if (!/[[{"]/.test(text)) return readNames(text, namespaces)
-  let list: unknown
-  try {
-    list = JSON.parse(text)
-  } catch {}
-  if (!Array.isArray(list)) return { selections: [], problems: [refused(UNREADABLE)] }
+  const list = listIn(text)
+  if (typeof list === 'string') return { selections: [], problems: [refused(list)] }
   return {
     selections: list.flatMap((one) => selectionOf(one, namespaces)),
     problems: list.flatMap((one, index) => problemsWith(one, `[${index}]`)),
   }
 }
 
-const UNREADABLE =
-  'neither a JSON list nor names with commas between them, so Multus refuses the pod; write one of these'
+/** The list in a text, or what is wrong with it. */
+function listIn(text: string): readonly unknown[] | string {
+  try {
+    const { value } = parseJson(text)
+    if (Array.isArray(value)) return value
+    return 'must be a list of objects, so Multus refuses the pod; write [{"name": "NAME"}]'
+  } catch (error) {
+    if (!(error instanceof JsonProblem)) throw error
+    return `not JSON: ${error.message}; Multus refuses the pod`
+  }
+}
 
 const refused = (says: string): AnnotationProblem => ({ code: 'XCR501', says })
 
@@ -51,17 +58,20 @@ function readNames(text: string, namespaces: readonly string[]): ReadAnnotation 
   const items = text.split(',').map((item) => item.trim())
   return {
     selections: items
-      .filter((item) => item !== '')
+      .filter((item) => item !== '' && NAME.test(item))
       .map((item) => ({ names: withNamespaces(item.split('@')[0] ?? '', namespaces) })),
     problems: items.flatMap((item) => nameProblem(item) ?? []),
   }
 }
 
+const NAME = /^(?:([^/@]*)\/)?([^/@]*)(?:@([^/@]*))?$/
+
 /** `namespace/name@interface`. @see parsePodNetworkObjectName of the same file */
 function nameProblem(item: string): AnnotationProblem | undefined {
   if (item === '') return refused('a name is missing beside a comma, so Multus refuses the pod; remove the comma')
-  const [, namespace = 'x', name = '', ifname = ''] = /^(?:([^/@]*)\/)?([^/@]*)(?:@([^/@]*))?$/.exec(item) ?? []
-  if (![namespace.trim(), name.trim()].every((label) => /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/.test(label)))
+  const [, namespace = '', name = '', ifname = ''] = NAME.exec(item) ?? []
+  // An empty namespace is the pod's own.
+  if (![namespace.trim() || 'own', name.trim()].every((label) => /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/.test(label)))
     return refused(`${quote(item)} is not NAMESPACE/NAME@INTERFACE in lower case, so Multus refuses the pod`)
   const at = ifname.trim()
   if (at.length > 15 || /\s/.test(at))
@@ -84,16 +94,32 @@ function selectionOf(one: unknown, namespaces: readonly string[]): Selection[] {
 }
 
 export function withNamespaces(name: string, namespaces: readonly string[]): string[] {
-  if (name.includes('/') || namespaces.length === 0) return [name.trim()]
-  return namespaces.map((namespace) => `${namespace}/${name.trim()}`)
+  const own = name.trim().replace(/^\//, '')
+  if (own.includes('/') || namespaces.length === 0) return [own]
+  return namespaces.map((namespace) => `${namespace}/${own}`)
 }
 
 const isText = (value: unknown) => typeof value === 'string'
+const IFNAME = 'the name of an interface, at most 15 characters'
+/** @see https://github.com/containernetworking/cni/blob/main/pkg/utils/utils.go ValidateInterfaceName */
+const isIfname = (value: unknown) => typeof value === 'string' && value.length <= 15 && !/[\s/:]|^\.\.?$/.test(value)
+/** In Go's forms. An empty string, which a template may leave, asks for none. @see https://pkg.go.dev/net#ParseMAC */
 const isMac = (value: unknown) =>
-  typeof value === 'string' && /^[0-9a-f]{2}([:-][0-9a-f]{2}){5}(([:-][0-9a-f]{2}){2})?$/i.test(value)
+  typeof value === 'string' &&
+  (value === '' ||
+    /^[0-9a-f]{2}(?:([:-])[0-9a-f]{2}(?:\1[0-9a-f]{2}){4}(?:(?:\1[0-9a-f]{2}){2}|(?:\1[0-9a-f]{2}){14})?)$/i.test(
+      value,
+    ) ||
+    /^[0-9a-f]{4}(?:\.[0-9a-f]{4}){2}(?:\.[0-9a-f]{4}|(?:\.[0-9a-f]{4}){7})?$/i.test(value))
 const isList = (is: (item: string) => boolean) => (value: unknown) =>
   Array.isArray(value) && value.every((item) => typeof item === 'string' && is(item))
-const isAddress = (item: string) => parseAddress(item) !== undefined
+/** As Go reads it: with IPv4 notation inside IPv6, without a zone. */
+const isAddress = (item: string) => isIP(item) > 0 && !item.includes('%')
+
+function isPrefix(item: string): boolean {
+  const [, address = '', length] = /^([^/]+)\/(\d{1,3})$/.exec(item) ?? []
+  return isAddress(address) && Number(length) <= (address.includes(':') ? 128 : 32)
+}
 
 /**
  * The keys of an object of the list, and what each must be. Multus ignores others.
@@ -102,15 +128,16 @@ const isAddress = (item: string) => parseAddress(item) !== undefined
 const KEYS: Readonly<Record<string, readonly [is: (value: unknown) => boolean, what: string]>> = {
   name: [isText, 'a string'],
   namespace: [isText, 'a string'],
-  interface: [isText, 'a string'],
-  interfaceRequest: [isText, 'a string'],
+  interface: [isIfname, IFNAME],
+  interfaceRequest: [isIfname, IFNAME],
   mac: [isMac, 'a MAC address'],
   'infiniband-guid': [isText, 'a string'],
-  ips: [isList((item) => isAddress(item) || parsePrefix(item) !== undefined), 'a list of addresses'],
+  ips: [isList((item) => isAddress(item) || isPrefix(item)), 'a list of addresses'],
   'default-route': [isList(isAddress), 'a list of gateways'],
   'cni-args': [isObject, 'an object'],
   portMappings: [Array.isArray, 'a list'],
   bandwidth: [isObject, 'an object'],
+  deviceID: [isText, 'a string'],
   'ipam-claim-reference': [isText, 'a string'],
 }
 

@@ -28,8 +28,12 @@ export interface Together {
   readonly cluster: Network | undefined
   /** Whether the files have a network of this namespace. */
   readonly hasNamespace: (namespace: string) => boolean
-  /** The full names of all networks with a definition. */
+  /** The full names of all definitions. */
   readonly names: readonly string[]
+  /** Whether one of these, or what makes one, may be meant by a name. */
+  readonly isDefined: (name: string) => boolean
+  /** The definition of the same name in another namespace. */
+  readonly namesake: (name: string) => string | undefined
   /** The Subnets of Kube-OVN, by name and by provider. */
   readonly subnets: ReadonlyMap<string, Subnet>
   readonly byProvider: ReadonlyMap<string, readonly Subnet[]>
@@ -38,22 +42,32 @@ export interface Together {
   readonly removing: boolean
 }
 
-export function together(networks: readonly Network[], subnets: readonly Subnet[]): Together {
+/**
+ * @param names the names of all definitions in the files
+ * @param made those of the networks that other objects have operators define
+ */
+export function together(
+  networks: readonly Network[],
+  subnets: readonly Subnet[],
+  { names, made }: { readonly names: readonly string[]; readonly made: readonly string[] },
+): Together {
   const calicos = networks.filter(isCalico)
   const definitions = byName(networks.flatMap((one, i) => (one.isDefinition ? [[one.name, i] as const] : [])))
   // If one of Calico's networks restores a demoted default route, it is the one meant to attach second.
   const restoring = calicos.filter(({ entries }) => entries.some(({ conf }) => isAuto(conf.ovnGateway)))
-  const names = networks.filter(({ isDefinition }) => isDefinition).map(({ name }) => name)
+  const defined = byName([...names, ...made].map((name, index) => [name, index]))
   const namespaces = new Set(names.flatMap((name) => (name.includes('/') ? name.slice(0, name.indexOf('/')) : [])))
   return {
     named: ({ names }) => {
       const found = names.map(definitions.first).filter((index) => index !== undefined)
       return networks[Math.min(...found)]
     },
-    second: (restoring.length > 0 ? restoring : calicos).find(isOnKubernetes),
+    second: (restoring.length > 0 ? restoring : calicos).find((one) => one.isDefinition && isOnKubernetes(one)),
     cluster: calicos.find((one) => !one.isDefinition),
     hasNamespace: (namespace) => namespaces.has(namespace),
     names,
+    isDefined: (name) => defined.first(name) !== undefined,
+    namesake: (name) => names[defined.first(name.slice(name.indexOf('/') + 1)) ?? names.length],
     subnets: new Map(subnets.map((one) => [one.name, one])),
     byProvider: Map.groupBy(subnets, ({ provider }) => provider),
     taken: takenFrom(subnets),
@@ -87,8 +101,11 @@ export interface ByAnnotation {
   readonly own: boolean
 }
 
-/** @see https://github.com/kubeovn/kube-ovn/blob/master/pkg/daemon/handler.go handleAdd, isDefaultRoute */
-export function dependence(one: Network, { removing }: Together): ByAnnotation | undefined {
+/**
+ * @param removing Calico's default route is removed, and no other takes its place
+ * @see https://github.com/kubeovn/kube-ovn/blob/master/pkg/daemon/handler.go handleAdd, isDefaultRoute
+ */
+export function dependence(one: Network, removing: boolean): ByAnnotation | undefined {
   const kubeOvn = providerOf(one.plugins)
   if (!kubeOvn) return undefined
   const { provider, own } = kubeOvn
@@ -100,7 +117,7 @@ export function dependence(one: Network, { removing }: Together): ByAnnotation |
   return one.entries.length === 0 && !own && removing ? { annotation, path, own } : undefined
 }
 
-function isRemoving(one: Network): boolean {
+export function isRemoving(one: Network): boolean {
   return removes(one, 'ipv4') || removes(one, 'ipv6')
 }
 

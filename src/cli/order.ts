@@ -29,7 +29,7 @@ export function checkOrder(types: readonly string[], say: Say): void {
     say('XCR106', ['plugins', index], message)
   }
   for (const [index, type] of types.entries()) {
-    const movedBy = MOVERS[type]
+    const movedBy = MOVERS.get(type)
     if (index > first && movedBy !== undefined)
       say('XCR107', ['plugins', index], `${type} ${movedBy} after ${OURS} has made them; put ${OURS} after it`)
   }
@@ -42,11 +42,11 @@ const CHAINED = ['bandwidth', 'firewall', 'portmap', 'route-override', 'sbr', 't
  * Plugins that undo our work. tuning does not: since 0.8.2 it changes a MAC address without setting the NIC down.
  * @see https://github.com/containernetworking/plugins plugins/meta
  */
-const MOVERS: Readonly<Record<string, string>> = {
-  sbr: 'moves the routes of the NIC to another table',
-  vrf: 'moves the NIC and its routes to another table',
-  'route-override': 'changes the routes of the NIC',
-}
+const MOVERS: ReadonlyMap<string, string> = new Map([
+  ['sbr', 'moves the routes of the NIC to another table'],
+  ['vrf', 'moves the NIC and its routes to another table'],
+  ['route-override', 'changes the routes of the NIC'],
+])
 
 /**
  * Reports a sysctl of tuning that takes IPv6 away from the NIC whose IPv6 routes this plugin makes.

@@ -1,7 +1,7 @@
 import { isObject } from '../cni/request.ts'
 import type { Say } from './finding.ts'
 import { providerOf } from './kube-ovn.ts'
-import { isCalico } from './networks.ts'
+import { isCalico, isRemoving, type Network } from './networks.ts'
 import type { FoundNetwork } from './pods.ts'
 import type { Workload } from './workloads.ts'
 
@@ -39,6 +39,20 @@ export function checkDefaults(workload: Workload, found: readonly FoundNetwork[]
     second.asked.path,
     `${names} both give ${to} an IPv4 default route; write "defaultRoute": "remove" in one of them`,
   )
+}
+
+/**
+ * Whether a pod has lost Calico's default route, and none of its networks gives it another one.
+ * @param cluster the cluster's own network, if that is Calico
+ */
+export function lacksDefault(
+  workload: Workload,
+  found: readonly FoundNetwork[],
+  cluster: Network | undefined,
+): boolean {
+  const own = cluster && !workload.networks.some(({ first }) => first) ? [cluster] : []
+  const calicos = [...own, ...found.map(({ network }) => network)].filter(isCalico)
+  return calicos.some(isRemoving) && found.every((one) => defaultOf(workload, one) === 'none')
 }
 
 function defaultOf({ annotations }: Workload, { asked, network }: FoundNetwork): Default {

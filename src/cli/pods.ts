@@ -12,7 +12,7 @@ import {
   removes,
   type Together,
 } from './networks.ts'
-import { checkDefaults } from './pod-defaults.ts'
+import { checkDefaults, lacksDefault } from './pod-defaults.ts'
 import { checkVmNic } from './vm-nics.ts'
 import type { AskedNetwork, Workload } from './workloads.ts'
 
@@ -33,6 +33,7 @@ export function checkWorkload(workload: Workload, all: Together, say: Say): void
     const network = all.named(asked)
     return network ? [{ asked, network }] : []
   })
+  const removing = lacksDefault(workload, found, all.cluster)
   const unknown = workload.networks.filter((asked) => !all.named(asked))
   for (const asked of unknown) checkUnknown(asked, all, say)
   oneCalico(workload, found, all, say)
@@ -43,21 +44,23 @@ export function checkWorkload(workload: Workload, all: Together, say: Say): void
   const ifnames = new Set(['eth0', ...workload.networks.flatMap(({ nic }) => nic?.ifname ?? [])])
   for (const { asked, network } of found) {
     checkCniArgs(asked, network, say)
-    annotated(workload, asked, dependence(network, all), say)
+    annotated(workload, asked, dependence(network, removing), say)
     const { nic, path } = asked
-    const removing = removes(network, 'ipv4') && !network.entries.some(({ conf }) => 'ovnGateway' in conf)
-    if (nic) checkVmNic({ nic, path }, { ...network, removing }, ifnames, say)
+    const lost = removes(network, 'ipv4') && !network.entries.some(({ conf }) => 'ovnGateway' in conf)
+    if (nic) checkVmNic({ nic, path }, { ...network, removing: lost }, ifnames, say)
     checkMac(workload, { asked, network }, say)
   }
 }
 
 /** A mistake in a name shows where the files have other networks of its namespace. */
-function checkUnknown({ names, path }: AskedNetwork, { hasNamespace, names: known }: Together, say: Say): void {
+function checkUnknown({ names, path }: AskedNetwork, all: Together, say: Say): void {
+  const { hasNamespace, names: known } = all
+  if (names.some(all.isDefined)) return
   const namespaceOf = (name: string) => name.slice(0, Math.max(0, name.indexOf('/')))
   if (!names.every((name) => hasNamespace(namespaceOf(name)))) return
-  const near = known
-    .slice(0, MAX_COMPARED)
-    .find((one) => names.some((name) => namespaceOf(one) === namespaceOf(name) && leven(one, name) <= MAX_DISTANCE))
+  const isNear = (one: string) =>
+    names.some((name) => namespaceOf(one) === namespaceOf(name) && leven(one, name) <= MAX_DISTANCE)
+  const near = names.map(all.namesake).find((one) => one !== undefined) ?? known.slice(0, MAX_COMPARED).find(isNear)
   const hint = near === undefined ? 'write the name of one, or add it' : `did you mean "${near}"?`
   say('XCR502', path, `no NetworkAttachmentDefinition ${names.join(' or ')} among the files; ${hint}`)
 }
@@ -78,10 +81,13 @@ function checkCniArgs({ cniArgs, path }: AskedNetwork, { name, entries }: Networ
 
 /** Reports a network whose routes lead packets for a VPC of the same pod elsewhere. */
 function checkVpc(found: FoundNetworks, { taken }: Together, say: Say): void {
-  const providers = providersOf(found)
-  for (const { asked, network } of providers.length > 0 ? found : []) {
+  const vpcs = found.flatMap(({ network: { plugins, entries } }) => {
+    const { provider } = providerOf(plugins) ?? {}
+    return provider === undefined ? [] : [{ provider, entries }]
+  })
+  for (const { asked, network } of vpcs.length > 0 ? found : []) {
     if (providerOf(network.plugins)) continue
-    for (const what of providers.flatMap((one) => taken(one, network.entries)).slice(0, MAX_ROUTES))
+    for (const what of vpcs.flatMap((one) => taken(one, network.entries)).slice(0, MAX_ROUTES))
       say('XCR405', asked.path, `network ${network.name}: ${what}; write narrower prefixes there`)
   }
 }

@@ -71,33 +71,49 @@ function gatewaysOf({ path, conf: { ovnGateway } }: Entry): [Path, string][] {
 }
 
 /** What of a VPC the routes of another NIC of the same pod take away: `routes[0] (10.0.0.0/8) covers …`. */
-export type Taken = (provider: string, entries: readonly Entry[]) => readonly string[]
+export type Taken = (vpc: InVpc, entries: readonly Entry[]) => readonly string[]
+
+/** A network of the VPC, with the entries of its own that may lead packets there all the same. */
+interface InVpc {
+  readonly provider: string
+  readonly entries: readonly Entry[]
+}
 
 /** Looks at each pair of a VPC and a network once, however many pods have both. */
 export function takenFrom(subnets: readonly Subnet[]): Taken {
   const byProvider = Map.groupBy(subnets, ({ provider }) => provider)
   const byVpc = Map.groupBy(subnets, ({ vpc }) => vpc)
-  const known = new Map<readonly Entry[], Map<string, readonly string[]>>()
-  return (provider, entries) => {
-    const ofEntries = known.get(entries) ?? new Map<string, readonly string[]>()
+  const known = new Map<readonly Entry[], Map<readonly Entry[], readonly string[]>>()
+  return (vpc, entries) => {
+    const ofEntries = known.get(entries) ?? new Map<readonly Entry[], readonly string[]>()
     known.set(entries, ofEntries)
-    const before = ofEntries.get(provider)
+    const before = ofEntries.get(vpc.entries)
     if (before) return before
-    const own = byProvider.get(provider) ?? []
+    const own = byProvider.get(vpc.provider) ?? []
     const vpcs = new Set(own.map(({ vpc }) => vpc))
-    const inVpcs = [...vpcs].flatMap((vpc) => (vpc === OWN_VPC ? [] : (byVpc.get(vpc) ?? [])))
-    const taken = covered(own, inVpcs, entries)
-    ofEntries.set(provider, taken)
+    const inVpcs = [...vpcs].flatMap((name) => (name === OWN_VPC ? [] : (byVpc.get(name) ?? [])))
+    const taken = covered(own, inVpcs, { entries, against: vpc.entries })
+    ofEntries.set(vpc.entries, taken)
     return taken
   }
 }
 
-function covered(own: readonly Subnet[], inVpcs: readonly Subnet[], entries: readonly Entry[]): string[] {
+function covered(
+  own: readonly Subnet[],
+  inVpcs: readonly Subnet[],
+  { entries, against }: { readonly entries: readonly Entry[]; readonly against: readonly Entry[] },
+): string[] {
   const mine = new Set(own)
+  const back = against.flatMap(mainRoutes).map(([, dst]) => dst)
+  /** A narrower route of the VPC's own NIC wins. */
+  const isKept = (cidr: string, dst: string) =>
+    back.some((one) => one !== dst && isWithin(cidr, one) && isWithin(one, dst))
   return entries.flatMap(mainRoutes).flatMap(([key, dst]) => {
     // The connected route wins over a wider one, so of its own subnet nothing is taken.
     const hit = inVpcs.find((subnet) =>
-      subnet.cidrs.some((cidr) => isWithin(dst, cidr) || (!mine.has(subnet) && isWithin(cidr, dst))),
+      subnet.cidrs.some(
+        (cidr) => isWithin(dst, cidr) || (!mine.has(subnet) && isWithin(cidr, dst) && !isKept(cidr, dst)),
+      ),
     )
     return hit
       ? [`${key} (${dst}) covers addresses of VPC ${hit.vpc}, in Subnet ${hit.name} (${hit.cidrs.join(', ')})`]

@@ -11,7 +11,7 @@ export interface VmNic {
   readonly ifname: string
   readonly passt: boolean
   readonly bridge: boolean
-  /** As its interface has it, in lower case. */
+  /** As its interface has it, in the form of macText. */
   readonly mac?: string
 }
 
@@ -27,10 +27,13 @@ export function vmNics(spec: Readonly<Record<string, unknown>>): (name: unknown,
       ifname: first ? 'eth0' : hashed(String(name)),
       passt: isPasst(one),
       bridge: isObject(one.bridge),
-      ...(typeof one.macAddress === 'string' ? { mac: one.macAddress.toLowerCase() } : {}),
+      ...(typeof one.macAddress === 'string' ? { mac: macText(one.macAddress) } : {}),
     }
   }
 }
+
+/** A MAC address in one form. KubeVirt takes hyphens, too. */
+export const macText = (mac: string) => mac.toLowerCase().replaceAll('-', ':')
 
 const isPasst = ({ passt, passtBinding, binding }: Readonly<Record<string, unknown>>) =>
   isObject(passt) || isObject(passtBinding) || (isObject(binding) && binding.name === 'passt')

@@ -1,6 +1,7 @@
 import { isObject } from '../cni/request.ts'
+import { quote } from '../errors.ts'
 import type { Path } from './json.ts'
-import { misplaced, misspelt } from './lost-annotations.ts'
+import { misplaced, misspelt, onHost } from './lost-annotations.ts'
 import { type AnnotationProblem, readAnnotation, withNamespaces } from './network-annotation.ts'
 import { below, type Placed } from './position.ts'
 import { type VmNic, vmNics } from './vm-nics.ts'
@@ -67,11 +68,12 @@ function workloadAt(
   const written = isObject(metadata) ? metadata.annotations : undefined
   const annotations = isObject(written) ? written : {}
   const at = (key: string): Path => [...base, 'metadata', 'annotations', key]
-  const lost = isObject(spec) && HOLDERS.some((key) => isObject(spec[key])) ? misplaced : misspelt
+  const lost = lostIn(spec)
   const problems = lost(annotations, [FIRST_NETWORK, OTHER_NETWORKS]).map((one) => ({ ...one, path: at(one.key) }))
-  if (lost === misplaced) return { placed, base, annotations, problems, networks: [] }
+  if (lost !== misspelt) return { placed, base, annotations, problems, networks: [] }
   const ofAnnotation = (key: string, first: boolean, namespaces: readonly string[]): AskedNetwork[] => {
-    const text = annotations[key]
+    const text = annotations[key] ?? ''
+    if (typeof text !== 'string') problems.push({ ...notText(text), key, path: at(key) })
     const read = readAnnotation(typeof text === 'string' ? text : '', namespaces)
     for (const problem of read.problems) problems.push({ ...problem, key, path: at(key) })
     if (first && read.selections.length > 1) problems.push({ ...SEVERAL, key, path: at(key) })
@@ -93,6 +95,17 @@ function workloadAt(
     networks: networks.toSorted((a, b) => Number(b.first) - Number(a.first)),
   }
 }
+
+function lostIn(spec: unknown): typeof misspelt {
+  if (!isObject(spec)) return misspelt
+  if (HOLDERS.some((key) => isObject(spec[key]))) return misplaced
+  return spec.hostNetwork === true ? onHost : misspelt
+}
+
+const notText = (written: unknown): AnnotationProblem => ({
+  code: 'XCR501',
+  says: `must be a string, is ${quote(written)}, so the API server refuses the pod; write the list in quotes, or below "|"`,
+})
 
 const SEVERAL: AnnotationProblem = {
   code: 'XCR501',

@@ -111,6 +111,20 @@ describe('x-calico-route validate', () => {
     })
   })
 
+  test.each(['text', 'github'])(
+    'prints no name of a file as a command to the log of a pipeline, in %s',
+    async (form) => {
+      using files = scratch({ '::stop-commands::a.json': '{"plugins": []}' })
+      symlinkSync('nowhere', files.file('::stop-commands::b.json'))
+      symlinkSync('nowhere', files.file('c\n::stop-commands::c.json'))
+      const words = ['validate', ...(form === 'text' ? [] : ['-o', form]), '.']
+      const { stdout, stderr, exitCode } = await tool(words, { shell: `cd ${files.directory}; exec "$@"` })
+      expect(exitCode).toBe(2)
+      expect(stdout).toMatch(form === 'text' ? /^\.\/::stop-commands::a\.json:1:/ : /^::error file=%3A%3Astop-commands/)
+      expect(`${stdout}${stderr}`).not.toMatch(/^\s*::stop/m)
+    },
+  )
+
   test('names files as a pipeline finds them, relative to where it runs', async () => {
     const config = '{"cniVersion": "1.0.0", "name": "a", "plugins": [{"type": "tuning"}, {"type": "x-calico-route"}]}'
     using files = scratch({ 'a b.json': config })

@@ -103,6 +103,8 @@ export const WIDE: Readonly<Record<string, (n: number) => string>> = {
     ),
   'comments that silence nothing': (n) =>
     nad('n') + times(n, (i) => `k${i}: 1 # x-calico-route: ignore XCR201\n`).join(''),
+  'definitions, and a pod that asks for all of them': (n) =>
+    documents(...times(n, (i) => nad(`n${i}`, list([{ type: 'macvlan' }]))), pod(times(n, (i) => `n${i}`).join(', '))),
   'definitions, and a pod that asks for others': (n) =>
     documents(...times(n, (i) => nad(`n${i}`)), pod(times(n, (i) => `m${i}`).join(', '))),
   'Subnets of one VPC, and pods with cni-args': (n) =>

@@ -148,7 +148,7 @@ const LEAST: Readonly<Record<FindingCode, string>> = {
     nad('vpc', OVN),
     nic({}, { volumes: [{ cloudInitNoCloud: { networkData: 'config: [{mac_address: "02:00:00:00:00:03"}]' } }] }),
   ),
-  XCR609: yaml(nad('vpc', OVN), nic({ macAddress: '02:00:00:00:00:01' })),
+  XCR609: yaml(nad('vpc', OVN), nic({ bridge: {}, macAddress: '02:00:00:00:00:01' })),
   XCR610: yaml(nad('vpc', OVN, ours({ ...KUBEVIRT, routes: [], defaultRoute: 'keep' })), nic({ masquerade: {} })),
 }
 

@@ -36,9 +36,9 @@ describe('validate says of a chain', () => {
     ],
     [
       'a plugin after it that moves its routes',
-      list([CALICO, OURS, { type: 'sbr' }]),
+      list([CALICO, OURS, { type: 'constructor' }, { type: '__proto__' }, { type: 'sbr' }]),
       [
-        'warning: plugins[2]: sbr moves the routes of the NIC to another table after x-calico-route has made them; put x-calico-route after it',
+        'warning: plugins[4]: sbr moves the routes of the NIC to another table after x-calico-route has made them; put x-calico-route after it',
       ],
     ],
     [

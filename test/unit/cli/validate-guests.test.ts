@@ -97,10 +97,31 @@ describe('validate says of cloud-init', () => {
       [machine({ source: { cloudInitNoCloud: { networkData: V2(RIGHT) + V1(RIGHT).slice(0, 0) } } })],
       [],
     ],
+    [
+      'the address of the interface, with hyphens',
+      [machine({ mac: RIGHT.replaceAll(':', '-'), source: { cloudInitNoCloud: { networkData: V2(RIGHT) } } })],
+      [],
+    ],
+    [
+      'an address that Calico or Kube-OVN gives the NIC of the pod',
+      [
+        machine({
+          annotations: { 'cni.projectcalico.org/hwAddr': WRONG },
+          source: { cloudInitNoCloud: { networkData: V2(WRONG.toUpperCase()) } },
+        }),
+      ],
+      [],
+    ],
     ['no address', [machine({ source: { cloudInitNoCloud: { networkData: 'version: 2\n' } } })], []],
     ['nothing that is YAML', [machine({ source: { cloudInitNoCloud: { networkData: '[' } } })], []],
   ])('%s', async (_, documents, expected) => {
     expect(await findings(yaml(network('vpc', OVN, ours()), ...documents))).toEqual(expected)
+  })
+
+  it('not an address that tuning sets', async () => {
+    const tuning = { type: 'tuning', mac: WRONG }
+    const vm = machine({ source: { cloudInitNoCloud: { networkData: V2(WRONG) } } })
+    expect(await findings(yaml(network('vpc', OVN, ours(), tuning), vm))).toEqual([])
   })
 
   it('where it stands', async () => {
@@ -119,6 +140,13 @@ describe('validate says of a NIC of a VM', () => {
   const AT = 'spec.template.spec.networks[0].multus.networkName'
   it.each<[string, object, object, string[]]>([
     ['Kube-OVN’s own address', ours(), { annotations: { [key]: RIGHT } }, []],
+    ['that address with hyphens', ours(), { annotations: { [key]: RIGHT.replaceAll(':', '-') } }, []],
+    [
+      'another address of Kube-OVN, which masquerade leaves to the NIC of the pod',
+      ours({ kubevirt: false }),
+      { binding: { masquerade: {} }, annotations: { [key]: WRONG } },
+      [],
+    ],
     [
       'another address of Kube-OVN',
       ours(),

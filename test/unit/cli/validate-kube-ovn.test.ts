@@ -16,13 +16,15 @@ const subnet = (name: string, cidrBlock: string, more: object = {}) => ({
   metadata: { name },
   spec: { vpc: 'tenant', provider: 'vpc.tenant.ovn', cidrBlock, ...more },
 })
+const DEFAULT = 'v1.multus-cni.io/default-network'
+const NETWORKS = 'k8s.v1.cni.cncf.io/networks'
 const pod = (annotations: object) => ({
   kind: 'Pod',
   metadata: {
     namespace: 'tenant',
     annotations: {
-      'v1.multus-cni.io/default-network': 'tenant/first',
-      'k8s.v1.cni.cncf.io/networks': 'vpc',
+      [DEFAULT]: 'tenant/first',
+      [NETWORKS]: 'vpc',
       ...annotations,
     },
   },
@@ -110,9 +112,34 @@ describe('validate says of Kube-OVN’s', () => {
     expect(await findings(yaml(first, VPC, ...subnets, pod(asks)))).toEqual(expected)
   })
 
+  it.each<[string, object[], number]>([
+    ['that leads there by a narrower route', [{ dst: '10.0.0.0/16', gw: '10.0.1.1' }], 0],
+    ['that leads to a part of it', [{ dst: '10.0.2.0/25', gw: '10.0.1.1' }], 1],
+    ['that has the same route', [{ dst: '10.0.0.0/8', gw: '10.0.1.1' }], 1],
+  ])('VPC: a wide route beside its own NIC %s', async (_, routes, expected) => {
+    const first = network('first', { type: 'calico' }, ours({ routes: [{ dst: '10.0.0.0/8' }] }))
+    const found = await codes(yaml(first, network('vpc', OVN, ours({ routes })), ...subnets, pod(asks)))
+    expect(found.filter((one) => one.endsWith('XCR405'))).toHaveLength(expected)
+  })
+
+  const IPAM = { type: 'macvlan', ipam: { type: 'kube-ovn', provider: 'mac.tenant' } }
+  const removing = network('first', { type: 'calico' }, ours())
+  const first = 'tenant/first'
+  it.each<[string, object, number]>([
+    ['that has lost Calico’s default route', { [DEFAULT]: first, [NETWORKS]: 'mac' }, 1],
+    ['that has one from Kube-OVN', { [DEFAULT]: first, [NETWORKS]: 'vpc,mac', ...asks }, 0],
+    ['that keeps that of the cluster', { [NETWORKS]: 'mac' }, 0],
+  ])('IPAM without a gateway, in a pod %s', async (_, annotations, expected) => {
+    const one = { kind: 'Pod', metadata: { namespace: 'tenant', annotations } }
+    const found = await codes(yaml(removing, VPC, network('mac', IPAM), one))
+    expect(found.filter((one) => one.endsWith('XCR402'))).toHaveLength(expected)
+  })
+
   const at = (key: string) => `metadata.annotations.${key}`
   it.each<[string, string, string, string[]]>([
     ['of a network of the pod', 'vpc.tenant.ovn.kubernetes.io/ip_address', '10.0.1.5', []],
+    ['of one NIC of a network that the pod has twice', 'vpc.tenant.ovn.net1.kubernetes.io/ip_address', '10.0.1.5', []],
+    ['with the Subnet of one NIC', 'vpc.tenant.ovn.net1.kubernetes.io/logical_switch', 'a', []],
     ['of the first network', 'ovn.kubernetes.io/logical_switch', 'x', []],
     [
       'misspelt',
@@ -142,6 +169,14 @@ describe('validate says of Kube-OVN’s', () => {
     ],
   ])('annotation %s', async (_, key, value, expected) => {
     expect(await findings(yaml(FIRST, VPC, ...subnets, pod({ ...asks, [key]: value })))).toEqual(expected)
+  })
+
+  it('annotation of a network without a provider', async () => {
+    const key = 'bare.tenant.ovn.kubernetes.io/ip_address'
+    const one = pod({ [NETWORKS]: 'bare', [key]: '10.0.1.5' })
+    expect(await findings(yaml(FIRST, network('bare', { type: 'kube-ovn' }), one))).toEqual([
+      `warning: ${at(key)}: no network of this pod has the provider bare.tenant.ovn, and one of them names none; write "provider": "bare.tenant.ovn" in the configuration of that network`,
+    ])
   })
 
   it('annotation nothing, if some network of the pod is not among the files', async () => {

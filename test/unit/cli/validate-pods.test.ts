@@ -33,11 +33,43 @@ describe('validate says of an annotation of Multus', () => {
       [],
     ],
     ['an empty list', '[]', []],
+    ['the namespace of the pod, left empty', '/other@net1', []],
+    [
+      'what a template leaves empty',
+      '[{"name": "other", "namespace": "", "interface": "", "mac": "", "ips": [], "default-route": null}]',
+      [],
+    ],
+    [
+      'all forms of Go',
+      '[{"name": "other", "mac": "02-00-00-00-00-01", "ips": ["FD00::1/64", "::ffff:10.0.0.1"], "deviceID": "0000:03:02.0"}, {"name": "other", "mac": "0200.0000.0001"}]',
+      [],
+    ],
+    [
+      'forms that Go refuses',
+      '[{"name": "other", "mac": "02:00-00:00:00:01", "ips": ["10.0.0.1/33"]}, {"name": "other", "ips": ["fe80::1%eth0"]}]',
+      [
+        ...refused('[0].mac: must be a MAC address, is "02:00-00:00:00:01", so Multus refuses the pod'),
+        ...refused('[0].ips: must be a list of addresses, is ["10.0.0.1/33"], so Multus refuses the pod'),
+        ...refused('[1].ips: must be a list of addresses, is ["fe80::1%eth0"], so Multus refuses the pod'),
+      ],
+    ],
     ['nothing', '', []],
     [
       'a list that does not end',
       '[{"name": "other"}',
-      refused('neither a JSON list nor names with commas between them, so Multus refuses the pod; write one of these'),
+      refused('not JSON: this "[" is never closed; add "]"; Multus refuses the pod'),
+    ],
+    [
+      'an object, and no list of one',
+      '{"name": "other"}',
+      refused('must be a list of objects, so Multus refuses the pod; write [{"name": "NAME"}]'),
+    ],
+    [
+      'a long interface in JSON',
+      '[{"name": "other", "interface": "interface-number-1"}]',
+      refused(
+        '[0].interface: must be the name of an interface, at most 15 characters, is "interface-number-1", so Multus refuses the pod',
+      ),
     ],
     [
       'a comma at the end',
@@ -109,6 +141,18 @@ describe('validate says of an annotation of Multus', () => {
     ])
   })
 
+  it.each<[string, unknown, string]>([
+    ['a list of YAML', ['other'], '["other"]'],
+    ['an object', { name: 'other' }, '{"name":"other"}'],
+    ['a number', 7, '7'],
+  ])('that it is %s, and no string', async (_, written, shown) => {
+    expect(await findings(yaml(OTHER, pod({ [NETWORKS]: written })))).toEqual(
+      refused(
+        `must be a string, is ${shown}, so the API server refuses the pod; write the list in quotes, or below "|"`,
+      ),
+    )
+  })
+
   const template = (annotations: object) => ({ metadata: { annotations }, spec: {} })
   it.each<[string, object, string[]]>([
     ...['Deployment', 'StatefulSet', 'DaemonSet', 'ReplicaSet', 'Job', 'VirtualMachine'].map(
@@ -126,6 +170,14 @@ describe('validate says of an annotation of Multus', () => {
       ],
     ],
     ['of the template', { ...pod({}), kind: 'Deployment', spec: { template: template({ [NETWORKS]: 'other' }) } }, []],
+    [
+      'of a pod in the network namespace of the node',
+      {
+        kind: 'DaemonSet',
+        spec: { template: { ...template({ [NETWORKS]: 'nowhere' }), spec: { hostNetwork: true } } },
+      },
+      [`warning: spec.template.${AT}: Multus is not called for a pod with "hostNetwork: true"; remove one of them`],
+    ],
     [
       'in the singular',
       pod({ 'k8s.v1.cni.cncf.io/network': 'other' }),
@@ -150,10 +202,36 @@ describe('validate says of the networks of a pod', () => {
   it.each<[string, string, string[]]>([
     ['that is there', 'other', []],
     ['that is misspelt', 'othr', unknown('tenant/othr', 'did you mean "tenant/other"?')],
+    ['of another namespace', 'elsewhere', unknown('tenant/elsewhere', 'did you mean "kube-system/elsewhere"?')],
     ['that is not there', 'storage', unknown('tenant/storage', 'write the name of one, or add it')],
     ['of a namespace that the files do not have', 'storage/storage', []],
   ])('one %s', async (_, text, expected) => {
-    expect(await findings(yaml(OTHER, pod({ [NETWORKS]: text })))).toEqual(expected)
+    const elsewhere = { ...OTHER, metadata: { name: 'elsewhere', namespace: 'kube-system' } }
+    expect(await findings(yaml(OTHER, elsewhere, pod({ [NETWORKS]: text })))).toEqual(expected)
+  })
+
+  const made = (kind: string, more: object = {}) => ({ kind, metadata: { name: 'storage' }, ...more })
+  const written = (spec: object) => ({ ...network('storage'), spec })
+  it.each<[string, object]>([
+    ['whose configuration is on the node', written({})],
+    ['whose configuration nobody can read', written({ config: '{' })],
+    ...['SriovNetwork', 'MacvlanNetwork', 'UserDefinedNetwork', 'SpiderMultusConfig'].map((kind): [string, object] => [
+      `that an operator makes of a ${kind}`,
+      made(kind),
+    ]),
+    [
+      'that OpenShift makes',
+      made('Network', { metadata: { name: 'cluster' }, spec: { additionalNetworks: [{ name: 'storage' }] } }),
+    ],
+  ])('one %s is there', async (_, document) => {
+    const found = await findings(yaml(OTHER, document, pod({ [NETWORKS]: 'storage' })))
+    expect(found.filter((line) => line.includes('among the files'))).toEqual([])
+  })
+
+  it('not of others of its name', async () => {
+    expect(await findings(yaml(OTHER, made('Service'), pod({ [NETWORKS]: 'storage' })))).toEqual(
+      unknown('tenant/storage', 'write the name of one, or add it'),
+    )
   })
 
   const perPod = network('per-pod', ETCD, ours({ overrides: { allow: ['routes'], within: ['10.50.0.0/16'] } }))
