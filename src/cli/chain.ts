@@ -13,7 +13,8 @@ import { hints, type Known } from './hints.ts'
 import type { Path } from './json.ts'
 import { KEY_NAMES } from './keys.ts'
 import { checkIpv6Off, checkOrder } from './order.ts'
-import { entriesOf, headOf, OURS, pluginsOf, typesOf, typeText } from './plugins.ts'
+import { OURS } from './ours.ts'
+import { entriesOf, headOf, pluginsOf, typesOf, typeText } from './plugins.ts'
 import type { Placed } from './position.ts'
 
 /**

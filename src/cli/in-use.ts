@@ -3,7 +3,7 @@ import path from 'node:path'
 import { reading } from './files.ts'
 import { readFound } from './found-file.ts'
 import { netnsState } from './node-root.ts'
-import { OURS } from './plugins.ts'
+import { OURS } from './ours.ts'
 import { type Attachment, CACHES, readCaches } from './result-cache.ts'
 
 /** Where runtimes take network configurations from, and where Multus looks for one that a NetworkAttachmentDefinition names. */

@@ -1,28 +1,11 @@
 import leven from 'leven'
-import { isObject } from '../cni/request.ts'
 import { listed } from '../errors.ts'
 import type { Say } from './finding.ts'
-import type { Plugin } from './plugins.ts'
-import type { FoundNetwork } from './pods.ts'
+import type { FoundNetwork } from './networks.ts'
+import { providerOf } from './provider.ts'
 import type { Subnet } from './subnets.ts'
 import { macText } from './vm-nics.ts'
 import type { Workload } from './workloads.ts'
-
-/** A network whose NIC, or whose addresses, come from Kube-OVN. */
-export interface FromKubeOvn {
-  readonly provider: string
-  /** It is Kube-OVN's own NIC, and not another plugin's with its IPAM. */
-  readonly own: boolean
-}
-
-export function providerOf([first]: readonly Plugin[]): FromKubeOvn | undefined {
-  if (!first) return undefined
-  const { type, ipam } = first.plugin
-  const own = type === 'kube-ovn'
-  const theirs = isObject(ipam) && ipam.type === 'kube-ovn' ? ipam : undefined
-  const { provider = 'ovn' } = own ? first.plugin : (theirs ?? {})
-  return (own || theirs) && typeof provider === 'string' ? { provider, own } : undefined
-}
 
 /** What Kube-OVN reads of a pod, after the name of a provider. */
 const ANNOTATION =

@@ -3,9 +3,9 @@ import { callsCalico, storesInKubernetes } from './calico.ts'
 import type { Configuration, Entry } from './documents.ts'
 import { type Finding, type Say, sayer } from './finding.ts'
 import type { Path } from './json.ts'
-import { providerOf } from './kube-ovn.ts'
 import { byName } from './names.ts'
 import { entriesOf, networkOf, type Plugin, pluginsOf } from './plugins.ts'
+import { providerOf } from './provider.ts'
 import { type Subnet, type Taken, takenFrom } from './subnets.ts'
 import type { AskedNetwork } from './workloads.ts'
 
@@ -16,6 +16,12 @@ export interface Network {
   readonly entries: readonly Entry[]
   readonly isDefinition: boolean
   readonly say: Say
+}
+
+/** A network that a pod asks for, and that the files have. */
+export interface FoundNetwork {
+  readonly asked: AskedNetwork
+  readonly network: Network
 }
 
 /** What is known of all networks together, looked up once. */

@@ -3,7 +3,8 @@ import { listed } from '../errors.ts'
 import { needsFamily } from './calico-ipam.ts'
 import type { Entry } from './documents.ts'
 import type { Say } from './finding.ts'
-import { MAX_TYPES, OURS, type Plugin } from './plugins.ts'
+import { OURS } from './ours.ts'
+import { MAX_TYPES, type Plugin } from './plugins.ts'
 
 /** Reports an order of plugins in which we have no NIC to work on, or in which others undo our work. */
 export function checkOrder(types: readonly string[], say: Say): void {

@@ -2,9 +2,8 @@ import { isObject, NEWEST_VERSION } from '../cni/request.ts'
 import { quote } from '../errors.ts'
 import type { Configuration, Entry } from './documents.ts'
 import type { Path } from './json.ts'
+import { OURS } from './ours.ts'
 import type { Placed } from './position.ts'
-
-export const OURS = 'x-calico-route'
 
 /** How many types of a chain a message names. */
 export const MAX_TYPES = 20

@@ -1,8 +1,7 @@
 import { isObject } from '../cni/request.ts'
 import type { Say } from './finding.ts'
-import { providerOf } from './kube-ovn.ts'
-import { isCalico, isRemoving, type Network } from './networks.ts'
-import type { FoundNetwork } from './pods.ts'
+import { type FoundNetwork, isCalico, isRemoving, type Network } from './networks.ts'
+import { providerOf } from './provider.ts'
 import type { Workload } from './workloads.ts'
 
 /** What becomes of the IPv4 default route of a NIC when its chain has run. */

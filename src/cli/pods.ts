@@ -2,10 +2,11 @@ import leven from 'leven'
 import { readEffective } from '../config/overrides.ts'
 import { UNKNOWN_SETS } from '../config/route-sets.ts'
 import type { Say } from './finding.ts'
-import { checkAnnotations, checkMac, providerOf, providersOf } from './kube-ovn.ts'
+import { checkAnnotations, checkMac, providersOf } from './kube-ovn.ts'
 import {
   type ByAnnotation,
   dependence,
+  type FoundNetwork,
   isCalico,
   isOnKubernetes,
   type Network,
@@ -13,14 +14,9 @@ import {
   type Together,
 } from './networks.ts'
 import { checkDefaults, lacksDefault } from './pod-defaults.ts'
+import { providerOf } from './provider.ts'
 import { checkVmNic } from './vm-nics.ts'
 import type { AskedNetwork, Workload } from './workloads.ts'
-
-/** A network that a pod asks for, and that the files have. */
-export interface FoundNetwork {
-  readonly asked: AskedNetwork
-  readonly network: Network
-}
 
 export const NO_ANSWER =
   "with Calico's Kubernetes datastore no answer comes back, " +

@@ -1,0 +1,2 @@
+/** The type that names this plugin in a chain. */
+export const OURS = 'x-calico-route'
