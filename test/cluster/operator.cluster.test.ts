@@ -1,11 +1,11 @@
 /** What an operator does with the plugin in a cluster, from the first command to the last, typed as the documents have it. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { parse } from 'yaml'
 import { Cluster } from './cluster.ts'
-import { partOf, scriptOf, shownIn, spanOf } from './documents.ts'
-import { BUSYBOX, boot, crash } from './kubelet.ts'
+import { scriptOf, shownIn, spanOf } from './documents.ts'
+import { boot, crash } from './kubelet.ts'
 import { buildUnanswering } from './unanswering.ts'
 import { startUnderlay } from './underlay.ts'
+import { BOTH, comingAndGoing, many, multusDaemonSet, type PodOptions, pod } from './workloads.ts'
 
 const REGISTRY = 'registry.example/net'
 const README = 'README.md'
@@ -42,53 +42,9 @@ const useImage = (tag: string) =>
   type(`sed -i 's|newName:.*|newName: ${REGISTRY}/x-calico-route|; s|newTag:.*|newTag: "${tag}"|' \
     conf-examples/daemonset/kustomization.yaml`)
 
-/** Builds and pushes an image, and rolls it out, as README says it. */
-async function rollOut(tag: string): Promise<string> {
-  await useImage(tag)
-  return typed(scriptOf(README, 'docker build', { REGISTRY, VERSION: tag }))
-}
-
-/** As far as the patch of README needs it. No node has the label. */
-const multusDaemonSet = {
-  apiVersion: 'apps/v1',
-  kind: 'DaemonSet',
-  metadata: { name: 'kube-multus-ds', namespace: 'kube-system' },
-  spec: {
-    selector: { matchLabels: { app: 'multus' } },
-    template: {
-      metadata: { labels: { app: 'multus' } },
-      spec: {
-        nodeSelector: { 'example.com/multus': 'yes' },
-        containers: [
-          {
-            name: 'kube-multus',
-            image: BUSYBOX,
-            resources: { requests: { cpu: '100m', memory: '50Mi' }, limits: { cpu: '100m', memory: '50Mi' } },
-          },
-        ],
-      },
-    },
-  },
-}
-
-interface PodOptions {
-  readonly annotations?: Record<string, string>
-  readonly command?: string[]
-}
-
 async function apply(object: object): Promise<void> {
   await cluster.type('kubectl apply -f -', { input: JSON.stringify(object) })
 }
-
-const pod = (name: string, { annotations = BOTH, command = ['sleep', '100000'] }: PodOptions = {}) => ({
-  apiVersion: 'v1',
-  kind: 'Pod',
-  metadata: { name, namespace: 'tenant', annotations },
-  spec: { terminationGracePeriodSeconds: 0, containers: [{ name: 'shell', image: BUSYBOX, command }] },
-})
-
-/** The annotations of README's first pod. */
-const BOTH: Record<string, string> = parse(partOf(README, 'default-network:')).metadata.annotations
 
 async function startPod(name: string, options?: PodOptions): Promise<void> {
   await apply(pod(name, options))
@@ -137,43 +93,6 @@ async function failures(pods: string): Promise<string[]> {
     .map(({ message }) => message)
 }
 
-/** Exits with 0 if the pod has the routes of both networks. */
-const HAS_ROUTES = 'test -n "$(ip route show 10.50.0.0/16 dev eth0)" -a -n "$(ip route show default dev net1)"'
-
-/** Pods that end at once, some at a time, until the job is deleted. */
-const comingAndGoing = {
-  apiVersion: 'batch/v1',
-  kind: 'Job',
-  metadata: { name: 'load', namespace: 'tenant' },
-  spec: {
-    completions: 10_000,
-    parallelism: 6,
-    backoffLimit: 0,
-    template: {
-      metadata: { annotations: BOTH },
-      spec: {
-        restartPolicy: 'Never',
-        terminationGracePeriodSeconds: 0,
-        containers: [{ name: 'shell', image: BUSYBOX, command: ['sh', '-c', HAS_ROUTES] }],
-      },
-    },
-  },
-}
-
-const many = {
-  apiVersion: 'apps/v1',
-  kind: 'Deployment',
-  metadata: { name: 'many', namespace: 'tenant' },
-  spec: {
-    replicas: MANY,
-    selector: { matchLabels: { app: 'many' } },
-    template: {
-      metadata: { labels: { app: 'many' }, annotations: BOTH },
-      spec: pod('many').spec,
-    },
-  },
-}
-
 describe('install', () => {
   test('the limits of Multus are raised, and nothing else in its DaemonSet changes', async () => {
     await apply(multusDaemonSet)
@@ -185,7 +104,9 @@ describe('install', () => {
   })
 
   test('the plugin is on the node when the rollout is done', async () => {
-    expect(await rollOut('1')).toContain('daemon set "x-calico-route" successfully rolled out')
+    await useImage('1')
+    const said = await typed(scriptOf(README, 'docker build', { REGISTRY, VERSION: '1' }))
+    expect(said).toContain('daemon set "x-calico-route" successfully rolled out')
     expect(await typed('/opt/cni/bin/x-calico-route --version')).toBe(await typed('dist/x-calico-route --version'))
   })
 
@@ -341,7 +262,7 @@ describe('an upgrade', () => {
 
 describe('a node that starts again', () => {
   test('has all of its pods back, with their routes', async () => {
-    await apply(many)
+    await apply(many(MANY))
     await type('kubectl -n tenant rollout status deployment/many --timeout=120s')
     await crash(cluster.node)
     await boot(cluster.node)

@@ -2,16 +2,17 @@
  * The stand-ins of this directory are what they stand for, as far as the cluster's tests lean on them: by cnitool, with an API
  * server that only knows the pod at hand.
  */
-import { readFileSync } from 'node:fs'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { parseAllDocuments } from 'yaml'
 import { type CnitoolVerb, messageOf } from '../e2e/cnitool.ts'
 import { conflist, type PluginConf, tuning, xCalicoRoute } from '../e2e/conflist.ts'
 import { local, TestNode } from '../e2e/node.ts'
 import { inventory } from '../e2e/pod.ts'
+import { textOf } from '../support/manifests.ts'
 import { PLUGIN } from '../support/runtime.ts'
+import { shownIn } from './documents.ts'
 import { giveAccess, installStandIns, standInsBuilt } from './stand-ins.ts'
-import { startUnderlay } from './underlay.ts'
+import { BOTH } from './workloads.ts'
 
 interface Manifest {
   kind: string
@@ -19,7 +20,6 @@ interface Manifest {
   spec?: object
 }
 
-const textOf = (file: string) => readFileSync(local(`../../${file}`), 'utf8')
 const manifests = (...files: string[]): Manifest[] =>
   files.flatMap((file) => parseAllDocuments(textOf(file)).map((document) => document.toJS()))
 const pathOf = ({ kind, metadata: { namespace, name } }: Manifest) =>
@@ -38,14 +38,6 @@ const podOf = (name: string, annotations: Record<string, string>): Manifest => (
 })
 
 const EXAMPLES = manifests('conf-examples/calico-underlay.yaml', 'conf-examples/kube-ovn-vpc.yaml')
-/** The annotations of the README's first pod. */
-const TRY = parseAllDocuments(/```yaml\n(metadata:.*?)```/s.exec(textOf('README.md'))?.[1] ?? '')[0]?.toJS().metadata
-  .annotations
-const shownBelow = (command: string) => {
-  const [, shown = ''] = textOf('README.md').split(`${command}\n`)
-  return shown.slice(0, shown.indexOf('```')).trim().split('\n')
-}
-
 const LAB: PluginConf = { type: 'bridge', bridge: 'lab0', ipam: { type: 'host-local', subnet: '10.77.0.0/24' } }
 const ACCESS = { server: 'https://127.0.0.1:6443', ca: '/run/api.pem', token: 'secret' } as const
 const SUCCESS = { exitCode: 0, stdout: '', stderr: '' }
@@ -56,7 +48,6 @@ describe.skipIf(!standInsBuilt)('pods of the examples, by stand-ins for Multus, 
   beforeAll(async () => {
     node = await TestNode.start(async (started) => {
       await installStandIns(started)
-      await startUnderlay(started)
       const certificate = 'openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=api'
       const files = `-addext subjectAltName=IP:127.0.0.1 -keyout ${ACCESS.ca} -out /run/cert.pem`
       await started.run([
@@ -108,36 +99,22 @@ describe.skipIf(!standInsBuilt)('pods of the examples, by stand-ins for Multus, 
   }
 
   it("the README's first pod has the routes that the README shows, and is verified by its name", async () => {
-    const pod = await attached(podOf('try', TRY), ...EXAMPLES)
+    const pod = await attached(podOf('try', BOTH), ...EXAMPLES)
     const anyAddress = (line: string) => line.replace(/ src 10\.0\.1\.\d+$/, ' src 10.0.1.…')
     const routes = (await pod.sees('ip', 'route')).split('\n')
-    expect(routes.map(anyAddress)).toEqual(shownBelow('-- ip route').map(anyAddress))
+    expect(routes.map(anyAddress)).toEqual(shownIn('README.md', 'exec try -- ip route').map(anyAddress))
     expect(await pod.sees('ip', '-6', 'route', 'show', 'default')).toBe(
       'default via fd00:10:0:1::1 dev net1 metric 1024 pref medium',
     )
 
     const { stdout } = await node.run(['/opt/cni/bin/x-calico-route', 'verify'])
     const columns = (lines: string[]) => lines.map((line) => line.trim().split(/ +/).slice(1))
-    expect(columns(stdout.trim().split('\n'))).toEqual(columns(shownBelow('verify --root /host')))
+    expect(columns(stdout.trim().split('\n'))).toEqual(columns(shownIn('README.md', 'verify --root /host')))
 
     expect(await pod.del()).toEqual(SUCCESS)
     expect(await inventory(node)).toEqual(before)
     expect(node.list('/var/lib/cni/multus')).toEqual([])
     expect(await pod.del()).toEqual(SUCCESS)
-  })
-
-  it('the pods of kind/ reach the hosts of the underlay and the gateway of the VPC', async () => {
-    const [limited] = manifests('kind/pods.yaml')
-    if (limited === undefined) throw new Error('no pod in kind/pods.yaml')
-    const networks = manifests('kind/networks.yaml').filter(({ kind }) => kind === 'NetworkAttachmentDefinition')
-    const pod = await attached(limited, ...networks)
-    const page = (host: string) => pod.sees('timeout', '5', 'busybox', 'wget', '-q', '-O', '-', `http://${host}/`)
-    expect(await page('172.18.31.21')).toBe('host 21')
-    expect(await page('172.18.31.21:8080')).toBe('host 21')
-    expect(await page('[fc00:f853:ccd:e793::3122]')).toBe('host 22')
-    await pod.sees('busybox', 'ping', '-c', '1', '-W', '3', '10.0.1.1')
-    expect(await pod.del()).toEqual(SUCCESS)
-    expect(await inventory(node)).toEqual(before)
   })
 
   it('a pod without annotations has the cluster network; Calico networks share their addresses', async () => {
@@ -179,7 +156,7 @@ describe.skipIf(!standInsBuilt)('pods of the examples, by stand-ins for Multus, 
 
   it('a network that fails takes the ones before it away, and says why as Multus does', async () => {
     const wrong = network('tenant', LAB, xCalicoRoute({ routes: [{ dst: '10.50.31.21/16' }] }), tuning)
-    const annotations = { ...TRY, 'k8s.v1.cni.cncf.io/networks': 'tenant/vpc-net,tenant/lab' }
+    const annotations = { ...BOTH, 'k8s.v1.cni.cncf.io/networks': 'tenant/vpc-net,tenant/lab' }
     const pod = await create(podOf('wrong', annotations), wrong, ...EXAMPLES)
     expect(messageOf(await pod.add())).toBe(
       'plugin type="multus" failed (add): [tenant/wrong/uid-wrong:lab]: error adding container to ' +
@@ -204,7 +181,7 @@ describe.skipIf(!standInsBuilt)('pods of the examples, by stand-ins for Multus, 
   })
 
   it('DEL needs no pod and no API server, and goes on after a network that fails, the last first', async () => {
-    const pod = await attached(podOf('gone', TRY), ...EXAMPLES)
+    const pod = await attached(podOf('gone', BOTH), ...EXAMPLES)
     giveAccess(node, { ...ACCESS, server: 'https://127.0.0.1:1' })
     await node.run(['mv', '/opt/cni/bin/kube-ovn', '/opt/cni/bin/calico', '/run'])
     expect(messageOf(await pod.del())).toMatch(/errors: plugin type="kube-ovn".* \/ plugin type="calico"/)

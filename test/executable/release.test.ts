@@ -1,102 +1,27 @@
-/** scripts/release.ts in a small repository of its own: the real git, tar and sha256sum, and a stand-in for what was built. */
-import {
-  chmodSync,
-  cpSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs'
+/** scripts/release.ts in a small repository of its own. */
+import { chmodSync, cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { execa } from 'execa'
 import { describe, expect, test } from 'vitest'
-import { parse } from 'yaml'
 import { PLUGIN } from '../support/runtime.ts'
 import { temporaryDirectory } from './product.ts'
-
-const ROOT = path.resolve(import.meta.dirname, '../..')
-const ARCHITECTURE = process.arch === 'x64' ? 'amd64' : 'arm64'
-const FOLDER = `x-calico-route-0.1.0-linux-${ARCHITECTURE}`
-const ARCHIVE = `${FOLDER}.tar.gz`
-const COMMITTED_AT = 1_700_000_000
-
-const UNRELEASED = '# Changelog\n\n## Unreleased\n\n- Not yet out.\n\n## 0.0.9\n\n- Old.\n'
-const RELEASED =
-  '# Changelog\n\n## Unreleased\n\n## 0.1.0 - 2026-11-21\n\nFirst version.\n\n- One.\n\n## 0.0.9\n\n- Old.\n'
-const COMMITTED = {
-  LICENSE: 'terms\n',
-  'README.md': 'what it is\n',
-  'CHANGELOG.md': RELEASED,
-  'CONTRIBUTING.md': 'how to work on it\n',
-  'SECURITY.md': 'whom it trusts\n',
-  '.github/bench.svg': '<svg/>\n',
-  '.github/storm.svg': '<svg/>\n',
-  'docs/install.md': 'how to install it\n',
-  'charts/x-calico-route/Chart.yaml': 'name: x-calico-route\n',
-  'kind/README.md': 'a cluster\n',
-  'test/faults/README.md': 'what happens\n',
-  'package.json': '{ "version": "0.1.0", "type": "module" }\n',
-  '.gitignore': 'dist/\n*~\n',
-  'conf-examples/calico.conflist': '{}\n',
-  'conf-examples/deeper/vpc.yaml': 'kind: Vpc\n',
-}
-const BUILT = {
-  'x-calico-route': '#!/bin/sh\necho "stand-in $*"\n',
-  'x-calico-route.cdx.json': '{ "bomFormat": "CycloneDX" }\n',
-  'LICENSES.txt': 'terms of others\n',
-}
-
-function write(directory: string, files: Record<string, string>): void {
-  for (const [file, text] of Object.entries(files)) {
-    mkdirSync(path.dirname(path.join(directory, file)), { recursive: true })
-    writeFileSync(path.join(directory, file), text)
-  }
-}
-
-async function git(repository: string, ...args: string[]): Promise<void> {
-  const date = `${COMMITTED_AT} +0100`
-  const author = { GIT_AUTHOR_NAME: 'a', GIT_AUTHOR_EMAIL: 'a@b', GIT_AUTHOR_DATE: date }
-  const committer = { GIT_COMMITTER_NAME: 'a', GIT_COMMITTER_EMAIL: 'a@b', GIT_COMMITTER_DATE: date }
-  const env = { ...author, ...committer, GIT_CONFIG_GLOBAL: '/dev/null' }
-  await execa('git', args, { cwd: repository, env })
-}
-
-/** A repository with one commit, tagged, and a dist/. What it finds in node_modules is ours. */
-async function repository(committed: Record<string, string> = {}, tag = 'v0.1.0'): Promise<string> {
-  const parent = temporaryDirectory()
-  symlinkSync(path.join(ROOT, 'node_modules'), path.join(parent, 'node_modules'))
-  const made = path.join(parent, 'repository')
-  write(made, { ...COMMITTED, ...committed })
-  for (const file of ['scripts/release.ts', 'scripts/release']) {
-    cpSync(path.join(ROOT, file), path.join(made, file), { recursive: true })
-  }
-  await git(made, 'init', '--quiet')
-  await git(made, 'add', '.')
-  await git(made, 'commit', '--quiet', '--message=all')
-  if (tag !== '') await git(made, 'tag', '--annotate', '--message=out', tag)
-  write(path.join(made, 'dist'), BUILT)
-  chmodSync(path.join(made, 'dist/x-calico-route'), 0o755)
-  const { stdout } = await execa('sha256sum', ['x-calico-route'], { cwd: path.join(made, 'dist') })
-  writeFileSync(path.join(made, 'dist/x-calico-route.sha256'), `${stdout}\n`)
-  return made
-}
-
-async function release(repository: string, env: Record<string, string> = {}, ...flags: string[]) {
-  const { exitCode, stdout, stderr } = await execa(process.execPath, ['scripts/release.ts', ...flags], {
-    cwd: repository,
-    env,
-    reject: false,
-  })
-  return { exitCode, stdout, stderr }
-}
-
-const dryRun = (repository: string) => release(repository, {}, '--dry-run')
-const released = (repository: string, file = '') => path.join(repository, 'dist/release', file)
-const read = (repository: string, file: string) => readFileSync(released(repository, file), 'utf8')
-const done = { exitCode: 0, stdout: `dist/release: ${ARCHIVE}, NOTES.md, SHA256SUMS`, stderr: '' }
+import {
+  ARCHIVE,
+  BUILT,
+  COMMITTED,
+  done,
+  dryRun,
+  FOLDER,
+  git,
+  RELEASED,
+  ROOT,
+  read,
+  release,
+  released,
+  repository,
+  UNRELEASED,
+  write,
+} from './release-repository.ts'
 
 test('the build leaves what a release asks for', () => {
   expect(readdirSync(path.join(ROOT, 'dist'))).toEqual(expect.arrayContaining(Object.keys(BUILT)))
@@ -341,65 +266,5 @@ describe('a dry run', () => {
     ['a changelog with nothing to say', changelog('## Unreleased\n')],
   ])('refuses %s all the same', async (_, make) => {
     expect(await dryRun(await make())).toMatchObject({ exitCode: 1, stdout: '' })
-  })
-})
-
-describe('the workflow', () => {
-  interface Step {
-    name?: string
-    run?: string
-  }
-  const workflow = parse(readFileSync(path.join(ROOT, '.github/workflows/release.yaml'), 'utf8'))
-  const step = (workflow.jobs.publish.steps as Step[]).find(({ name }) => name?.startsWith('one list of checksums'))
-
-  /** What the two jobs hand over, and the step that makes one release of it. */
-  async function join(change: (arm64: string) => void = () => undefined) {
-    const made = await repository()
-    await release(made)
-    const there = temporaryDirectory()
-    const [amd64, arm64] = [path.join(there, 'parts/amd64'), path.join(there, 'parts/arm64')]
-    for (const part of [amd64, arm64]) cpSync(released(made), part, { recursive: true })
-    rmSync(path.join(arm64, ARCHIVE))
-    writeFileSync(path.join(arm64, 'other.tar.gz'), 'of the other architecture')
-    change(arm64)
-    writeFileSync(
-      path.join(arm64, 'SHA256SUMS'),
-      (await execa('sha256sum', ['other.tar.gz', 'NOTES.md'], { cwd: arm64 })).stdout,
-    )
-    const { exitCode, stderr } = await execa('bash', ['-e', '-c', step?.run ?? 'false'], { cwd: there, reject: false })
-    return { exitCode, stderr, release: path.join(there, 'release') }
-  }
-
-  test('makes one release of both architectures, with one list of checksums', async () => {
-    const joined = await join()
-    expect(joined).toMatchObject({ exitCode: 0, stderr: '' })
-    expect(readdirSync(joined.release).sort()).toEqual(['NOTES.md', 'SHA256SUMS', 'other.tar.gz', ARCHIVE].sort())
-    const { stdout } = await execa('sha256sum', ['--check', '--strict', 'SHA256SUMS'], { cwd: joined.release })
-    expect(stdout.split('\n').sort()).toEqual(['NOTES.md: OK', 'other.tar.gz: OK', `${ARCHIVE}: OK`].sort())
-  })
-
-  test('stops when the architectures do not have the same notes', async () => {
-    const { exitCode, stderr } = await join((arm64) => writeFileSync(path.join(arm64, 'NOTES.md'), 'other notes'))
-    expect({ exitCode, stderr }).toEqual({
-      exitCode: 1,
-      stderr: expect.stringContaining('1 computed checksum did NOT match'),
-    })
-  })
-
-  test('attests what it publishes, before anybody can have it', () => {
-    const steps = workflow.jobs.publish.steps as { uses?: string; run?: string; with?: object }[]
-    const attests = steps.findIndex(({ uses }) => uses?.startsWith('actions/attest@'))
-    expect(steps[attests]).toMatchObject({ with: { 'subject-checksums': 'release/SHA256SUMS' } })
-    expect(steps.findIndex(({ run }) => run?.includes('gh release create'))).toBe(attests + 1)
-  })
-
-  test('lets only the job that uploads write', () => {
-    expect(workflow.permissions).toEqual({ contents: 'read' })
-    expect(workflow.jobs.build.permissions).toBeUndefined()
-    expect(workflow.jobs.publish.permissions).toEqual({
-      contents: 'write',
-      'id-token': 'write',
-      attestations: 'write',
-    })
   })
 })

@@ -1,5 +1,6 @@
 /** PORT ADDRESS...: calls every address at once and prints what each said, as a JSON object. */
 import { connect } from 'node:net'
+import { answerOn } from './answer.ts'
 
 const [port, ...addresses] = process.argv.slice(2)
 
@@ -9,20 +10,11 @@ const TIME_LIMIT_MS = 4000
 const AT_ONCE_MS = 1000
 
 function call(host: string): Promise<string> {
-  return new Promise((resolve) => {
-    const start = performance.now()
-    const socket = connect({ host, port: Number(port), timeout: TIME_LIMIT_MS })
-    const settle = (answer: string) => {
-      resolve(answer)
-      socket.destroy()
-    }
-    socket.setEncoding('utf8')
-    socket.once('data', settle)
-    socket.once('timeout', () => settle('no answer'))
-    socket.once('error', (error: NodeJS.ErrnoException) =>
-      settle(performance.now() - start < AT_ONCE_MS ? (error.code ?? error.message) : 'no answer'),
-    )
-  })
+  const start = performance.now()
+  const socket = connect({ host, port: Number(port), timeout: TIME_LIMIT_MS })
+  return answerOn(socket, ({ code, message }) =>
+    performance.now() - start < AT_ONCE_MS ? (code ?? message) : 'no answer',
+  )
 }
 
 const answers = await Promise.all(addresses.map(async (address) => [address, await call(address)] as const))

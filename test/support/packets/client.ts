@@ -4,6 +4,7 @@
  */
 import { createSocket } from 'node:dgram'
 import { connect } from 'node:net'
+import { answerOn } from './answer.ts'
 
 const [port, ...pairs] = process.argv.slice(2)
 
@@ -12,20 +13,9 @@ const TIME_LIMIT_MS = 4000
 const UDP_AGAIN_MS = 500
 
 function byTcp(from: string, host: string): Promise<string> {
-  return new Promise((resolve) => {
-    const socket = connect({ host, port: Number(port), localAddress: from, timeout: TIME_LIMIT_MS })
-    const settle = (answer: string) => {
-      resolve(answer)
-      socket.destroy()
-    }
-    socket.setEncoding('utf8')
-    socket.once('data', settle)
-    socket.once('timeout', () => settle('no answer'))
-    // A strict filter by reverse path answers no question for a neighbour's address either.
-    socket.once('error', ({ code, message }: NodeJS.ErrnoException) =>
-      settle(code === 'EHOSTUNREACH' ? 'no answer' : (code ?? message)),
-    )
-  })
+  const socket = connect({ host, port: Number(port), localAddress: from, timeout: TIME_LIMIT_MS })
+  // A strict filter by reverse path answers no question for a neighbour's address either.
+  return answerOn(socket, ({ code, message }) => (code === 'EHOSTUNREACH' ? 'no answer' : (code ?? message)))
 }
 
 /** UDP tells nobody of a packet that is lost, such as the first, which waits for the address of a neighbour. */

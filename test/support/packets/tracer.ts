@@ -5,6 +5,7 @@
 import { createSocket } from 'node:dgram'
 import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
+import { answerOn } from './answer.ts'
 
 const PORT = 7142
 const COUNT = 5
@@ -14,17 +15,7 @@ const HEADERS = 14 + 20 + 8
 const addresses = process.argv.slice(2)
 
 function call(host: string): Promise<string> {
-  return new Promise((resolve) => {
-    const socket = connect({ host, port: PORT, timeout: 3000 })
-    const settle = (answer: string) => {
-      resolve(answer)
-      socket.destroy()
-    }
-    socket.setEncoding('utf8')
-    socket.once('data', settle)
-    socket.once('timeout', () => settle('no answer'))
-    socket.once('error', (error: NodeJS.ErrnoException) => settle(error.code ?? error.message))
-  })
+  return answerOn(connect({ host, port: PORT, timeout: 3000 }), ({ code, message }) => code ?? message)
 }
 
 /** Bytes sent so far, by NIC. */

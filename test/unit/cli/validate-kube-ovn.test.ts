@@ -1,14 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { stringify } from 'yaml'
+import { network, ours } from '../../support/networks.ts'
 import { codes, findings } from '../../support/validate.ts'
 
-const network = (name: string, ...plugins: object[]) => ({
-  apiVersion: 'k8s.cni.cncf.io/v1',
-  kind: 'NetworkAttachmentDefinition',
-  metadata: { name, namespace: 'tenant' },
-  spec: { config: JSON.stringify({ cniVersion: '0.3.1', name, plugins }) },
-})
-const ours = (more: object = {}) => ({ type: 'x-calico-route', routes: [{ dst: '10.50.0.0/16' }], ...more })
 const OVN = { type: 'kube-ovn', provider: 'vpc.tenant.ovn' }
 const subnet = (name: string, cidrBlock: string, more: object = {}) => ({
   apiVersion: 'kubeovn.io/v1',

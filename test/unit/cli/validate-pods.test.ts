@@ -1,18 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import { stringify } from 'yaml'
+import { network, ours } from '../../support/networks.ts'
 import { codes, findings } from '../../support/validate.ts'
 
 const NETWORKS = 'k8s.v1.cni.cncf.io/networks'
 const FIRST = 'v1.multus-cni.io/default-network'
 const AT = `metadata.annotations.${NETWORKS}`
 
-const network = (name: string, ...plugins: object[]) => ({
-  apiVersion: 'k8s.cni.cncf.io/v1',
-  kind: 'NetworkAttachmentDefinition',
-  metadata: { name, namespace: 'tenant' },
-  spec: { config: JSON.stringify({ cniVersion: '0.3.1', name, plugins }) },
-})
-const ours = (more: object = {}) => ({ type: 'x-calico-route', routes: [{ dst: '10.50.0.0/16' }], ...more })
 const ETCD = { type: 'calico', datastore_type: 'etcdv3' }
 const pod = (annotations: object, more: object = {}) => ({
   kind: 'Pod',
