@@ -28,7 +28,7 @@ export async function bundle({ root, version, node }: Source, targets: readonly 
 
 async function bundleOne(root: string, version: string, { entry, outfile }: Target) {
   // In its own file, so that shellcheck reads it.
-  const gate = await readFile(path.join(root, 'src', 'cli', 'gate.sh'), 'utf8')
+  const gate = await readFile(path.join(root, 'src', 'cli', 'install', 'gate.sh'), 'utf8')
   const { outputFiles, metafile } = await build({
     absWorkingDir: root,
     entryPoints: [entry],

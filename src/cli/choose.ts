@@ -1,12 +1,12 @@
 import { existsSync } from 'node:fs'
 import { CniError, listed } from '../errors.ts'
 import { type Terminal, Trouble } from './command.ts'
-import type { Entry } from './documents.ts'
 import { nameOf, readContents } from './files.ts'
-import { OURS } from './ours.ts'
-import { entriesOf, networkOf, typesOf } from './plugins.ts'
-import type { SetText } from './set-texts.ts'
-import { bridgedAmong } from './virtual-machines.ts'
+import type { Entry } from './validate/documents.ts'
+import { OURS } from './validate/ours.ts'
+import { entriesOf, networkOf, typesOf } from './validate/plugins.ts'
+import type { SetText } from './validate/set-texts.ts'
+import { bridgedAmong } from './validate/virtual-machines.ts'
 
 /** The options of plan and verify that name a pod and its network. */
 export const POD = {

@@ -2,8 +2,8 @@ import { readdirSync, statSync } from 'node:fs'
 import path from 'node:path'
 import { messageOf } from '../errors.ts'
 import { type Terminal, Trouble } from './command.ts'
-import { type Contents, contentsOf } from './documents.ts'
 import { readFound, readNamed } from './found-file.ts'
+import { type Contents, contentsOf } from './validate/documents.ts'
 
 export const STDIN = '-'
 

@@ -1,7 +1,7 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { closeSync, openSync, readFileSync } from 'node:fs'
 import { CHILD_ENV } from '../kernel/ip.ts'
-import { OWN_EXECUTABLE } from './install-file.ts'
+import { OWN_EXECUTABLE } from './install/install-file.ts'
 
 /**
  * Starts this executable again, for work that one of its own processes does. It sees nothing of our environment.

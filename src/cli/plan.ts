@@ -14,9 +14,9 @@ import { planJson, planText, refusalJson, refusalText } from './plan-text.ts'
 import { BY_NAME, refuseBesidePod } from './pod-name.ts'
 import { resultOf } from './result-cache.ts'
 import { savedSnapshot } from './saved-routes.ts'
-import { SETS, setsKnown } from './set-sources.ts'
 import { define } from './usage/define.ts'
 import type { Definition, Given } from './usage/definition.ts'
+import { SETS, setsKnown } from './validate/set-sources.ts'
 
 const DEFINITION = {
   name: 'plan',

@@ -5,7 +5,7 @@ import { messageOf } from '../errors.ts'
 import { reading, wordsFor } from './files.ts'
 import { readFound } from './found-file.ts'
 import { onThisSide } from './node-root.ts'
-import { OURS } from './ours.ts'
+import { OURS } from './validate/ours.ts'
 
 /**
  * Where libcni keeps what later calls need from each ADD, in files named `NETWORK-CONTAINER-IFNAME`. Multus has its own copy

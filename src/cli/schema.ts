@@ -1,9 +1,9 @@
 import { type $ZodType, type ToJSONSchemaParams, toJSONSchema } from 'zod/v4/core'
 import { ABSOLUTE_PATH, CONF, MAX_PATH_LENGTH, ROUTE as ROUTE_SCHEMA, RULES, type Rule } from '../config/schema.ts'
 import { Exit } from './command.ts'
-import { DISPOSITION, GATEWAY, KEYS, type Key, OVERRIDES, ROUTE, SOURCE_ROUTING } from './keys.ts'
 import { gateway, IFNAME, PREFIX, SOURCE, STRANGE_KEY } from './patterns.ts'
 import { define } from './usage/define.ts'
+import { DISPOSITION, GATEWAY, KEYS, type Key, OVERRIDES, ROUTE, SOURCE_ROUTING } from './validate/keys.ts'
 
 export const schema = define(
   {

@@ -1,5 +1,5 @@
 /** `validate` of a text on stdin, without a process: what it prints, and what it finds. */
-import { validate as command } from '../../src/cli/validate.ts'
+import { validate as command } from '../../src/cli/validate/validate.ts'
 
 export const CALICO = { type: 'calico' }
 export const OURS = { type: 'x-calico-route', routes: [{ dst: '10.50.0.0/16' }] }

@@ -1,10 +1,10 @@
 import { Trouble } from '../command.ts'
-import { askStatus, askVersion, runsScripts } from '../install-ask.ts'
-import { fileTrouble, NAME, type PluginPlace, statOf } from '../install-file.ts'
-import { type HowToInstall, installInto, ownVersion, type Says } from '../install-into.ts'
-import { type Installed, identifyInstalled, lookAtInstalled } from '../installed.ts'
-import type { Layout } from '../layout.ts'
-import { removeSuperseded, removeTemporaries } from '../left-overs.ts'
+import { askStatus, askVersion, runsScripts } from '../install/install-ask.ts'
+import { fileTrouble, NAME, type PluginPlace, statOf } from '../install/install-file.ts'
+import { type HowToInstall, installInto, ownVersion, type Says } from '../install/install-into.ts'
+import { type Installed, identifyInstalled, lookAtInstalled } from '../install/installed.ts'
+import type { Layout } from '../install/layout.ts'
+import { removeSuperseded, removeTemporaries } from '../install/left-overs.ts'
 
 /** What is known of the installed plugin. */
 export interface PluginState {

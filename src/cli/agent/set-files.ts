@@ -6,7 +6,7 @@ import { MAX_SET_BYTES } from '../../config/route-sets.ts'
 import { Trouble } from '../command.ts'
 import { wordsFor } from '../files.ts'
 import { readFound } from '../found-file.ts'
-import { directoryOnNode, fileTrouble, syncDirectory } from '../install-file.ts'
+import { directoryOnNode, fileTrouble, syncDirectory } from '../install/install-file.ts'
 import { onThisSide } from '../node-root.ts'
 import type { SetFile } from './plan-sets.ts'
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { stringify } from 'yaml'
-import { CODES, type FindingCode } from '../../../src/cli/codes.ts'
+import { CODES, type FindingCode } from '../../../src/cli/validate/codes.ts'
 import { codes, OURS as ENTRY, list } from '../../support/validate.ts'
 
 const CALICO = { type: 'calico', ipam: { type: 'calico-ipam' } }

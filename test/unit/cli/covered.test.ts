@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { coveredRoutes } from '../../../src/cli/covered.ts'
+import { coveredRoutes } from '../../../src/cli/validate/covered.ts'
 import { type ConfiguredRoute, parseConfig } from '../../../src/config/config.ts'
 import { isWithin } from '../../../src/net/address.ts'
 import { validate } from '../../support/validate.ts'

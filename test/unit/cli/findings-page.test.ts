@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { CODES } from '../../../src/cli/codes.ts'
+import { CODES } from '../../../src/cli/validate/codes.ts'
 
 const PAGE = readFileSync(new URL('../../../docs/findings.md', import.meta.url), 'utf8')
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { silencersIn } from '../../../src/cli/silence.ts'
+import { silencersIn } from '../../../src/cli/validate/silence.ts'
 import { codes, list, printed } from '../../support/validate.ts'
 
 const WARNED = list([
