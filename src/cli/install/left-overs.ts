@@ -1,4 +1,4 @@
-import { readdir, unlink } from 'node:fs/promises'
+import { readdir, rm } from 'node:fs/promises'
 import path from 'node:path'
 import { type PluginPlace, statOf } from './install-file.ts'
 import { executablesIn, isElf, ledToIn, lookAtInstalled } from './installed.ts'
@@ -25,7 +25,7 @@ async function removeOld(find: () => Promise<string[]>): Promise<void> {
   try {
     for (const file of await find()) {
       const found = await statOf(file)
-      if (found?.isFile() && isOld(found)) await unlink(file)
+      if (found && !found.isSymbolicLink() && isOld(found)) await rm(file, { recursive: true })
     }
   } catch {
     // Another install was faster, or nothing can be removed here. Then writing the new file fails and says why.
@@ -48,7 +48,7 @@ async function supersededIn(place: PluginPlace): Promise<string[]> {
   return (await executablesIn(place.directory)).filter((file) => !needed.has(file))
 }
 
-/** layout.ts makes an executable young when it uses it again. */
+/** layout.ts makes an executable, or its directory, young when it uses it again. */
 function isOld({ mtimeMs }: { mtimeMs: number }): boolean {
   return Date.now() - mtimeMs > LEFT_OVER_AFTER_MS
 }
