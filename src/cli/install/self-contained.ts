@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { mkdir, readdir, readFile, rm, utimes } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, rm, utimes } from 'node:fs/promises'
 import path from 'node:path'
 import { Trouble } from '../command.ts'
 import { type Edit, interpreterEdit, loaderEdits, type Read } from './elf.ts'
@@ -13,6 +13,7 @@ import {
   putFile,
   readOwn,
   statOf,
+  syncDirectory,
   writeNew,
 } from './install-file.ts'
 
@@ -55,7 +56,7 @@ export async function selfContainedFor(place: PluginPlace, signal: AbortSignal):
   const directory = path.join(onNode, name)
   if (directory.length > LONGEST || /\s/.test(directory))
     throw new Trouble(
-      `${place.directory}: its path has a space or is too long for the first line of a script, which has room for ${LONGEST - name.length} characters; give another directory; nothing was changed`,
+      `${place.directory}: its path has a space or is too long for the first line of a script, which has room for ${LONGEST - name.length - 1} characters; give another directory; nothing was changed`,
     )
   const parts = originals.map(({ name, bytes }) => ({ name, bytes: edited(bytes, directory) }))
   return { name, path: directory, parts, edits: await readOwn((read) => loaderEdits(read, directory)) }
@@ -95,7 +96,22 @@ export async function putSelfContained(
   signal: AbortSignal,
 ): Promise<() => Promise<void>> {
   const directory = path.join(place.directory, one.name)
-  const isNew = (await mkdir(directory, { recursive: true, mode: 0o755 })) !== undefined
+  const isNew = (await mkdir(directory, { recursive: true })) !== undefined
+  const takeAway = async () => {
+    if (isNew) await rm(directory, { recursive: true, force: true })
+  }
+  try {
+    // Regardless of the umask.
+    await chmod(directory, 0o755)
+    await putMissing(directory, one, signal)
+    return takeAway
+  } catch (error) {
+    await takeAway()
+    throw error
+  }
+}
+
+async function putMissing(directory: string, one: SelfContained, signal: AbortSignal): Promise<void> {
   for (const { name, bytes } of one.parts) {
     const file = path.join(directory, name)
     if (!(await holds(file, bytes))) await putFile(directory, file, (temporary) => writeNew(temporary, bytes))
@@ -105,7 +121,5 @@ export async function putSelfContained(
     await putFile(directory, file, (temporary) => copyOwn(temporary, one.edits, signal))
   // An older install may have left it: then it must not be removed as old now.
   else await utimes(directory, new Date(), new Date())
-  return async () => {
-    if (isNew) await rm(directory, { recursive: true, force: true })
-  }
+  await syncDirectory(directory)
 }
