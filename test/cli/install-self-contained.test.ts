@@ -1,4 +1,13 @@
-import { lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync } from 'node:fs'
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import path from 'node:path'
 import { execa } from 'execa'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
@@ -148,6 +157,12 @@ describe('a plugin that brings what it needs', () => {
     }
     expect(broughtIn(node.bin)).toEqual([own])
     expect(lstatSync(node.file).ino).not.toBe(gate)
+    // Of an install that was killed.
+    const leftOver = path.join(node.bin, own, `.${NAME}.0123456789ab.tmp`)
+    writeFileSync(leftOver, '')
+    await makeOld(leftOver)
+    await node.call(['install'])
+    expect(existsSync(leftOver)).toBe(false)
   })
 
   test('gives way to another build, and goes 10 minutes later', async () => {

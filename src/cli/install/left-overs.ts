@@ -32,8 +32,13 @@ async function removeOld(find: () => Promise<string[]>): Promise<void> {
   }
 }
 
+/** In the directory itself, and in those of plugins that bring what they need. */
 async function temporariesIn(directory: string): Promise<string[]> {
-  return (await readdir(directory)).filter((name) => TEMPORARY.test(name)).map((name) => path.join(directory, name))
+  const places = [directory, ...(await executablesIn(directory)).filter((one) => one.endsWith('.d'))]
+  const found = await Promise.all(
+    places.map(async (place) => (await readdir(place)).map((name) => ({ name, file: path.join(place, name) }))),
+  )
+  return found.flat().flatMap(({ name, file }) => (TEMPORARY.test(name) ? [file] : []))
 }
 
 /**
