@@ -93,7 +93,7 @@ function readContainerd(files: NodeFiles, first: string, isGiven: boolean): Conf
   for (let next = pending.shift(); next !== undefined; next = pending.shift()) {
     const { file, needed } = next
     if (read.has(file)) continue
-    refuseMany(first, read.size)
+    refuseMany(first, read.size + 1)
     const text = files.text(file)
     if (text === undefined && needed) throw new Trouble(`${file}: no such file, but containerd reads it; correct that`)
     if (text === undefined) continue
@@ -139,6 +139,6 @@ function readCrio(files: NodeFiles, config: string, directory: string): ConfigFi
 }
 
 function refuseMany(where: string, count: number): void {
-  if (count >= MAX_FILES)
+  if (count > MAX_FILES)
     throw new Trouble(`${where}: found ${count} files of configuration, the limit is ${MAX_FILES}; remove some`)
 }
