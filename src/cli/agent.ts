@@ -9,8 +9,9 @@ import { type Log, logTo } from './agent/log.ts'
 import { type AgentState, lacking, type Part } from './agent/state.ts'
 import { Exit, Trouble } from './command.ts'
 import { keepCached } from './install/cached.ts'
+import { FOUND_DIRECTORY, PluginDirectory } from './install/find-directory.ts'
 import { LAYOUT, layoutOf } from './install/install.ts'
-import { fileTrouble, NAME, PLUGIN_DIRECTORY, pluginPlaceOf } from './install/install-file.ts'
+import { fileTrouble, NAME } from './install/install-file.ts'
 import { ownVersion, type Says } from './install/install-into.ts'
 import { cachesOf } from './node-options.ts'
 import { CACHES } from './result-cache.ts'
@@ -50,8 +51,7 @@ const DEFINITION = {
     to: {
       value: 'DIR',
       completes: 'directory',
-      default: PLUGIN_DIRECTORY,
-      about: "The runtime's plugin directory, as a path on the node.",
+      about: FOUND_DIRECTORY,
     },
     'host-root': {
       value: 'DIR',
@@ -126,7 +126,8 @@ export const agent = define(DEFINITION, async ({ options: given }, terminal) => 
   const caches = cachesOf({ cache: given.cache, root }, '--host-root')
 
   const log = logTo(terminal.out)
-  const where = () => pluginPlaceOf('--to', given.to, given['host-root'])
+  const directory = new PluginDirectory('--to', given.to, given['host-root'], (line) => log('info', line))
+  const where = () => directory.writablePlace()
   const plugin = new PluginKeeper(where, { ...layout, signal, askEvery: interval * 1000 }, saidBy(log))
   const pods = new PodKeeper({ caches, root, repair: given.repair, interval: interval * 1000, signal }, log)
   const outside = { log, named: () => pods.named(), changed: (names: readonly string[]) => pods.setsChanged(names) }

@@ -20,10 +20,13 @@ const MAX_PODS = 5
 /**
  * What on a node still needs the plugin, in words; empty if it may be removed.
  * @param root where the node's root directory is mounted
+ * @param configured where the node's runtimes look for configurations besides
  * @throws Trouble for a directory or a configuration that cannot be read
  */
-export function usersOf(root: string): string[] {
-  const files = CONFIGURATIONS.flatMap((directory) => configurationsIn(path.join(root, directory)))
+export function usersOf(root: string, configured: readonly string[]): string[] {
+  const files = [...new Set([...CONFIGURATIONS, ...configured])].flatMap((directory) =>
+    configurationsIn(path.join(root, directory)),
+  )
   const { attachments, unreadable } = readCaches(CACHES.map((directory) => path.join(root, directory)))
   const pods = attachments.filter((one) => isLiving(one, root)).map(podText)
   return [

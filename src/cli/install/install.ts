@@ -3,9 +3,9 @@ import { untilSignal } from '../stay.ts'
 import { makeTurns } from '../turns.ts'
 import { define } from '../usage/define.ts'
 import type { Definition, Given } from '../usage/definition.ts'
+import { FOUND_DIRECTORY, PluginDirectory } from './find-directory.ts'
 import { AT_ONCE, MAX_AT_ONCE } from './gate.ts'
 import { checkInstalled } from './install-check.ts'
-import { PLUGIN_DIRECTORY, pluginPlaceOf } from './install-file.ts'
 import { installInto, SELF_CONTAINED } from './install-into.ts'
 
 /** How the plugin is laid out and asked, for all commands that install it. */
@@ -46,8 +46,7 @@ const DEFINITION = {
     to: {
       value: 'DIR',
       completes: 'directory',
-      default: PLUGIN_DIRECTORY,
-      about: "The runtime's plugin directory, as a path on the node.",
+      about: FOUND_DIRECTORY,
     },
     'host-root': {
       value: 'DIR',
@@ -66,23 +65,23 @@ const DEFINITION = {
     ['0', 'The plugin is installed; with --check, it answers.'],
     ['2', 'Nothing was changed; with --check, the plugin does not answer.'],
   ],
-  examples: [`x-calico-route install --to ${PLUGIN_DIRECTORY}`, 'x-calico-route install --check'],
+  examples: ['x-calico-route install', 'x-calico-route install --check'],
 } as const satisfies Definition
 
 export const install = define(DEFINITION, async ({ options: given }, terminal) => {
   const signal = untilSignal()
   const layout = layoutOf(given)
   const options = { ...layout, status: !given['no-status'], force: given.force, signal }
-  const place = () => pluginPlaceOf('--to', given.to, given['host-root'])
+  const directory = new PluginDirectory('--to', given.to, given['host-root'], (line) => terminal.err(`${line}\n`))
   if (given.check) {
     const other = (['force', 'at-once', 'no-gate'] as const).find((name) => given[name])
     if (other !== undefined) throw new Trouble(`--check: installs nothing; leave out --${other}`)
-    const checked = await place()
+    const checked = await directory.place()
     terminal.out(`${checked.file}: ${await checkInstalled(checked, options.status, signal)} answers\n`)
     return Exit.ok
   }
   if (!options.status) terminal.err('STATUS: not called, so ADD may fail on this node\n')
-  await installInto(await place(), options, terminal)
+  await installInto(await directory.writablePlace(), options, terminal)
   makeTurns(given['host-root'] ?? '/')
   return Exit.ok
 })

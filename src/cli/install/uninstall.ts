@@ -5,16 +5,9 @@ import { EVERY, secondsOf, stay, untilSignal } from '../stay.ts'
 import { removeTurns } from '../turns.ts'
 import { define } from '../usage/define.ts'
 import type { Definition } from '../usage/definition.ts'
+import { FOUND_DIRECTORY, PluginDirectory } from './find-directory.ts'
 import { CONFIGURATIONS, usersOf } from './in-use.ts'
-import {
-  fileTrouble,
-  kindOf,
-  NAME,
-  PLUGIN_DIRECTORY,
-  type PluginPlace,
-  pluginPlaceOf,
-  syncDirectory,
-} from './install-file.ts'
+import { fileTrouble, kindOf, NAME, type PluginPlace, syncDirectory } from './install-file.ts'
 import { executablesIn, type Installed, identifyInstalled, ledToIn, lookAtInstalled } from './installed.ts'
 import { removeSuperseded, removeTemporaries } from './left-overs.ts'
 
@@ -24,14 +17,13 @@ const DEFINITION = {
   usage: ['[--from DIR] [--host-root DIR] [--force] [--stay [--every SECONDS]]'],
   about: [
     'Remove DIR/x-calico-route if it is this plugin, of any version, then the executables of its gate. It is not an error if there is none. Nothing is run or removed if anybody but root can change DIR, or a directory on the path to it.',
-    `It refuses while a configuration in ${CONFIGURATIONS.join(' or ')} names the plugin, or while a pod on this node uses it according to libcni's result cache: without the plugin such pods can neither start nor end. It does not see NetworkAttachmentDefinitions.`,
+    `It refuses while a configuration in ${CONFIGURATIONS.join(' or ')}, or where the container runtime looks for them, names the plugin, or while a pod on this node uses it according to libcni's result cache: without the plugin such pods can neither start nor end. It does not see NetworkAttachmentDefinitions.`,
   ],
   options: {
     from: {
       value: 'DIR',
       completes: 'directory',
-      default: PLUGIN_DIRECTORY,
-      about: "The runtime's plugin directory, as a path on the node.",
+      about: FOUND_DIRECTORY,
     },
     'host-root': {
       value: 'DIR',
@@ -46,16 +38,20 @@ const DEFINITION = {
     ['0', 'The plugin is not there any more.'],
     ['2', 'Nothing was changed.'],
   ],
-  examples: [`x-calico-route uninstall --from ${PLUGIN_DIRECTORY}`],
+  examples: ['x-calico-route uninstall'],
 } as const satisfies Definition
 
 export const uninstall = define(DEFINITION, async ({ options }, terminal) => {
   const every = secondsOf('--every', options.every)
   const signal = untilSignal()
+  const directory = new PluginDirectory('--from', options.from, options['host-root'], (line) =>
+    terminal.err(`${line}\n`),
+  )
   let said = ''
   const work = async () => {
-    const place = await pluginPlaceOf('--from', options.from, options['host-root'])
-    const done = `${place.file}: ${await remove(place, options.force, signal)}\n`
+    const place = await directory.place()
+    const users = async () => (options.force ? [] : usersOf(place.hostRoot ?? '/', await directory.configurations()))
+    const done = `${place.file}: ${await remove(place, users, signal)}\n`
     if (done !== said) terminal.out(done)
     said = done
   }
@@ -66,7 +62,7 @@ export const uninstall = define(DEFINITION, async ({ options }, terminal) => {
 })
 
 /** @throws Trouble if it is not ours, or still in use */
-async function remove(place: PluginPlace, force: boolean, signal: AbortSignal): Promise<string> {
+async function remove(place: PluginPlace, findUsers: () => Promise<string[]>, signal: AbortSignal): Promise<string> {
   const { directory, file } = place
   try {
     await removeTemporaries(place)
@@ -76,7 +72,7 @@ async function remove(place: PluginPlace, force: boolean, signal: AbortSignal): 
       return 'is not installed'
     }
     const version = await versionOf(place, found, found.stat, signal)
-    const users = force ? [] : usersOf(place.hostRoot ?? '/')
+    const users = await findUsers()
     if (users.length > 0) {
       const first = 'first remove it from the configurations and delete those pods, or give --force'
       throw new Trouble(`${file}: still in use: ${users.join('; ')}; ${first}; nothing was changed`)
