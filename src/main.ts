@@ -1,6 +1,7 @@
 import { dispatch } from './call/dispatch.ts'
 import { hasInput, nameProcess, writeAll } from './call/stdio.ts'
 import { SUPPORTED_VERSIONS } from './cni/request.ts'
+import { useToolsBeside } from './kernel/tools.ts'
 import { start } from './snapshot/start.ts'
 
 /** Set by the build from package.json. */
@@ -18,6 +19,7 @@ async function main(): Promise<void> {
   // A runtime passes no arguments: these come from a person.
   const words = process.argv.slice(2)
   if (words.length > 0) process.exit(await servePerson(words))
+  useToolsBeside(process.execPath)
   const { fd, text, exitCode } = await call()
   try {
     writeAll(fd, text)

@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises'
 import path from 'node:path'
+import { emptyRoom } from '../../src/cli/install/elf.ts'
 import { runNode } from './run-node.ts'
 
 /** What the executable starts from. snapshot: a V8 start-up snapshot, see snapshot/README.md. plain: the same program as source text. */
@@ -7,6 +8,9 @@ export type Start = 'snapshot' | 'plain'
 
 /** The name by which src/main.ts asks for the tool for people. */
 export const CLI_ASSET = 'cli.cjs'
+
+/** Room that `install --self-contained` writes into, in its copy. */
+export const ROOM_ASSET = 'room'
 
 /**
  * The options that Node.js starts with.
@@ -41,11 +45,13 @@ export async function makeBlob(
   { main, cli, start }: { main: string; cli: string; start: Start },
 ): Promise<string> {
   const output = path.join(workdir, 'sea.blob')
+  const room = path.join(workdir, ROOM_ASSET)
+  await writeFile(room, emptyRoom())
   const config = {
     main,
     output,
     useSnapshot: start === 'snapshot',
-    assets: { [CLI_ASSET]: cli },
+    assets: { [CLI_ASSET]: cli, [ROOM_ASSET]: room },
     disableExperimentalSEAWarning: true,
     execArgv: EXEC_ARGV[start],
     // Neither NODE_OPTIONS in a runtime's environment nor --node-options changes how the plugin runs.

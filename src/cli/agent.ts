@@ -23,7 +23,7 @@ const DEFINITION = {
   name: 'agent',
   summary: 'keep the plugin installed, its route sets up to date, and the pods of a node as configured',
   usage: [
-    '[--to DIR] [--host-root DIR] [--at-once N | --no-gate] [--no-status] [--force] [--sets-from DIR] [--sets-to DIR] [--sets-within PREFIXES] [--allow-shrink] [--cache DIR]… [--interval SECONDS] [--repair] [--metrics [ADDRESS:]PORT]',
+    '[--to DIR] [--host-root DIR] [--at-once N | --no-gate] [--self-contained[=WHEN]] [--no-status] [--force] [--sets-from DIR] [--sets-to DIR] [--sets-within PREFIXES] [--allow-shrink] [--cache DIR]… [--interval SECONDS] [--repair] [--metrics [ADDRESS:]PORT]',
   ],
   about: [
     'Stay until SIGTERM or SIGINT, and do four things for a node, as conf-examples/daemonset has it done on every node:',

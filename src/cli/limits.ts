@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import path from 'node:path'
-import { CHILD_ENV } from '../kernel/ip.ts'
+import { CHILD_ENV } from '../kernel/tools.ts'
 
 /**
  * The words before a command that limit it and its children: `data` bytes of private memory for each, and no core file,

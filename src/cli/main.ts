@@ -2,6 +2,7 @@ import { isatty } from 'node:tty'
 import leven from 'leven'
 import { readStdin, writeAll } from '../call/stdio.ts'
 import { CniError, messageOf } from '../errors.ts'
+import { useToolsBeside } from '../kernel/tools.ts'
 import { LISTENER } from './agent/listener.ts'
 import { Exit, type Terminal, Trouble } from './command.ts'
 import { COMMANDS, TOOL } from './commands.ts'
@@ -18,6 +19,7 @@ import { version } from './version.ts'
  * any of it.
  */
 export async function run(words: readonly string[], terminal: Terminal = ownTerminal()): Promise<number> {
+  useToolsBeside(process.execPath)
   if (words[0] === LOOKER) return answerQuestions(obeyingNobody(terminal))
   if (words[0] === LISTENER) {
     // Nobody else needs HTTP and the metrics.

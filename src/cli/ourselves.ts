@@ -1,6 +1,6 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { closeSync, openSync, readFileSync } from 'node:fs'
-import { CHILD_ENV } from '../kernel/ip.ts'
+import { CHILD_ENV } from '../kernel/tools.ts'
 import { OWN_EXECUTABLE } from './install/install-file.ts'
 
 /**

@@ -1,8 +1,6 @@
 import { CniError, Code, messageOf, oneLine, TooMuch } from '../errors.ts'
 import { type Netns, notANetns } from './netns.ts'
-
-/** Where `nsenter` and `ip` are looked for: the runtime's own PATH says nothing about the node's tools. */
-export const TOOL_PATH = '/usr/sbin:/usr/bin:/sbin:/bin'
+import { TOOL_PATH } from './tools.ts'
 
 /** How a process ended: its exit status, or the name of the signal that killed it. */
 export type Ending = number | string | null | undefined

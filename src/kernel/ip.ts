@@ -6,12 +6,10 @@ import { IP } from '../net/iproute2.ts'
 import { sleep } from '../sleep.ts'
 import { Answers, type Waiting } from './answers.ts'
 import { clock } from './clock.ts'
-import { type Ending, endingText, noAnswer, spawnError, TOOL_PATH } from './ip-errors.ts'
+import { type Ending, endingText, noAnswer, spawnError } from './ip-errors.ts'
 import type { Listener, Look } from './look.ts'
 import type { Netns } from './netns.ts'
-
-/** The whole environment of a child: it sees nothing of the runtime's. */
-export const CHILD_ENV = { PATH: TOOL_PATH, LC_ALL: 'C' }
+import { CHILD_ENV } from './tools.ts'
 
 /** How long ip(8) may be silent. */
 const SILENCE_MS = 10_000

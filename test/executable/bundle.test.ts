@@ -35,9 +35,10 @@ test(`the ${main} that the product starts from has at most ${most} bytes`, () =>
   expect(started.bytes - tool.bytes).toBeLessThanOrEqual(most)
 })
 
-// 16 kB of it are smol-toml, which reads the configurations of containerd and CRI-O, and 15 what they mean.
-test('the tool for people has at most 812 kB', () => {
-  expect(tool.bytes).toBeLessThanOrEqual(812_000)
+// 16 kB of it are smol-toml, which reads the configurations of containerd and CRI-O, and 15 what they mean; 12 lay out what a node
+// may lack.
+test('the tool for people has at most 830 kB', () => {
+  expect(tool.bytes).toBeLessThanOrEqual(830_000)
 })
 
 test('of prom-client it has what makes gauges and counters, and nothing that the rest of it would bring', () => {

@@ -1,4 +1,4 @@
-import { CLI_ASSET, EXEC_ARGV, type Start } from '../sea-blob.ts'
+import { CLI_ASSET, EXEC_ARGV, ROOM_ASSET, type Start } from '../sea-blob.ts'
 import { Fields } from './fields.ts'
 
 /**
@@ -33,13 +33,14 @@ export function readSeaBlob(blob: Buffer, start: Start): SeaBlob {
   const head = blob.subarray(0, fields.at)
   const main = fields.sized()
   const tail = blob.subarray(fields.at)
-  fields.expect('number of assets', fields.u64(), 1)
-  fields.expect('asset', fields.text(), CLI_ASSET)
-  const asset = fields.sized()
+  const assets = new Map<string, Buffer>()
+  // In an order of Node's own.
+  for (let count = fields.u64(); count > 0; count -= 1) assets.set(fields.text(), fields.sized())
+  fields.expect('assets', [...assets.keys()].sort().join(), `${CLI_ASSET},${ROOM_ASSET}`)
   fields.expect('number of execArgv', fields.u64(), EXEC_ARGV[start].length)
   for (const argument of EXEC_ARGV[start]) fields.expect('execArgv', fields.text(), argument)
   fields.expect('trailing bytes', fields.rest().length, 0)
-  return { codePath, head, main, tail, asset }
+  return { codePath, head, main, tail, asset: assets.get(CLI_ASSET) ?? Buffer.alloc(0) }
 }
 
 /** By its flags, as an executable that is already built has it. */

@@ -1,9 +1,8 @@
 import { Trouble } from '../command.ts'
 import { askStatus, askVersion, runsScripts } from '../install/install-ask.ts'
 import { fileTrouble, NAME, type PluginPlace, statOf } from '../install/install-file.ts'
-import { type HowToInstall, installInto, ownVersion, type Says } from '../install/install-into.ts'
-import { type Installed, identifyInstalled, lookAtInstalled } from '../install/installed.ts'
-import type { Layout } from '../install/layout.ts'
+import { type HowToInstall, installInto, type Known, ownVersion, type Says } from '../install/install-into.ts'
+import { type Installed, identifyInstalled, lookAtInstalled, partsOf } from '../install/installed.ts'
 import { removeSuperseded, removeTemporaries } from '../install/left-overs.ts'
 
 /** What is known of the installed plugin. */
@@ -28,7 +27,7 @@ export class PluginKeeper {
   readonly #where: () => Promise<PluginPlace>
   readonly #options: HowToKeep
   readonly #says: Says
-  #known: Layout | undefined
+  #known: Known | undefined
   /** The fingerprint of the files that were last found to work. */
   #working = ''
   #askAt = 0
@@ -96,11 +95,10 @@ export class PluginKeeper {
     if (performance.now() < this.#askAt) return
     const { signal, status, askEvery } = this.#options
     const { file, hostRoot } = place
-    // A container that sees only the plugin directory has no shell, and so cannot run a gate.
-    const asked = {
-      file: (await runsScripts(place, signal)) ? file : (await lookAtInstalled(place)).executable,
-      hostRoot,
-    }
+    const { gate, executable } = await lookAtInstalled(place)
+    // A container that sees only the plugin directory has no shell, and so cannot run a gate that needs one.
+    const runs = gate?.selfContained || (await runsScripts(place, signal))
+    const asked = { file: runs ? file : executable, hostRoot }
     await askVersion(asked, signal)
     if (status) await askStatus(asked, signal)
     this.#askAt = performance.now() + askEvery
@@ -109,8 +107,8 @@ export class PluginKeeper {
   }
 }
 
-async function fingerprint({ stat, executable }: Installed): Promise<string> {
-  return [stat, await statOf(executable)]
+async function fingerprint(installed: Installed): Promise<string> {
+  return [installed.stat, ...(await Promise.all((await partsOf(installed)).map(statOf)))]
     .map((one) => (one === undefined ? '' : [one.dev, one.ino, one.size, one.mode, one.ctimeMs].join(' ')))
     .join(', ')
 }

@@ -1,7 +1,7 @@
 import { readdir, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { type PluginPlace, readThrough } from './install-file.ts'
-import { lookAtInstalled } from './installed.ts'
+import { lookAtInstalled, partsOf } from './installed.ts'
 
 /**
  * Pages that calls use stay in memory by themselves; this brings back those that the kernel reclaimed when memory was
@@ -34,10 +34,11 @@ export function keepCached(where: () => Promise<PluginPlace>, signal: AbortSigna
 }
 
 async function worthCaching(place: PluginPlace): Promise<string[]> {
-  const { executable } = await lookAtInstalled(place)
+  const installed = await lookAtInstalled(place)
+  const { executable } = installed
   const files = new Map<string, { file: string; size: number }>()
-  for (const name of await readdir(place.directory)) {
-    const file = path.join(place.directory, name)
+  const names = (await readdir(place.directory)).map((name) => path.join(place.directory, name))
+  for (const file of [...(await partsOf(installed)), ...names]) {
     const found = await stat(file).catch(() => undefined)
     // A file with several names is read once.
     if (found?.isFile() && found.mode & 0o111) files.set(`${found.dev} ${found.ino}`, { file, size: found.size })

@@ -25,8 +25,10 @@ const WAIT = { min: 7, spread: 6, rounds: 6 } as const
 
 /** What the text of a gate says. */
 export interface Gate {
-  /** The name of the executable that it becomes, in the same directory. */
+  /** The executable that it becomes, as a path in the same directory. */
   readonly executable: string
+  /** Whether that has what it needs beside it, in a directory of its own. */
+  readonly selfContained: boolean
   readonly atOnce: number
   /** Whether no byte has changed since it was written. */
   readonly intact: boolean
@@ -37,10 +39,17 @@ export function executableName(sha256: string): string {
   return `.${NAME}-${sha256.slice(0, 16)}`
 }
 
-export const EXECUTABLE = /^\.x-calico-route-[0-9a-f]{16}$/
+/** An executable of a gate, or the directory that one is in with all that it needs. */
+export const EXECUTABLE = /^\.x-calico-route-[0-9a-f]{16}(?:\.d)?$/
 
-/** The shell script that a runtime finds as the plugin. */
-export function gateText(executable: string, atOnce: number): string {
+/** The shell and the tools that a gate calls. */
+const CALLED = /(?:\/usr)?\/bin\/(sh|flock|mkdir|readlink)\b/g
+
+/**
+ * The shell script that a runtime finds as the plugin.
+ * @param tools the directory of the shell and the tools that it calls, if they are not the node's
+ */
+export function gateText(executable: string, atOnce: number, tools?: string): string {
   const values: Record<string, string> = {
     VERSION: version()
       .trim()
@@ -52,7 +61,9 @@ export function gateText(executable: string, atOnce: number): string {
     WAIT_SPREAD: `${WAIT.spread}`,
     ROUNDS: `${WAIT.rounds}`,
   }
-  const [shebang = '', ...lines] = __GATE__.replaceAll(/__([A-Z_]+?)__/g, (_, name) => values[name] ?? '').split('\n')
+  const text = __GATE__.replaceAll(/__([A-Z_]+?)__/g, (_, name) => values[name] ?? '')
+  const located = tools === undefined ? text : text.replaceAll(CALLED, (_, tool) => `${tools}/${tool}`)
+  const [shebang = '', ...lines] = located.split('\n')
   const rest = lines.join('\n')
   return `${shebang}\n${hashLine(rest)}${rest}`
 }
@@ -62,12 +73,14 @@ const hashLine = (rest: string) => `# sha256 of what follows: ${createHash('sha2
 /** Reads a gate of any version; undefined if the text is not a gate. */
 export function readGate(text: string): Gate | undefined {
   const [, head, rest = ''] =
-    /^#!\/bin\/sh\n(# sha256 of what follows: \w*\n)# x-calico-route ([\s\S]*)$/.exec(text) ?? []
+    /^#!\/\S+\/sh\n(# sha256 of what follows: \w*\n)# x-calico-route ([\s\S]*)$/.exec(text) ?? []
   if (head === undefined) return undefined
-  const [executable = ''] = /\.x-calico-route-[0-9a-f]{16}\b/.exec(rest) ?? []
+  // In its first lines, before the paths of tools.
+  const [executable = ''] = /\.x-calico-route-[0-9a-f]{16}(?:\.d\/x-calico-route)?\b/.exec(rest) ?? []
   const [, atOnce = ''] = / takes one of (\d+) slots /.exec(rest) ?? []
   return {
     executable,
+    selfContained: executable.includes('/'),
     atOnce: Number(atOnce),
     intact: head === hashLine(`# x-calico-route ${rest}`) && executable !== '',
   }

@@ -1,9 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { constants, type Stats } from 'node:fs'
-import { type FileHandle, lstat, open, readlink, stat } from 'node:fs/promises'
+import { constants, readSync, type Stats } from 'node:fs'
+import { type FileHandle, lstat, open, readlink, rename, rm, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { messageOf } from '../../errors.ts'
 import { Trouble } from '../command.ts'
+import type { Edit, Read } from './elf.ts'
 import { trustedPath, weaknessOf } from './trusted-path.ts'
 
 /** The "type" of the plugin in a network configuration, and so the name of its file. */
@@ -89,26 +90,43 @@ export async function kindOf(file: string, stat: Stats): Promise<string> {
   return stat.isDirectory() ? 'a directory' : 'not a regular file'
 }
 
-/** Whether the file is a copy of the running executable. */
-export async function isOwnCopy(file: string, { size }: Stats, signal: AbortSignal): Promise<boolean> {
+/** Whether the file is a copy of the running executable, but for these edits. */
+export async function isOwnCopy(
+  file: string,
+  { size }: Stats,
+  edits: readonly Edit[],
+  signal: AbortSignal,
+): Promise<boolean> {
   if (size !== (await stat(OWN_EXECUTABLE)).size) return false
-  return (await sha256(file, signal)) === (await ownDigest(signal))
+  return (await sha256(file, [], signal)) === (await ownDigest(edits, signal))
 }
 
-let digest: string | undefined
+const digests = new Map<string, string>()
 
-/** The SHA-256 of the running executable, which nobody can change while it runs. */
-export async function ownDigest(signal: AbortSignal): Promise<string> {
-  digest ??= await sha256(OWN_EXECUTABLE, signal)
+/** The SHA-256 of the running executable, which nobody can change while it runs, with these edits. */
+export async function ownDigest(edits: readonly Edit[], signal: AbortSignal): Promise<string> {
+  const key = edits.map(({ offset, bytes }) => `${offset} ${bytes.toString('hex')}`).join()
+  const digest = digests.get(key) ?? (await sha256(OWN_EXECUTABLE, edits, signal))
+  digests.set(key, digest)
   return digest
 }
 
-async function sha256(file: string, signal: AbortSignal): Promise<string> {
+async function sha256(file: string, edits: readonly Edit[], signal: AbortSignal): Promise<string> {
   return withFile(file, constants.O_RDONLY, async (handle) => {
     const hash = createHash('sha256')
-    for await (const chunk of chunks(handle, signal)) hash.update(chunk)
+    for await (const chunk of chunks(handle, signal, edits)) hash.update(chunk)
     return hash.digest('hex')
   })
+}
+
+/** Looks into the running executable. */
+export async function readOwn<T>(use: (read: Read) => T): Promise<T> {
+  return withFile(OWN_EXECUTABLE, constants.O_RDONLY, async ({ fd }) =>
+    use((offset, length) => {
+      const bytes = Buffer.alloc(length)
+      return bytes.subarray(0, readSync(fd, bytes, 0, length, offset))
+    }),
+  )
 }
 
 /** At most `length` bytes from the beginning of a file. */
@@ -136,14 +154,14 @@ export async function readThrough(file: string, signal: AbortSignal): Promise<vo
 }
 
 /**
- * Copies the running executable to a new file on the disk, and reads it back.
+ * Copies the running executable to a new file on the disk, with these edits, and reads it back.
  * @throws Trouble, and the errors of the file system
  */
-export async function copyOwn(file: string, signal: AbortSignal): Promise<void> {
+export async function copyOwn(file: string, edits: readonly Edit[], signal: AbortSignal): Promise<void> {
   const copied = await withFile(OWN_EXECUTABLE, constants.O_RDONLY, (from) =>
     withFile(file, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, async (to) => {
       const hash = createHash('sha256')
-      for await (const chunk of chunks(from, signal)) {
+      for await (const chunk of chunks(from, signal, edits)) {
         hash.update(chunk)
         await to.writeFile(chunk)
       }
@@ -153,7 +171,7 @@ export async function copyOwn(file: string, signal: AbortSignal): Promise<void> 
       return hash.digest('hex')
     }),
   )
-  if ((await sha256(file, signal)) !== copied) {
+  if ((await sha256(file, [], signal)) !== copied) {
     throw new Trouble('the copy differs from what was written; the disk may be failing, see dmesg; nothing was changed')
   }
 }
@@ -174,14 +192,32 @@ export function temporaryIn(directory: string): string {
   return path.join(directory, `.${NAME}.${randomBytes(6).toString('hex')}.tmp`)
 }
 
-/** Writes a short text to a new executable file on the disk. */
-export async function writeScript(file: string, text: string): Promise<void> {
+/** Writes something short to a new executable file on the disk. */
+export async function writeNew(file: string, content: string | Buffer): Promise<void> {
   await withFile(file, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, async (handle) => {
-    await handle.writeFile(text)
+    await handle.writeFile(content)
     // Regardless of the umask.
     await handle.chmod(0o755)
     await handle.sync()
   })
+}
+
+/** Puts a file where it belongs in one step: a reader finds the old one or the new one, or none if there was none. */
+export async function putFile(
+  directory: string,
+  file: string,
+  write: (file: string) => Promise<void>,
+  check: (file: string) => Promise<void> = async () => {},
+): Promise<void> {
+  const temporary = temporaryIn(directory)
+  try {
+    await write(temporary)
+    await check(temporary)
+    await rename(temporary, file)
+  } catch (error) {
+    await rm(temporary, { force: true })
+    throw error
+  }
 }
 
 async function withFile<T>(file: string, flags: number, use: (handle: FileHandle) => Promise<T>): Promise<T> {
@@ -193,13 +229,20 @@ async function withFile<T>(file: string, flags: number, use: (handle: FileHandle
   }
 }
 
-async function* chunks(handle: FileHandle, signal: AbortSignal): AsyncGenerator<Buffer> {
+async function* chunks(handle: FileHandle, signal: AbortSignal, edits: readonly Edit[] = []): AsyncGenerator<Buffer> {
   const buffer = Buffer.allocUnsafe(CHUNK)
-  for (;;) {
+  for (let start = 0; ; ) {
     if (signal.aborted) throw new Trouble('interrupted; nothing was changed')
     const { bytesRead } = await handle.read(buffer, 0, CHUNK)
     if (bytesRead === 0) return
-    yield buffer.subarray(0, bytesRead)
+    const chunk = buffer.subarray(0, bytesRead)
+    for (const { offset, bytes } of edits) {
+      const at = offset - start
+      // It may begin in one chunk and end in the next.
+      if (at < bytesRead && at + bytes.length > 0) bytes.copy(chunk, Math.max(at, 0), Math.max(-at, 0))
+    }
+    yield chunk
+    start += bytesRead
   }
 }
 

@@ -2,11 +2,11 @@ import { Exit, Trouble } from '../command.ts'
 import { untilSignal } from '../stay.ts'
 import { makeTurns } from '../turns.ts'
 import { define } from '../usage/define.ts'
-import type { Definition } from '../usage/definition.ts'
+import type { Definition, Given } from '../usage/definition.ts'
 import { FOUND_DIRECTORY, PluginDirectory } from './find-directory.ts'
 import { AT_ONCE, MAX_AT_ONCE } from './gate.ts'
 import { checkInstalled } from './install-check.ts'
-import { installInto } from './install-into.ts'
+import { installInto, SELF_CONTAINED } from './install-into.ts'
 
 /** How the plugin is laid out and asked, for all commands that install it. */
 export const LAYOUT = {
@@ -16,6 +16,13 @@ export const LAYOUT = {
   },
   'no-gate': {
     about: 'Make DIR/x-calico-route the executable itself. If a gate is there, open it instead: then no call waits.',
+  },
+  'self-contained': {
+    words: SELF_CONTAINED,
+    default: 'auto',
+    without: 'always',
+    about:
+      'Lay a loader, libraries, a shell, flock, nsenter and ip beside the executable, which then needs nothing of the node but its kernel. Only the image has them. auto: if the plugin does not answer on the node without them, or the node has no /bin/sh for the gate; it works with --host-root alone. The option without a value means always.',
   },
   'no-status': {
     about:
@@ -27,7 +34,7 @@ const DEFINITION = {
   name: 'install',
   summary: 'put this executable where the container runtime looks for plugins',
   usage: [
-    '[--to DIR] [--host-root DIR] [--at-once N | --no-gate] [--no-status] [--force]',
+    '[--to DIR] [--host-root DIR] [--at-once N | --no-gate] [--self-contained[=WHEN]] [--no-status] [--force]',
     '--check [--to DIR] [--host-root DIR] [--no-status]',
   ],
   about: [
@@ -79,9 +86,12 @@ export const install = define(DEFINITION, async ({ options: given }, terminal) =
   return Exit.ok
 })
 
+type GivenLayout = Given<typeof LAYOUT>['options']
+
 /** @throws Trouble for options that contradict each other */
-export function layoutOf(given: { readonly 'at-once': string | undefined; readonly 'no-gate': boolean }) {
-  const layout = { atOnce: atOnceOf(given['at-once']), gate: !given['no-gate'] }
+export function layoutOf(given: GivenLayout) {
+  const selfContained = given['self-contained']
+  const layout = { atOnce: atOnceOf(given['at-once']), gate: !given['no-gate'], selfContained }
   if (layout.atOnce !== undefined && !layout.gate)
     throw new Trouble('--at-once: has no effect with --no-gate; leave out one of them')
   return layout

@@ -1,39 +1,43 @@
-import { rename, rm, utimes } from 'node:fs/promises'
+import { rm, utimes } from 'node:fs/promises'
 import path from 'node:path'
 import { executableName, type Gate, gateText } from './gate.ts'
 import {
   copyOwn,
   isInstalledFile,
   isOwnCopy,
+  NAME,
   ownDigest,
   type PluginPlace,
+  putFile,
   statOf,
   syncDirectory,
-  temporaryIn,
-  writeScript,
+  writeNew,
 } from './install-file.ts'
 import type { Installed } from './installed.ts'
+import { isComplete, putSelfContained, type SelfContained } from './self-contained.ts'
 
 /**
  * What is under the plugin's name: the executable itself, or a gate that lets `atOnce` calls through at once; with 0, no
- * call waits.
+ * call waits. A gate may lead to a plugin that needs nothing of the node.
  */
-export type Layout = { readonly atOnce: number } | 'no gate'
+export type Layout = { readonly atOnce: number; readonly selfContained?: SelfContained } | 'no gate'
 
 /** Checks that a file answers as the plugin must, before a runtime gets to see it. @throws Trouble */
 export type Ask = (file: string) => Promise<void>
 
 /** Whether all of it is already there, byte for byte. */
 export async function isLaidOut(
-  { directory }: PluginPlace,
+  place: PluginPlace,
   { stat, gate, executable }: Installed,
   layout: Layout,
   signal: AbortSignal,
 ): Promise<boolean> {
   if (!isInstalledFile(stat)) return false
-  if (layout === 'no gate') return gate === undefined && (await isOwnCopy(executable, stat, signal))
-  if (!isOwnGate(gate, await ownName(signal), layout.atOnce)) return false
-  return hasOwnCopy(path.join(directory, await ownName(signal)), signal)
+  if (layout === 'no gate') return gate === undefined && (await isOwnCopy(executable, stat, [], signal))
+  const { atOnce, selfContained } = layout
+  if (!isOwnGate(gate, await nameIn(layout, signal), atOnce)) return false
+  if (selfContained) return isComplete(place, selfContained, signal)
+  return hasOwnCopy(path.join(place.directory, await nameIn(layout, signal)), signal)
 }
 
 function isOwnGate(gate: Gate | undefined, name: string, atOnce: number): boolean {
@@ -42,10 +46,13 @@ function isOwnGate(gate: Gate | undefined, name: string, atOnce: number): boolea
 
 async function hasOwnCopy(file: string, signal: AbortSignal): Promise<boolean> {
   const stat = await statOf(file)
-  return isInstalledFile(stat) && isOwnCopy(file, stat, signal)
+  return isInstalledFile(stat) && isOwnCopy(file, stat, [], signal)
 }
 
-const ownName = async (signal: AbortSignal) => executableName(await ownDigest(signal))
+/** What a gate leads to, in the plugin directory. */
+async function nameIn({ selfContained }: Exclude<Layout, 'no gate'>, signal: AbortSignal): Promise<string> {
+  return selfContained ? `${selfContained.name}/${NAME}` : executableName(await ownDigest([], signal))
+}
 
 /**
  * Puts the running executable where the runtime finds it. At every instant the plugin is the old one or the new one: the
@@ -54,50 +61,35 @@ const ownName = async (signal: AbortSignal) => executableName(await ownDigest(si
 export async function layOut(place: PluginPlace, layout: Layout, ask: Ask, signal: AbortSignal): Promise<void> {
   const { directory, file } = place
   if (layout === 'no gate') {
-    await replace(place, file, ask, (temporary) => copyOwn(temporary, signal))
+    await putFile(directory, file, (temporary) => copyOwn(temporary, [], signal), ask)
   } else {
-    const name = await ownName(signal)
-    const added = await putExecutable(place, path.join(directory, name), signal)
+    const { atOnce, selfContained } = layout
+    const name = await nameIn(layout, signal)
+    const takeAway = selfContained
+      ? await putSelfContained(place, selfContained, signal)
+      : await putExecutable(place, path.join(directory, name), signal)
     try {
-      const text = gateText(name, layout.atOnce)
-      await replace(place, file, ask, (temporary) => writeScript(temporary, text))
+      const text = gateText(name, atOnce, selfContained?.path)
+      await putFile(directory, file, (temporary) => writeNew(temporary, text), ask)
     } catch (error) {
-      if (added) await rm(path.join(directory, name), { force: true })
+      await takeAway()
       throw error
     }
   }
   await syncDirectory(directory)
 }
 
-/** @returns whether it was not there before */
-async function putExecutable(place: PluginPlace, file: string, signal: AbortSignal): Promise<boolean> {
+/** @returns how to take it away again, if it was not there before */
+async function putExecutable(
+  { directory }: PluginPlace,
+  file: string,
+  signal: AbortSignal,
+): Promise<() => Promise<void>> {
   if (await hasOwnCopy(file, signal)) {
     // An older install may have left it: then it must not be removed as old now.
     await utimes(file, new Date(), new Date())
-    return false
+    return async () => {}
   }
-  await replace(
-    place,
-    file,
-    async () => {},
-    (temporary) => copyOwn(temporary, signal),
-  )
-  return true
-}
-
-async function replace(
-  { directory }: PluginPlace,
-  file: string,
-  ask: Ask,
-  write: (file: string) => Promise<void>,
-): Promise<void> {
-  const temporary = temporaryIn(directory)
-  try {
-    await write(temporary)
-    await ask(temporary)
-    await rename(temporary, file)
-  } catch (error) {
-    await rm(temporary, { force: true })
-    throw error
-  }
+  await putFile(directory, file, (temporary) => copyOwn(temporary, [], signal))
+  return () => rm(file, { force: true })
 }

@@ -1,4 +1,4 @@
-import { readdir, unlink } from 'node:fs/promises'
+import { readdir, rm } from 'node:fs/promises'
 import path from 'node:path'
 import { type PluginPlace, statOf } from './install-file.ts'
 import { executablesIn, isElf, ledToIn, lookAtInstalled } from './installed.ts'
@@ -25,15 +25,20 @@ async function removeOld(find: () => Promise<string[]>): Promise<void> {
   try {
     for (const file of await find()) {
       const found = await statOf(file)
-      if (found?.isFile() && isOld(found)) await unlink(file)
+      if (found && !found.isSymbolicLink() && isOld(found)) await rm(file, { recursive: true })
     }
   } catch {
     // Another install was faster, or nothing can be removed here. Then writing the new file fails and says why.
   }
 }
 
+/** In the directory itself, and in those of plugins that bring what they need. */
 async function temporariesIn(directory: string): Promise<string[]> {
-  return (await readdir(directory)).filter((name) => TEMPORARY.test(name)).map((name) => path.join(directory, name))
+  const places = [directory, ...(await executablesIn(directory)).filter((one) => one.endsWith('.d'))]
+  const found = await Promise.all(
+    places.map(async (place) => (await readdir(place)).map((name) => ({ name, file: path.join(place, name) }))),
+  )
+  return found.flat().flatMap(({ name, file }) => (TEMPORARY.test(name) ? [file] : []))
 }
 
 /**
@@ -48,7 +53,7 @@ async function supersededIn(place: PluginPlace): Promise<string[]> {
   return (await executablesIn(place.directory)).filter((file) => !needed.has(file))
 }
 
-/** layout.ts makes an executable young when it uses it again. */
+/** layout.ts makes an executable, or its directory, young when it uses it again. */
 function isOld({ mtimeMs }: { mtimeMs: number }): boolean {
   return Date.now() - mtimeMs > LEFT_OVER_AFTER_MS
 }

@@ -40,6 +40,8 @@ export interface Option extends Completed {
   /** What its value is called. */
   readonly value?: string
   readonly default?: string
+  /** The value if the option is given without one. Then a value is written with `=` only. */
+  readonly without?: string
   /** May be given several times, and each counts. Of another one the last does. */
   readonly repeats?: true
   readonly about: string
@@ -65,8 +67,9 @@ export const takesValue = ({ value, words }: Option) => value !== undefined || w
 
 /** `-o, --output text|json`, and what it does, for who reads about them. */
 export function termsOf(options: Options): Terms {
-  return Object.entries(options).map(([name, { short, value, words, default: byDefault, about }]) => {
-    const written = `${short ? `-${short}, ` : ''}--${name} ${value ?? words?.join('|') ?? ''}`
+  return Object.entries(options).map(([name, { short, value, words, default: byDefault, without, about }]) => {
+    const shape = value ?? words?.join('|') ?? ''
+    const written = `${short ? `-${short}, ` : ''}--${name}${without === undefined ? ` ${shape}` : `[=${shape}]`}`
     return [written.trimEnd(), byDefault === undefined ? about : `${about} (default: ${byDefault})`]
   })
 }

@@ -31,7 +31,7 @@ export function completedOf(definition: Definition): Completed {
     options: Object.entries(optionsOf(definition)).map(([name, option]) => ({
       names: [`--${name}`, ...(option.short ? [`-${option.short}`] : [])],
       brief: briefOf(option.about),
-      value: takesValue(option) ? offerOf(option) : undefined,
+      value: takesValue(option) && option.without === undefined ? offerOf(option) : undefined,
       repeats: option.repeats ?? false,
     })),
     argument: definition.argument && offerOf(definition.argument),

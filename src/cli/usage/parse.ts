@@ -38,7 +38,7 @@ export function parse(definition: Definition, words: readonly string[]): Given {
     if (token.kind !== 'option') continue
     const problem = optionProblem(definition, options, token)
     if (problem !== undefined) fail(problem)
-    values[token.name] = [...(values[token.name] ?? []), token.value ?? '']
+    values[token.name] = [...(values[token.name] ?? []), token.value ?? options[token.name]?.without ?? '']
   }
   const problem = argumentProblem(definition.argument, positionals)
   if (problem !== undefined) fail(problem)
@@ -61,7 +61,10 @@ function tokensOf(options: Options, words: readonly string[]) {
     options: Object.fromEntries(
       Object.entries(options).map(([name, option]) => [
         name,
-        { type: takesValue(option) ? 'string' : 'boolean', ...(option.short ? { short: option.short } : {}) } as const,
+        {
+          type: takesValue(option) && option.without === undefined ? 'string' : 'boolean',
+          ...(option.short ? { short: option.short } : {}),
+        } as const,
       ]),
     ),
   })
@@ -83,7 +86,7 @@ function optionProblem(
   if (!option) return unknownOption(rawName, definition, options)
   if (!takesValue(option)) return value === undefined ? undefined : `${rawName}: takes no value`
   const needs = `${rawName}: needs a value: ${rawName} ${option.words?.join('|') ?? option.value}`
-  if (value === undefined) return needs
+  if (value === undefined) return option.without === undefined ? needs : undefined
   if (!inlineValue && /^-./.test(value)) return `${needs}; one that begins with a dash is written ${rawName}=-…`
   if (option.words && !option.words.includes(value)) return wrongWord(rawName, option.words, value)
   return undefined
