@@ -13,15 +13,6 @@ fail() {
   exit 1
 }
 
-tool=
-for name in podman buildah docker; do
-  if command -v "$name" >/dev/null; then
-    tool=$name
-    break
-  fi
-done
-[ -n "$tool" ] || fail 'podman, buildah and docker are missing; install one of them: apt-get install podman'
-
 case $(uname -m) in
   x86_64) native=amd64 ;;
   aarch64) native=arm64 ;;
@@ -37,6 +28,15 @@ for arch in ${ARCHS:=amd64 arm64}; do
   [ "$arch" = "$native" ] || directory=dist/$node
   [ -x "$directory/x-calico-route" ] || fail "$directory/x-calico-route is missing; run: make build ARCH=$node"
 done
+
+tool=
+for name in podman buildah docker; do
+  if command -v "$name" >/dev/null; then
+    tool=$name
+    break
+  fi
+done
+[ -n "$tool" ] || fail 'podman, buildah and docker are missing; install one of them: apt-get install podman'
 
 version=$(sed -n 's/^  "version": "\(.*\)",$/\1/p' package.json)
 TAG=${TAG:-$version}

@@ -175,6 +175,27 @@ describe('the image for both architectures', () => {
     expect([...modes].sort()).toEqual(['-rw-r--r--', '-rwxr-xr-x', 'drwxr-xr-x', 'lrwxrwxrwx'])
   })
 
+  it('has a bill of materials of both: the packages of each, and what the plugin is made of, everything once', async () => {
+    const { stdout } = await node.run([`${CONTEXT}/scripts/image/sbom.sh`, `${CONTEXT}/dist/image.tar`], {
+      env: PODMAN,
+    })
+    const bill = JSON.parse(stdout)
+    expect(bill.metadata.component.hashes).toEqual([{ alg: 'SHA-256', content: layout.digest.replace('sha256:', '') }])
+    const names = bill.components.map(({ 'bom-ref': name }: { 'bom-ref': string }) => name) as string[]
+    expect(new Set(names).size).toBe(names.length)
+    for (const architecture of BOTH) {
+      const known = join(image(architecture).root, 'var/lib/dpkg/status.d')
+      const packages = readdirSync(known).filter((name) => !name.endsWith('.md5sums'))
+      const listed = names.filter((name) => name.includes(`?arch=${architecture}&distro=debian-12`))
+      expect(
+        listed.map((name) => decodeURIComponent(/^pkg:deb\/debian\/([^@]+)@/.exec(name)?.[1] ?? '')).sort(),
+      ).toEqual(packages)
+      expect(names).toContain(`x-calico-route-${architecture}`)
+    }
+    expect(names).toEqual(expect.arrayContaining([expect.stringMatching(/^pkg:npm\/node-linux-/), 'os']))
+    expect(names).toEqual(expect.arrayContaining([expect.stringMatching(/^pkg:npm\/zod@/)]))
+  })
+
   it('is the same when it is built again later, in another place', { timeout: PATIENCE }, async () => {
     await node.bash(`rm -rf /run/podman; mv ${CONTEXT} /run/elsewhere; cp -r /run/elsewhere ${CONTEXT}`)
     await makeBase(node)
