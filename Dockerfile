@@ -3,9 +3,9 @@
 #   docker build -t x-calico-route .                            builds everything, inside
 #   docker build -t x-calico-route --build-arg PLUGIN=dist .    takes the dist/x-calico-route that `make build` made
 #
-# With --platform linux/amd64,linux/arm64 it is an image for nodes of both architectures. No step runs a program of the other one, but
-# the build of the plugin, by qemu. PLUGIN=dist takes the executable for the other one from dist/arm64 or dist/x64, where `make build ARCH=` puts it.
-# `make image` makes it by podman, too. podman before 4.4 and buildah before 1.29 know no defaults: give them all that the stages name.
+# With --platform linux/amd64,linux/arm64 it is an image for nodes of both architectures. Only the build of the plugin runs programs of
+# the other one, by qemu; PLUGIN=dist takes the executable for it from dist/arm64 or dist/x64, where `make build ARCH=` puts it.
+# podman before 4.4 does not take BASE, PLUGIN and BUILDPLATFORM from here: give it all three, as `make image` does.
 #
 # BASE: another Debian of the same or a newer release, such as a mirror's. One that has patchelf and, in /debs/ARCH, what
 # scripts/image/debs.sh fetches, needs no network.
@@ -18,8 +18,11 @@ FROM --platform=$BUILDPLATFORM debian:12-slim@sha256:abd67ffcfa541b485a3dff59865
 FROM --platform=$BUILDPLATFORM ${BASE} AS build
 ARG BUILDARCH
 ARG TARGETARCH
-RUN apt-get update && apt-get install -y --no-install-recommends binutils ca-certificates make npm \
-  $([ "$BUILDARCH" = "$TARGETARCH" ] || echo qemu-user)
+RUN apt-get update && apt-get install -y --no-install-recommends binutils ca-certificates make npm
+# What `make build` asks for when it builds for the other architecture.
+RUN [ "$BUILDARCH" = "$TARGETARCH" ] || apt-get install -y --no-install-recommends qemu-user \
+  "binutils-$(echo "$TARGETARCH" | sed 's/amd64/x86-64/; s/arm64/aarch64/')-linux-gnu" \
+  "libc6-$TARGETARCH-cross" "libgcc-s1-$TARGETARCH-cross" "libstdc++6-$TARGETARCH-cross"
 WORKDIR /src
 # By name, so that no dist/ of the checkout is taken for what these sources make.
 COPY LICENSE Makefile package.json package-lock.json ./
@@ -35,7 +38,6 @@ FROM ${PLUGIN} AS plugin
 
 FROM --platform=$BUILDPLATFORM ${BASE} AS root
 ARG BUILDARCH
-ARG SOURCE_DATE_EPOCH
 ARG TARGETARCH
 RUN command -v patchelf || { apt-get update && apt-get install -y --no-install-recommends patchelf; }
 COPY scripts/image /image

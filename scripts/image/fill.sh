@@ -86,6 +86,4 @@ for sums in "$root/$known"/*.md5sums; do
   cp "$root/usr/share/doc/$package/copyright" "$image/usr/share/doc/$package"
   cp "$root/$known/$package.source" "$image/usr/share/doc/$package/source"
 done
-# The same files make the same image.
-find "$image" -exec touch --no-dereference --date="@${SOURCE_DATE_EPOCH:-0}" {} +
 chmod -R u=rwX,go=rX "$image"
