@@ -185,7 +185,9 @@ describe('the image for both architectures', () => {
     expect(new Set(names).size).toBe(names.length)
     for (const architecture of BOTH) {
       const known = join(image(architecture).root, 'var/lib/dpkg/status.d')
-      const packages = readdirSync(known).filter((name) => !name.endsWith('.md5sums')).sort()
+      const packages = readdirSync(known)
+        .filter((name) => !name.endsWith('.md5sums'))
+        .sort()
       const listed = names.filter((name) => name.includes(`?arch=${architecture}&distro=debian-12`))
       expect(
         listed.map((name) => decodeURIComponent(/^pkg:deb\/debian\/([^@]+)@/.exec(name)?.[1] ?? '')).sort(),
