@@ -148,7 +148,7 @@ release: build ## archive, checksums, SBOM and notes, into dist/release
 ARCHS ?= amd64 arm64
 .PHONY: image
 image: ## dist/image.tar for both architectures; TAG= ARCHS=
-	@for arch in $(ARCHS); do $(MAKE) build ARCH=$${arch/amd64/x64} || exit; done
+	@for arch in $(ARCHS); do $(MAKE) --silent build ARCH=$${arch/amd64/x64} || exit; done
 	@TAG='$(TAG)' ARCHS='$(ARCHS)' BASE='$(BASE)' SOURCE='$(SOURCE)' scripts/image/archive.sh
 
 .PHONY: lint-workflows

@@ -42,7 +42,7 @@ version=$(sed -n 's/^  "version": "\(.*\)",$/\1/p' package.json)
 TAG=${TAG:-$version}
 # Dates of files and of the image.
 epoch=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
-revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
+revision=$(git describe --always --abbrev=40 --dirty --exclude='*' 2>/dev/null || echo unknown)
 archive=dist/image.tar
 rm -f "$archive"
 # --no-cache: what was downloaded earlier may lack fixes, and podman 4.3 finds a layer again whose labels had other values.

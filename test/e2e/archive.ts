@@ -60,6 +60,14 @@ cp /run/foreign/bin/true $OTHER/x-calico-route
   await node.bash(copy, { env: { ...PODMAN, ...env } })
 }
 
+/** Gives back the memory that podman's storage takes on the node; some of it podman leaves mounted. */
+export async function forgetPodman(node: TestNode): Promise<void> {
+  await node.bash(`
+awk '$2 ~ "^/run/podman/" { print $2 }' /proc/mounts | sort -r | xargs -r umount --lazy
+rm -r /run/podman
+`)
+}
+
 export interface Layout {
   readonly digest: string
   readonly images: ReadonlyMap<string, Image>

@@ -6,7 +6,17 @@ import { dirname, join } from 'node:path'
 import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { PLUGIN } from '../support/runtime.ts'
-import { bringContext, FOREIGN, type Image, type Layout, makeBase, NATIVE, PODMAN, unpackArchive } from './archive.ts'
+import {
+  bringContext,
+  FOREIGN,
+  forgetPodman,
+  type Image,
+  type Layout,
+  makeBase,
+  NATIVE,
+  PODMAN,
+  unpackArchive,
+} from './archive.ts'
 import { TestNode } from './node.ts'
 
 const CONTEXT = '/run/context'
@@ -199,7 +209,8 @@ describe('the image for both architectures', () => {
   })
 
   it('is the same when it is built again later, in another place', { timeout: PATIENCE }, async () => {
-    await node.bash(`rm -rf /run/podman; mv ${CONTEXT} /run/elsewhere; cp -r /run/elsewhere ${CONTEXT}`)
+    await forgetPodman(node)
+    await node.bash(`mv ${CONTEXT} /run/elsewhere; cp -r /run/elsewhere ${CONTEXT}`)
     await makeBase(node)
     await build({ ARCHS: NATIVE })
     const again = await unpackArchive(node.path(`${CONTEXT}/dist/image.tar`), join(work, 'second'))

@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { containerOf, hostPathOf, pod } from '../support/daemonset.ts'
-import { bringContext, makeBase, NATIVE, PODMAN } from './archive.ts'
+import { bringContext, forgetPodman, makeBase, NATIVE, PODMAN } from './archive.ts'
 import type { Containerd } from './containerd.ts'
 import { local, type Ran, type TestNode } from './node.ts'
 
@@ -19,7 +19,8 @@ export async function buildInstaller(containerd: Containerd): Promise<void> {
   await bringContext(node, CONTEXT)
   await node.run([`${CONTEXT}/scripts/image/archive.sh`], { env: { ...PODMAN, ARCHS: NATIVE, BASE: 'localhost/base' } })
   await containerd.ctr(['images', 'import', '--snapshotter', 'native', '--index-name', IMAGE, ARCHIVE])
-  await node.run(['rm', '-r', CONTEXT, '/run/podman'])
+  await node.run(['rm', '-r', CONTEXT])
+  await forgetPodman(node)
 }
 
 // `args` of a pod follow it. ctr, unlike kubelet, leaves it out where a command is given.
