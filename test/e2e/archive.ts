@@ -9,7 +9,7 @@ export const NATIVE = process.arch === 'arm64' ? 'arm64' : 'amd64'
 export const FOREIGN = NATIVE === 'arm64' ? 'amd64' : 'arm64'
 
 /** Where scripts/e2e-deps.sh puts what scripts/image/debs.sh fetches. */
-const DEBS = local('../../.cache/e2e/debs')
+export const DEBS = local('../../.cache/e2e/debs')
 
 /** For commands that call podman: its storage goes with the node, and it mounts nothing. */
 export const PODMAN = { BUILDAH_ISOLATION: 'chroot', PATH: '/usr/sbin:/usr/bin' }
