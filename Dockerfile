@@ -3,54 +3,60 @@
 #   docker build -t x-calico-route .                            builds everything, inside
 #   docker build -t x-calico-route --build-arg PLUGIN=dist .    takes the dist/x-calico-route that `make build` made
 #
-# BASE: another Debian of the same or a newer release, such as a mirror's. One that has ip, nsenter and prlimit needs no network.
-ARG BASE=debian:12-slim
+# With --platform linux/amd64,linux/arm64 it is an image for nodes of both architectures. Only the build of the plugin runs programs of
+# the other one, by qemu; PLUGIN=dist takes the executable for it from dist/arm64 or dist/x64, where `make build ARCH=` puts it.
+# podman before 4.4 does not take BASE, PLUGIN and BUILDPLATFORM from here: give it all three, as `make image` does.
+#
+# BASE: another Debian of the same or a newer release, such as a mirror's. One that has patchelf and, in /debs/ARCH, what
+# scripts/image/debs.sh fetches, needs no network.
+ARG BASE=pinned
 ARG PLUGIN=build
 
-FROM ${BASE} AS build
+# Here, because Dependabot raises what it finds in a FROM.
+FROM --platform=$BUILDPLATFORM debian:12-slim@sha256:abd67ffcfa541b485a3dff59865ab629aa048a6c613e639d36e7456b0b229241 AS pinned
+
+FROM --platform=$BUILDPLATFORM ${BASE} AS build
+ARG BUILDARCH
+ARG TARGETARCH
 RUN apt-get update && apt-get install -y --no-install-recommends binutils ca-certificates make npm
+# What `make build` asks for when it builds for the other architecture.
+RUN [ "$BUILDARCH" = "$TARGETARCH" ] || apt-get install -y --no-install-recommends qemu-user \
+  "binutils-$(echo "$TARGETARCH" | sed 's/amd64/x86-64/; s/arm64/aarch64/')-linux-gnu" \
+  "libc6-$TARGETARCH-cross" "libgcc-s1-$TARGETARCH-cross" "libstdc++6-$TARGETARCH-cross"
 WORKDIR /src
 # By name, so that no dist/ of the checkout is taken for what these sources make.
 COPY LICENSE Makefile package.json package-lock.json ./
 RUN make setup
 COPY scripts scripts
 COPY src src
-RUN make build && cp dist/x-calico-route dist/LICENSES.txt /
+RUN make build ARCH="$(echo "$TARGETARCH" | sed s/amd64/x64/)" && mv dist /
 
 FROM scratch AS dist
-COPY dist/x-calico-route dist/LICENSES.txt /
+COPY dist /dist
 
 FROM ${PLUGIN} AS plugin
 
-FROM ${BASE} AS root
-RUN (command -v ip && command -v nsenter && command -v prlimit) || \
-  { apt-get update && apt-get install -y --no-install-recommends iproute2 libgcc-s1 libstdc++6 util-linux; }
-COPY --from=plugin /x-calico-route /LICENSES.txt /
-# The four programs, what they are linked with, and the way that containerd and CRI-O write /run/netns. Of the plugin and of
-# each Debian package that a file is from: the licence, where its source is, and the licences that Debian's texts refer to.
-RUN set -e; \
-  tools="$(readlink -f "$(command -v ip)" "$(command -v nsenter)" "$(command -v prlimit)")"; \
-  libraries="$(ldd /x-calico-route $tools)"; \
-  case "$libraries" in *'not found'*) echo "$libraries" >&2; exit 1 ;; esac; \
-  libraries="$(echo "$libraries" | grep -o '/lib[^ ]*' | sort -u)"; \
-  mkdir -p /root-of-image/run /root-of-image/var /root-of-image/usr/share/doc/x-calico-route; \
-  ln -s /run /root-of-image/var/run; \
-  cp -L --parents /x-calico-route $tools $libraries /root-of-image; \
-  cp /LICENSES.txt /root-of-image/usr/share/doc/x-calico-route; \
-  # dpkg knows a file by its name before or after the merge of /lib into /usr/lib.
-  for file in $tools $libraries; do \
-    owner="$(dpkg-query -S "${file#/usr}" 2>/dev/null || dpkg-query -S "/usr${file#/usr}")"; \
-    package="${owner%%:*}"; \
-    cp -L --parents "/usr/share/doc/$package/copyright" /root-of-image; \
-    dpkg-query -W -f '${Package} ${Version}: source https://snapshot.debian.org/package/${source:Package}/${source:Version}/\n' \
-      "$package" >"/root-of-image/usr/share/doc/$package/source"; \
-  done; \
-  cp -r --parents /usr/share/common-licenses /root-of-image
+FROM --platform=$BUILDPLATFORM ${BASE} AS root
+ARG BUILDARCH
+ARG TARGETARCH
+RUN command -v patchelf || { apt-get update && apt-get install -y --no-install-recommends patchelf; }
+COPY scripts/image /image
+RUN [ -d "/debs/$TARGETARCH" ] || /image/debs.sh "$TARGETARCH" "/debs/$TARGETARCH"
+RUN /image/unpack.sh "/debs/$TARGETARCH" /root-of-debian
+COPY --from=plugin /dist /dist
+RUN plugin=/dist; [ "$BUILDARCH" = "$TARGETARCH" ] || plugin=/dist/$(echo "$TARGETARCH" | sed s/amd64/x64/); \
+  /image/fill.sh /root-of-debian "$plugin" /root-of-image
 
 FROM scratch
+ARG REVISION=unknown
+ARG SOURCE=unknown
+ARG VERSION=unknown
 LABEL org.opencontainers.image.title="x-calico-route" \
   org.opencontainers.image.description="Puts the CNI plugin x-calico-route onto a node" \
-  org.opencontainers.image.licenses="Apache-2.0"
+  org.opencontainers.image.licenses="Apache-2.0" \
+  org.opencontainers.image.revision="$REVISION" \
+  org.opencontainers.image.source="$SOURCE" \
+  org.opencontainers.image.version="$VERSION"
 COPY --from=root /root-of-image /
 ENTRYPOINT ["/x-calico-route"]
 CMD ["install"]

@@ -144,6 +144,13 @@ kind-down: ## remove that cluster
 release: build ## archive, checksums, SBOM and notes, into dist/release
 	@$(NODE) scripts/release.ts $(if $(DRY_RUN),--dry-run)
 
+# Each machine of ARCHS, by the names that images have for them. scripts/image/archive.sh says what else may be given.
+ARCHS ?= amd64 arm64
+.PHONY: image
+image: ## dist/image.tar for both architectures; TAG= ARCHS=
+	@for arch in $(ARCHS); do $(MAKE) --silent build ARCH=$${arch/amd64/x64} || exit; done
+	@TAG='$(TAG)' ARCHS='$(ARCHS)' BASE='$(BASE)' SOURCE='$(SOURCE)' scripts/image/archive.sh
+
 .PHONY: lint-workflows
 lint-workflows: ## actionlint over .github/workflows; Go
 	@if command -v go >/dev/null; then cd .github/tools && go tool actionlint ../workflows/*.yaml; \

@@ -14,7 +14,7 @@ leave_out() {
 debian_packages() {
   missing=
   for package in iproute2 util-linux busybox-static containerd runc podman containernetworking-plugins \
-    openvswitch-switch ovn-central ovn-host ethtool; do
+    openvswitch-switch ovn-central ovn-host ethtool patchelf; do
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing="$missing $package"
   done
   [ -n "$missing" ] || return 0
@@ -58,6 +58,17 @@ go_tools() {
   echo "$stamp" >"$bin/.stamp"
 }
 
+# What the image has files of, for both architectures.
+image_packages() {
+  debs=.cache/e2e/debs
+  [ "$(cat $debs/.stamp 2>/dev/null)" != "$(cksum <scripts/image/debs.sh)" ] || return 0
+  echo "e2e: fetching the Debian packages of the image, for amd64 and arm64"
+  rm -rf $debs
+  scripts/image/debs.sh amd64 $debs/amd64
+  scripts/image/debs.sh arm64 $debs/arm64
+  cksum <scripts/image/debs.sh >$debs/.stamp
+}
+
 [ "$(id -u)" = 0 ] || { echo "e2e: needs root: containerd and podman make network namespaces and mounts" >&2; exit 1; }
 debian_packages
 case $(podman --version) in
@@ -65,3 +76,4 @@ case $(podman --version) in
   *) leave_out "$(podman --version) has no CNI backend (podman 5.0 removed it): its tests are left out" ;;
 esac
 go_tools
+image_packages

@@ -71,7 +71,7 @@ export async function sbom({ root, node, nodePackage, executable, bundles, packa
   }
   const nodeComponent = {
     ...npmComponent(runtime, integrity),
-    type: 'platform',
+    type: 'application', // not platform: syft and grype leave those out
     name: 'node',
     cpe: cpe('nodejs:node.js', runtime.version),
     components: libraries,

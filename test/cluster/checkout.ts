@@ -1,7 +1,7 @@
 /** What an operator has at hand: a checkout of the project with what `make build` made, docker, and a registry. */
 import { existsSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { MAKE_BASE, STORAGE } from '../e2e/installer.ts'
+import { makeBase } from '../e2e/archive.ts'
 import { local, type TestNode } from '../e2e/node.ts'
 import { PLUGIN } from '../support/runtime.ts'
 
@@ -13,9 +13,9 @@ export const CHECKOUT = '/run/checkout'
 const DOCKER = `#!/bin/sh
 set -e
 case "$1 $2" in
-  'build -t') podman ${STORAGE} build -q --isolation=chroot --build-arg BASE=localhost/base --build-arg PLUGIN=dist -t "$3" "$4" ;;
+  'build -t') podman build -q --isolation=chroot --build-arg BASE=localhost/base --build-arg PLUGIN=dist -t "$3" "$4" ;;
   push\\ *)
-    podman ${STORAGE} save -q --format docker-archive -o /run/pushed.tar "$2"
+    podman save -q --format docker-archive -o /run/pushed.tar "$2"
     ctr -n k8s.io images import /run/pushed.tar
     rm /run/pushed.tar
     ;;
@@ -28,13 +28,14 @@ export async function bringCheckout(node: TestNode): Promise<void> {
   const copy = `
 mkdir -p ${CHECKOUT}/dist
 cd '${local('../..')}'
-cp -r Dockerfile .dockerignore conf-examples kind ${CHECKOUT}
-cp '${PLUGIN}' '${dirname(PLUGIN)}/LICENSES.txt' ${CHECKOUT}/dist
+cp -r Dockerfile .dockerignore conf-examples kind scripts ${CHECKOUT}
+cd '${dirname(PLUGIN)}'
+cp x-calico-route LICENSES.txt x-calico-route.cdx.json ${CHECKOUT}/dist
 `
   await node.bash(copy)
 }
 
 export async function bringDocker(node: TestNode): Promise<void> {
-  await node.bash(MAKE_BASE, { env: { PLUGIN } })
+  await makeBase(node)
   node.write('/opt/bin/docker', DOCKER, 0o755)
 }

@@ -3,7 +3,6 @@
  * has: it names another dynamic loader, which only the image has.
  */
 import { readFile } from 'node:fs/promises'
-import { STORAGE } from '../e2e/installer.ts'
 import type { TestNode } from '../e2e/node.ts'
 import { PLUGIN } from '../support/runtime.ts'
 
@@ -22,8 +21,8 @@ export async function buildUnanswering(node: TestNode, from: string, name: strin
   const build = `
 cd ${WORK}
 cp -L ${loader[0]} loader
-podman ${STORAGE} build -q --isolation=chroot -t ${name} .
-podman ${STORAGE} save -q --format docker-archive -o image.tar ${name}
+podman build -q --isolation=chroot -t ${name} .
+podman save -q --format docker-archive -o image.tar ${name}
 ctr -n k8s.io images import image.tar
 rm -r ${WORK}
 `

@@ -1,14 +1,12 @@
 import { createHash } from 'node:crypto'
-import { createReadStream, lstatSync, readdirSync, readFileSync } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
+import { createReadStream, lstatSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ConfigMap } from '../cli/config-map.ts'
 import { PLUGIN } from '../support/runtime.ts'
 import { conflist, nic, tuning, xCalicoRoute } from './conflist.ts'
 import { Containerd } from './containerd.ts'
-import { buildInstaller, CONFIG_MAP, filesOf, get, probe, runContainer, shareOf } from './installer.ts'
+import { buildInstaller, CONFIG_MAP, get, probe, runContainer } from './installer.ts'
 import { type Attachment, REACH_ALL, REACH_SERVICE, reach, routes } from './pod.ts'
 
 const INSTALLED = '/opt/cni/bin/x-calico-route'
@@ -50,42 +48,6 @@ describe('the image', () => {
     expect(await sha256(containerd.node.path(`/opt/cni/bin/${executable}`))).toBe(digest)
     expect(containerd.node.read(INSTALLED)).toMatch(new RegExp(` one of 2 slots .* ${executable}$`, 'm'))
   }
-
-  const LIBRARY = /^lib(64)?\/.*\.so(\.\d+)*$/
-  const LICENCE = /^usr\/share\/(doc|common-licenses)\//
-
-  it('holds the plugin, ip, nsenter and prlimit, their libraries and licences, and nothing else', async () => {
-    const files = await filesOf(containerd.node)
-    const others = files.filter((file) => !LIBRARY.test(file) && !LICENCE.test(file))
-    expect(others.map((file) => basename(file)).sort()).toEqual(['ip', 'nsenter', 'prlimit', 'run', 'x-calico-route'])
-  })
-
-  it('tells of everything in it under which licence it is, and where its source is', async () => {
-    const share = containerd.node.path(await shareOf(containerd.node))
-    const read = (file: string) => readFileSync(`${share}/${file}`, 'utf8')
-    expect(read('doc/x-calico-route/LICENSES.txt')).toBe(readFileSync(join(dirname(PLUGIN), 'LICENSES.txt'), 'utf8'))
-
-    const packages = readdirSync(`${share}/doc`).filter((name) => name !== 'x-calico-route')
-    const files = (await filesOf(containerd.node)).filter(
-      (file) => LIBRARY.test(file) || /\/(ip|nsenter|prlimit)$/.test(file),
-    )
-    for (const file of files) {
-      // of this machine, whose files they are
-      const { stdout } = await execa('dpkg-query', ['-S', `*/${basename(file)}`])
-      const owners = stdout.split('\n').map((line) => line.replace(/:.*/, ''))
-      expect(
-        owners.filter((owner) => packages.includes(owner)),
-        file,
-      ).not.toEqual([])
-    }
-    for (const name of packages) {
-      expect(read(`doc/${name}/source`)).toMatch(
-        /^\S+ \S+: source https:\/\/snapshot\.debian\.org\/package\/[a-z0-9.+-]+\/[^/\s]+\/\n$/,
-      )
-      const references = read(`doc/${name}/copyright`).matchAll(/\/usr\/share\/(common-licenses\/[\w.-]*\w)/g)
-      for (const [, licence = ''] of references) expect(read(licence), `${name}: ${licence}`).toMatch(/licen[cs]e/i)
-    }
-  })
 
   it('puts the plugin onto a node, and a pod there gets its routes', async () => {
     await expect(containerd.cri.runSandbox('too-early')).rejects.toThrow('failed to find plugin "x-calico-route"')

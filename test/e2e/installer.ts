@@ -2,85 +2,29 @@
  * The image that the Dockerfile makes, and the containers of the DaemonSets in it, without Kubernetes: what kubelet would
  * ask of the runtime is read from their manifests and handed to `ctr`.
  */
-import { dirname } from 'node:path'
+import { readFileSync } from 'node:fs'
 import { containerOf, hostPathOf, pod } from '../support/daemonset.ts'
-import { PLUGIN } from '../support/runtime.ts'
+import { bringContext, forgetPodman, makeBase, NATIVE, PODMAN } from './archive.ts'
 import type { Containerd } from './containerd.ts'
 import { local, type Ran, type TestNode } from './node.ts'
 
 const IMAGE = 'localhost/x-calico-route:e2e'
-const ARCHIVE = '/run/installer.tar'
-
-/** podman's, on a test node. */
-export const STORAGE = '--root /run/podman/storage --runroot /run/podman/run --storage-driver vfs'
-
-/**
- * Makes localhost/base, a Debian to build on, of this machine's own files: what the Dockerfile calls, the libraries that Debian's
- * own image has, and what that says of its packages. Wants PLUGIN, the executable that will be in the image.
- */
-export const MAKE_BASE = `
-cd /run
-mkdir -p /etc/containers
-echo '{ "default": [{ "type": "insecureAcceptAnything" }] }' >/etc/containers/policy.json
-tools=$(command -v sh bash cp dpkg-query grep ip ln mkdir nsenter prlimit readlink sort)
-libraries=$(ldd "$PLUGIN" $tools | grep -o '/lib[^ ]*' | sort -u | sed 's#^#/usr#')
-tar -cf base.tar -C / bin lib lib64 sbin
-tar -rhf base.tar -C / --hard-dereference $(printf '.%s ' $tools $libraries $(command -v ldd) /usr/share/doc/*/copyright)
-tar -rf base.tar -C / usr/share/common-licenses var/lib/dpkg/status var/lib/dpkg/info
-podman ${STORAGE} import -q base.tar localhost/base
-rm base.tar
-`
-
-// The context holds the plugin that is under test, and what else the Dockerfile may copy must be left out of it.
-const BUILD = `
-mkdir -p /run/context/dist
-cp "$PROJECT/Dockerfile" "$PROJECT/.dockerignore" /run/context
-cp "$PLUGIN" "$BUILT/LICENSES.txt" /run/context/dist
-podman ${STORAGE} build -q --isolation=chroot --build-arg BASE=localhost/base --build-arg PLUGIN=dist \
-  -t ${IMAGE} /run/context
-podman ${STORAGE} save -q --format docker-archive -o ${ARCHIVE} ${IMAGE}
-rm -r /run/context /run/podman
-`
+const CONTEXT = '/run/context'
+const ARCHIVE = `${CONTEXT}/dist/image.tar`
 
 /** Builds the image and gives it to containerd. */
 export async function buildInstaller(containerd: Containerd): Promise<void> {
   const { node } = containerd
-  const env = {
-    PATH: '/usr/sbin:/usr/bin',
-    PLUGIN,
-    BUILT: dirname(PLUGIN),
-    PROJECT: local('../..'),
-  }
-  await node.bash(MAKE_BASE + BUILD, { env })
-  await containerd.ctr(['images', 'import', '--snapshotter', 'native', ARCHIVE])
+  await makeBase(node)
+  await bringContext(node, CONTEXT)
+  await node.run([`${CONTEXT}/scripts/image/archive.sh`], { env: { ...PODMAN, ARCHS: NATIVE, BASE: 'localhost/base' } })
+  await containerd.ctr(['images', 'import', '--snapshotter', 'native', '--index-name', IMAGE, ARCHIVE])
+  await node.run(['rm', '-r', CONTEXT])
+  await forgetPodman(node)
 }
 
-/** The files of the image, of all its layers. */
-export async function filesOf(node: TestNode): Promise<string[]> {
-  const [manifest] = JSON.parse(await unpacked(node, 'manifest.json')) as [{ Layers: string[] }]
-  const list = `for layer; do tar -xOf ${ARCHIVE} "$layer" | tar -t; done`
-  const { stdout } = await node.run(['sh', '-ec', list, 'sh', ...manifest.Layers])
-  return stdout.split('\n').filter((file) => file !== '' && !file.endsWith('/'))
-}
-
-/** Puts the image's /usr/share on the node. @returns its path there */
-export async function shareOf(node: TestNode): Promise<string> {
-  const [manifest] = JSON.parse(await unpacked(node, 'manifest.json')) as [{ Layers: string[] }]
-  const unpack = `mkdir -p /run/image; for layer; do tar -xOf ${ARCHIVE} "$layer" | tar -x -C /run/image usr/share; done`
-  await node.run(['sh', '-ec', unpack, 'sh', ...manifest.Layers])
-  return '/run/image/usr/share'
-}
-
-/** `args` of a pod follow it. ctr, unlike kubelet, leaves it out where a command is given. */
-async function entrypointOf(node: TestNode): Promise<string[]> {
-  const [manifest] = JSON.parse(await unpacked(node, 'manifest.json')) as [{ Config: string }]
-  const { config } = JSON.parse(await unpacked(node, manifest.Config)) as { config: { Entrypoint: string[] } }
-  return config.Entrypoint
-}
-
-async function unpacked(node: TestNode, file: string): Promise<string> {
-  return (await node.run(['tar', '-xOf', ARCHIVE, file])).stdout
-}
+// `args` of a pod follow it. ctr, unlike kubelet, leaves it out where a command is given.
+const ENTRYPOINT = JSON.parse(/^ENTRYPOINT (.*)$/m.exec(readFileSync(local('../../Dockerfile'), 'utf8'))?.[1] ?? '')
 
 // What ctr gives a container unasked; `drop: [ALL]` takes it away. The order of ctr is: add, then drop.
 const OF_CTR = (
@@ -111,7 +55,7 @@ export async function runContainer(containerd: Containerd, name: string, ...flag
     ...(pod.hostNetwork ? ['--net-host'] : []),
     ...(pod.securityContext.seccompProfile.type === 'RuntimeDefault' ? ['--seccomp'] : []),
   ]
-  const command = [...(await entrypointOf(node)), ...args]
+  const command = [...ENTRYPOINT, ...args]
   return containerd.ctr(['run', ...flags, ...options, IMAGE, name, ...command], { reject: false })
 }
 

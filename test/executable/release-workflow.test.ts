@@ -56,13 +56,66 @@ describe('the workflow', () => {
     expect(steps.findIndex(({ run }) => run?.includes('gh release create'))).toBe(attests + 1)
   })
 
-  test('lets only the job that uploads write', () => {
+  test('signs and attests the image before it has a tag', () => {
+    const steps = workflow.jobs.push.steps as { uses?: string; run?: string; with?: Record<string, string> }[]
+    const place = (found: (step: (typeof steps)[number]) => boolean | undefined) => {
+      const index = steps.findIndex(found)
+      expect(index).toBeGreaterThanOrEqual(0)
+      return index
+    }
+    const order = [
+      place(({ run }) => run?.includes('"docker://$name@$digest"')),
+      place(({ run }) => run?.startsWith('cosign sign --yes --recursive')),
+      place((step) => step.uses?.startsWith('actions/attest@') && step.with?.['sbom-path'] === undefined),
+      place((step) => step.with?.['sbom-path'] === 'image.cdx.json'),
+      place(({ run }) => run?.includes('"docker://$NAME:${GITHUB_REF_NAME#v}"')),
+    ]
+    expect(order).toEqual(order.toSorted((a, b) => a - b))
+    const digest = '${{ steps.image.outputs.digest }}'
+    for (const { uses, with: given } of steps)
+      if (uses?.startsWith('actions/attest@'))
+        expect(given).toMatchObject({ 'subject-digest': digest, 'push-to-registry': true })
+  })
+
+  test('makes the image of the executables that were tested', async () => {
+    const steps = workflow.jobs.image.steps as Step[]
+    const unpack = steps.find(({ name }) => name === 'the executables that were tested')
+    const made = await repository()
+    await release(made)
+    const there = temporaryDirectory()
+    for (const [machine, architecture] of [
+      ['ubuntu-24.04', 'amd64'],
+      ['ubuntu-24.04-arm', 'arm64'],
+    ] as const)
+      cpSync(path.join(released(made), ARCHIVE), path.join(there, 'parts', machine, nameFor(architecture)))
+    await execa('bash', ['-e', '-c', unpack?.run ?? 'false'], { cwd: there })
+    for (const directory of ['dist', 'dist/arm64'])
+      expect(readdirSync(path.join(there, directory))).toEqual(
+        expect.arrayContaining(['LICENSES.txt', 'x-calico-route', 'x-calico-route.cdx.json']),
+      )
+    expect(steps.flatMap(({ run }) => run ?? [])).toContain('scripts/image/archive.sh')
+  })
+  const nameFor = (architecture: string) => ARCHIVE.replace(/-(amd64|arm64)\./, `-${architecture}.`)
+
+  test('lets only the jobs that upload write, and no file of the repository run in those', () => {
     expect(workflow.permissions).toEqual({ contents: 'read' })
-    expect(workflow.jobs.build.permissions).toBeUndefined()
+    expect(Object.keys(workflow.jobs)).toEqual(['build', 'image', 'push', 'publish'])
+    for (const job of ['build', 'image']) expect(workflow.jobs[job].permissions).toBeUndefined()
+    expect(workflow.jobs.push.permissions).toEqual({
+      packages: 'write',
+      'id-token': 'write',
+      attestations: 'write',
+    })
     expect(workflow.jobs.publish.permissions).toEqual({
       contents: 'write',
       'id-token': 'write',
       attestations: 'write',
     })
+    for (const job of ['push', 'publish'])
+      expect(
+        (workflow.jobs[job].steps as { uses?: string }[]).filter(({ uses }) => uses?.startsWith('actions/checkout')),
+      ).toEqual([])
+    // What the image job hands over is not an archive of a release.
+    expect(workflow.jobs.publish.steps[0].with).toMatchObject({ pattern: 'ubuntu-*' })
   })
 })

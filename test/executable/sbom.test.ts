@@ -36,7 +36,7 @@ const licence = z.union([
   z.strictObject({ expression: z.string() }),
 ])
 const plain = {
-  type: z.enum(['application', 'library', 'platform', 'file']),
+  type: z.enum(['application', 'library', 'file']),
   'bom-ref': z.string(),
   name: z.string().check(z.minLength(1)),
   version: z.optional(z.string()),

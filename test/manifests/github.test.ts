@@ -48,7 +48,7 @@ const group = z.strictObject({
   'update-types': z.array(z.enum(['major', 'minor', 'patch'])).optional(),
 })
 const update = z.strictObject({
-  'package-ecosystem': z.enum(['npm', 'github-actions', 'gomod']),
+  'package-ecosystem': z.enum(['npm', 'github-actions', 'docker', 'gomod']),
   directory: z.string().startsWith('/').optional(),
   directories: z.array(z.string().startsWith('/')).optional(),
   schedule: z.strictObject({ interval: z.literal('monthly') }),
@@ -88,6 +88,28 @@ describe('a form for issues', () => {
   })
 })
 
+describe('the workflows', () => {
+  const files = readdirSync(path.join(ROOT, '.github/workflows'))
+
+  it.each(files)('%s names every action by a commit, and the version that it is', (file) => {
+    const actions = [...textOf(`workflows/${file}`).matchAll(/uses: (.*)$/gm)].map(([, action]) => action)
+    expect(actions.length).toBeGreaterThan(0)
+    for (const action of actions) expect(action).toMatch(/^[\w-]+\/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$/)
+  })
+
+  it('scan each night what the image is made of, and fail on what could be fixed', () => {
+    const { jobs } = parse(textOf('workflows/nightly.yaml'))
+    const steps = jobs.scan.steps as { uses?: string; run?: string; with?: object }[]
+    const scan = steps.find(({ uses }) => uses?.startsWith('anchore/scan-action@'))
+    expect(scan?.with).toMatchObject({ 'only-fixed': true, 'severity-cutoff': 'high', sbom: 'dist/image.cdx.json' })
+    expect(steps.flatMap(({ run }) => run ?? [])).toEqual([
+      'make image ARCHS=amd64',
+      'scripts/image/sbom.sh dist/image.tar >dist/image.cdx.json',
+    ])
+    expect(jobs.audit.steps.at(-1)).toEqual({ run: 'make audit' })
+  })
+})
+
 describe('dependabot', () => {
   const { updates } = dependabot.parse(parse(textOf('dependabot.yml')))
   const of = (ecosystem: string) => updates.filter((one) => one['package-ecosystem'] === ecosystem)
@@ -101,6 +123,19 @@ describe('dependabot', () => {
     expect(directoriesOf('npm').toSorted()).toEqual(directories('package.json').toSorted())
     expect(directoriesOf('gomod').toSorted()).toEqual(directories('go.mod').toSorted())
     expect(directoriesOf('github-actions')).toEqual(['/'])
+  })
+
+  it('raises the Debian that the Dockerfile begins with, which is pinned, but to no other release', () => {
+    const dockerfile = readFileSync(path.join(ROOT, 'Dockerfile'), 'utf8')
+    const bases = [...dockerfile.matchAll(/^FROM (?:--platform=\S+ )?(\S+)/gm)].map(([, base = '']) => base)
+    // Dependabot looks at no argument; the others are stages, or given by who builds.
+    const named = bases.filter((base) => base !== 'scratch' && !base.startsWith('${'))
+    expect(named).toEqual([expect.stringMatching(/^debian:12-slim@sha256:[0-9a-f]{64}$/)])
+    expect(dockerfile).toContain('\nARG BASE=pinned\n')
+    expect(dockerfile).toMatch(new RegExp(`^FROM --platform=\\$BUILDPLATFORM ${named[0]} AS pinned$`, 'm'))
+    expect(directoriesOf('docker')).toEqual(['/'])
+    const [held] = of('docker').flatMap(({ ignore = [] }) => ignore)
+    expect(held).toEqual({ 'dependency-name': 'debian', 'update-types': ['version-update:semver-major'] })
   })
 
   it('holds Node.js and its types at their major version, together', () => {
