@@ -1,11 +1,12 @@
 import { statSync } from 'node:fs'
 import { execa } from 'execa'
 import { expect, test } from 'vitest'
-import { PLUGIN } from '../support/runtime.ts'
+import { EXECUTABLE } from '../support/runtime.ts'
 
 /** The executable runs on the node itself, where nobody installs anything for it: what it asks of the node is a promise. */
-const readelf = async (option: string) => (await execa('readelf', ['--wide', option, PLUGIN])).stdout
-const LOADER = { x64: 'ld-linux-x86-64.so.2', arm64: 'ld-linux-aarch64.so.1' }[process.arch as 'x64' | 'arm64']
+const readelf = async (option: string) => (await execa('readelf', ['--wide', option, EXECUTABLE])).stdout
+/** By the machine that readelf names. */
+const LOADERS = { 'X86-64': 'ld-linux-x86-64.so.2', AArch64: 'ld-linux-aarch64.so.1' }
 
 const byVersion = (a: string, b: string) => a.localeCompare(b, 'en', { numeric: true })
 
@@ -19,9 +20,11 @@ async function newest(library: string): Promise<string | undefined> {
 }
 
 test('it needs glibc, libstdc++ and libgcc_s, and no other library', async () => {
+  const [, machine = ''] = /Machine:.*\b(X86-64|AArch64)$/m.exec(await readelf('--file-header')) ?? []
+  const loader = LOADERS[machine as keyof typeof LOADERS]
   const needed = [...(await readelf('--dynamic')).matchAll(/\(NEEDED\).*\[(.*)\]/g)].map(([, library]) => library)
   expect(needed.sort()).toEqual(
-    [LOADER, 'libc.so.6', 'libdl.so.2', 'libgcc_s.so.1', 'libm.so.6', 'libpthread.so.0', 'libstdc++.so.6'].sort(),
+    [loader, 'libc.so.6', 'libdl.so.2', 'libgcc_s.so.1', 'libm.so.6', 'libpthread.so.0', 'libstdc++.so.6'].sort(),
   )
 })
 
@@ -36,9 +39,9 @@ test.each([
 })
 
 test('it has at most 114 MB', () => {
-  expect(statSync(PLUGIN).size).toBeLessThanOrEqual(114_000_000)
+  expect(statSync(EXECUTABLE).size).toBeLessThanOrEqual(114_000_000)
 })
 
 test('everybody may run it, and only its owner may change it', () => {
-  expect((statSync(PLUGIN).mode & 0o777).toString(8)).toBe('755')
+  expect((statSync(EXECUTABLE).mode & 0o777).toString(8)).toBe('755')
 })
