@@ -3,6 +3,7 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { exec as pkg } from '@yao-pkg/pkg'
 import { execa } from 'execa'
+import { endWithPage } from './own-pages.ts'
 import { type Command, nodeOf, type Platform } from './platform.ts'
 import { buildPlainBlob, type Start } from './sea-blob.ts'
 import { smokeTest } from './smoke.ts'
@@ -76,6 +77,7 @@ async function plantBase({ node, nodeVersion, platform }: Job, home: string): Pr
   const base = path.join(cache, name, 'bin', 'node')
   await mkdir(path.dirname(base), { recursive: true })
   await strip(platform.strip, node, base)
+  if (platform.page > 0x1000) await endWithPage(base, platform.page)
   for (const mark of [`${base}.ok`, path.join(cache, `${name}.tar.gz`), path.join(cache, `${name}.tar.gz.ok`)]) {
     await writeFile(mark, '')
   }

@@ -15,6 +15,8 @@ export interface Platform {
   /** The words before a program of it, so that it runs here. */
   readonly via: Command
   readonly strip: string
+  /** The largest pages that a kernel for it may have, in bytes. */
+  readonly page: number
 }
 
 /** The names that GNU, qemu and Debian have for them. */
@@ -22,13 +24,14 @@ const NAMES: Readonly<Record<Arch, { gnu: string; qemu: string; binutils: string
   x64: { gnu: 'x86_64-linux-gnu', qemu: 'qemu-x86_64', binutils: 'binutils-x86-64-linux-gnu', debian: 'amd64' },
   arm64: { gnu: 'aarch64-linux-gnu', qemu: 'qemu-aarch64', binutils: 'binutils-aarch64-linux-gnu', debian: 'arm64' },
 }
+const PAGES: Readonly<Record<Arch, number>> = { x64: 0x1000, arm64: 0x10000 }
 /** What Node.js is linked with, beside the C library's own. */
 const LIBRARIES = ['libc.so.6', 'libgcc_s.so.1', 'libstdc++.so.6']
 
 /** @throws Error that says what this machine lacks */
 export function platformOf(arch: string, machine: string = process.arch): Platform {
   if (!(arch === 'x64' || arch === 'arm64')) throw new Error(`ARCH is ${JSON.stringify(arch)}; write x64 or arm64`)
-  if (arch === machine) return { arch, foreign: false, via: [], strip: 'strip' }
+  if (arch === machine) return { arch, foreign: false, via: [], strip: 'strip', page: PAGES[arch] }
   const { gnu, qemu, binutils, debian } = NAMES[arch]
   const [root, strip] = [`/usr/${gnu}`, `${gnu}-strip`]
   const missing = [
@@ -41,7 +44,7 @@ export function platformOf(arch: string, machine: string = process.arch): Platfo
       `ARCH: ${arch} needs ${missing.join(', ')} on this machine; run: apt-get install qemu-user ${binutils} ${libraries.join(' ')}`,
     )
   }
-  return { arch, foreign: true, via: [whereIs(qemu) ?? qemu, '-L', root], strip }
+  return { arch, foreign: true, via: [whereIs(qemu) ?? qemu, '-L', root], strip, page: PAGES[arch] }
 }
 
 /**
