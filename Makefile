@@ -121,8 +121,8 @@ ARM64_PLUGIN := test/arm64/x-calico-route
 endif
 ARM64_TESTS = test/arm64 test/executable/libraries $(if $(FULL),test/conformance,$(addprefix test/conformance/,\
   check del environment gc-status netns process result-changed stdin version-verb))
-# A start under qemu is half a second of a CPU: more of them at once would run into the plugin's time limits.
-ARM64_OPTIONS = --project conformance --project executable --maxWorkers=$(shell nproc) --maxConcurrency=2
+# A start under qemu is half a second of a CPU: with more at once than processors, calls would run into their time limits.
+ARM64_OPTIONS = --project conformance --project executable --maxWorkers=$(shell nproc) --maxConcurrency=1
 .PHONY: test-arm64
 test-arm64: ## the executable for arm64, under qemu elsewhere; FULL=1
 	@$(MAKE) build ARCH=arm64

@@ -24,7 +24,9 @@ export async function foreignNode(root: string, arch: Arch): Promise<string> {
     const archive = await download(`${name}@${version}`, workdir)
     const found = `sha512-${createHash('sha512').update(readFileSync(archive)).digest('base64')}`
     if (found !== integrity)
-      throw new Error(`${name} ${version} has the hash ${found}, but package-lock.json says ${integrity}`)
+      throw new Error(
+        `${name} ${version}: has the hash ${found}, but package-lock.json says ${integrity}; use a registry that has what was locked`,
+      )
     await execa('tar', ['--no-same-owner', '-xzf', archive, '-C', workdir, 'package'])
     // Last of all: a directory with the mark is whole.
     writeFileSync(path.join(workdir, 'package', '.integrity'), integrity)
