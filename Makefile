@@ -55,7 +55,7 @@ $(SETUP): package-lock.json
 	@touch $@
 
 .PHONY: build
-build: $(PRODUCT) ## build dist/x-calico-route; START=plain: no snapshot; ARCH=arm64
+build: $(PRODUCT) ## build dist/x-calico-route; START=plain ARCH=arm64
 
 $(PRODUCT): $(SOURCES) package.json $(SETUP) $(if $(filter-out $(START),$(BUILT)),FORCE)
 	@flock package.json $(NODE) scripts/build.ts --start $(START) --arch $(ARCH)
