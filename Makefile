@@ -6,17 +6,25 @@ MAKEFLAGS += --no-print-directory
 
 # The pinned Node from npm, not the one on PATH, runs everything.
 MACHINE := $(shell uname -m)
-ARCH := $(MACHINE:x86_64=x64)
-ARCH := $(ARCH:aarch64=arm64)
-NODE := node_modules/node-linux-$(ARCH)/bin/node
+HOST_ARCH := $(MACHINE:x86_64=x64)
+HOST_ARCH := $(HOST_ARCH:aarch64=arm64)
+NODE := node_modules/node-linux-$(HOST_ARCH)/bin/node
 BIOME = $(NODE) node_modules/@biomejs/biome/bin/biome
 SETUP := node_modules/.installed-lock.json
-PRODUCT := dist/x-calico-route
+# What is built for: make build ARCH=x64 or arm64. Not this machine's: into a directory of its own, with the help of qemu.
+ARCH := $(HOST_ARCH)
+ifneq ($(ARCH),$(HOST_ARCH))
+ifneq ($(filter-out build,$(MAKECMDGOALS)),)
+$(error ARCH is only for make build; make test-arm64 tests the executable for arm64)
+endif
+endif
+DIST := $(patsubst %/$(HOST_ARCH),%,dist/$(ARCH))
+PRODUCT := $(DIST)/x-calico-route
 # scripts/helm-deps.sh builds it, if there is Go
 HELM := .cache/helm/bin/helm
 # What the executable starts from: snapshot, or plain for source text (scripts/build/snapshot/README.md); and what the one in dist was asked to.
 START ?= snapshot
-BUILT := $(shell sed -n 's/^{"start":{"asked":"\([a-z]*\)".*/\1/p' dist/meta.json 2>/dev/null)
+BUILT := $(shell sed -n 's/^{"start":{"asked":"\([a-z]*\)".*/\1/p' $(DIST)/meta.json 2>/dev/null)
 SOURCES := $(shell find src scripts/build scripts/build.ts -name '*.ts' -o -name '*.sh')
 SHELL_SCRIPTS = $(shell grep -rlE '^\#!.*\b(ba)?sh\b' --exclude-dir=node_modules .ci kind scripts src test)
 
@@ -38,7 +46,7 @@ setup: $(SETUP) ## install the locked dependencies and the pinned Node
 # Not `npm ci`: it refuses a lock without the packages of other platforms, which npm leaves out where its registry has none.
 # Versions and hashes are the lock's all the same.
 $(SETUP): package-lock.json
-	@case $(ARCH) in x64 | arm64) ;; *) echo 'There is no pinned Node for $(MACHINE), only for x86_64 and aarch64.' >&2; exit 1 ;; esac
+	@case $(HOST_ARCH) in x64 | arm64) ;; *) echo 'There is no pinned Node for $(MACHINE), only for x86_64 and aarch64.' >&2; exit 1 ;; esac
 	@command -v npm >/dev/null || { echo 'npm is missing; it is needed to install, no more: apt-get install npm' >&2; exit 1; }
 	@flock package-lock.json sh -c 'cmp -s package-lock.json $@ && test -x $(NODE) || \
 	  { npm install --no-save --loglevel=error && cp package-lock.json $@; }'
@@ -47,10 +55,10 @@ $(SETUP): package-lock.json
 	@touch $@
 
 .PHONY: build
-build: $(PRODUCT) ## build dist/x-calico-route; START=plain: no snapshot
+build: $(PRODUCT) ## build dist/x-calico-route; START=plain ARCH=arm64
 
 $(PRODUCT): $(SOURCES) package.json $(SETUP) $(if $(filter-out $(START),$(BUILT)),FORCE)
-	@flock package.json $(NODE) scripts/build.ts --start $(START)
+	@flock package.json $(NODE) scripts/build.ts --start $(START) --arch $(ARCH)
 
 FORCE:
 
@@ -103,6 +111,23 @@ test-fuzz: build ## random input, routing tables and interleavings
 .PHONY: test-conformance
 test-conformance: build ## the CNI specification, vector by vector
 	@$(SANDBOX) $(call vitest,conformance)
+
+# On another machine than one for arm64: what starts it there, and of the CNI specification what is not all JavaScript.
+ARM64 := dist/x-calico-route
+ARM64_PLUGIN := $(ARM64)
+ifneq ($(HOST_ARCH),arm64)
+ARM64 := dist/arm64/x-calico-route
+ARM64_PLUGIN := test/arm64/x-calico-route
+endif
+ARM64_TESTS = test/arm64 test/executable/libraries $(if $(FULL),test/conformance,$(addprefix test/conformance/,\
+  check del environment gc-status netns process result-changed stdin version-verb))
+# A start under qemu is half a second of a CPU: with more at once than processors, calls would run into their time limits.
+ARM64_OPTIONS = --project conformance --project executable --maxWorkers=$(shell nproc) --maxConcurrency=1
+.PHONY: test-arm64
+test-arm64: ## the executable for arm64, under qemu elsewhere; FULL=1
+	@$(MAKE) build ARCH=arm64
+	@XCR_PLUGIN=$(CURDIR)/$(ARM64_PLUGIN) XCR_EXECUTABLE=$(CURDIR)/$(ARM64) $(SANDBOX) \
+	  $(call vitest,arm64) $(ARM64_OPTIONS) $(if $(XCR_TEST_FILES),,$(ARM64_TESTS))
 
 .PHONY: e2e
 e2e: build ## real runtimes, which it installs; root

@@ -36,6 +36,8 @@ export default defineConfig({
       // Waits for time limits of 10 s on purpose.
       tier('faults', 'test/faults/*.test.ts', seconds(120)),
       tier('fuzz', 'test/fuzz/*.test.ts', seconds(300)),
+      // Each start under qemu takes most of a second.
+      tier('arm64', 'test/arm64/*.test.ts', seconds(120)),
       tier('e2e', 'test/e2e/*.e2e.test.ts', seconds(300)),
       // Waits for what Kubernetes does in its own time.
       tier('cluster', 'test/cluster/*.cluster.test.ts', seconds(600)),

@@ -2,9 +2,10 @@
  * Builds dist/x-calico-route: bundle → pkg (SEA) → start-up snapshot → smoke test; and beside it its checksum, its bill of
  * materials (CycloneDX) and the licences of what is in it.
  *
- *   node scripts/build.ts [--outdir DIR] [--entry FILE] [--start snapshot|plain]
+ *   node scripts/build.ts [--outdir DIR] [--entry FILE] [--start snapshot|plain] [--arch x64|arm64]
  *
  * --start plain (make build START=plain) leaves the start-up snapshot out, see build/snapshot/README.md. Needs no network: Node's binary comes from node_modules.
+ * --arch (make build ARCH=arm64): another architecture than this machine's, into dist/ARCH; npm downloads its Node.js the first time.
  */
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
@@ -12,7 +13,9 @@ import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { bundle } from './build/bundle.ts'
 import { makeExecutable } from './build/executable.ts'
+import { foreignNode } from './build/foreign-node.ts'
 import { licenceTexts, packagesIn, readPackage } from './build/licences.ts'
+import { nodeOf, platformOf } from './build/platform.ts'
 import { sbom } from './build/sbom.ts'
 import type { Start } from './build/sea-blob.ts'
 
@@ -21,7 +24,8 @@ const ROOT = path.dirname(import.meta.dirname)
 
 const { values: options } = parseArgs({
   options: {
-    outdir: { type: 'string', default: path.join(ROOT, 'dist') },
+    arch: { type: 'string', default: process.arch },
+    outdir: { type: 'string' },
     entry: { type: 'string', default: path.join(ROOT, 'src', 'main.ts') },
     start: { type: 'string', default: 'snapshot' },
   },
@@ -35,21 +39,24 @@ try {
 }
 
 async function build(): Promise<void> {
-  const nodePackage = path.join(ROOT, 'node_modules', `node-linux-${process.arch}`)
+  const platform = platformOf(options.arch)
+  const { arch, foreign } = platform
+  const nodePackage = foreign ? await foreignNode(ROOT, arch) : path.join(ROOT, 'node_modules', `node-linux-${arch}`)
   const node = path.join(nodePackage, 'bin', 'node')
   if (!existsSync(node)) throw new Error(`${path.relative(ROOT, node)} is missing: run make setup`)
   const nodeVersion = versionOf(nodePackage)
-  const outdir = path.resolve(options.outdir)
+  const outdir = path.resolve(options.outdir ?? path.join(ROOT, 'dist', foreign ? arch : ''))
   const workdir = temporaryBeside(outdir)
   const made = (suffix: string) => path.join(workdir, `${NAME}${suffix}`)
 
-  const metafiles = await bundle({ root: ROOT, version: versionOf(ROOT), node: nodeVersion }, [
+  const metafiles = await bundle({ root: ROOT, version: versionOf(ROOT), node: nodeVersion, arch }, [
     { entry: path.resolve(options.entry), outfile: made('.cjs') },
     { entry: path.join(ROOT, 'src', 'cli', 'main.ts'), outfile: made('-cli.cjs') },
   ])
   const start = await makeExecutable({
     node,
     nodeVersion,
+    platform,
     bundle: made('.cjs'),
     cli: made('-cli.cjs'),
     output: made(''),
@@ -60,7 +67,8 @@ async function build(): Promise<void> {
 
   const packages = packagesIn(ROOT, metafiles)
   const bundles = [made('.cjs'), made('-cli.cjs')]
-  const bill = await sbom({ root: ROOT, node, nodePackage, executable: made(''), bundles, packages })
+  const parts = { node: nodeOf(platform, node), nodePackage, executable: made(''), bundles, packages }
+  const bill = await sbom({ root: ROOT, ...parts })
   writeFileSync(made('.cdx.json'), `${JSON.stringify(bill, undefined, 2)}\n`)
   const licences = licenceTexts([readPackage(ROOT), readPackage(nodePackage), ...packages])
   writeFileSync(path.join(workdir, 'LICENSES.txt'), licences)

@@ -66,4 +66,5 @@ function servePerson(words: readonly string[]): Promise<number> {
   return module.exports.run(words)
 }
 
-start(main, process.execPath)
+// Not execPath: a Node.js of another architecture, which runs under qemu when its snapshot is built, could not start itself.
+start(main, process.argv0)

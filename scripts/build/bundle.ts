@@ -2,11 +2,12 @@ import { createHash } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { build, type Metafile } from 'esbuild'
+import type { Arch } from './platform.ts'
 
 /** A placeholder for the digest, of the same length, so that the byte counts in the metafile stay correct. */
 const DIGEST_MARK = 'digest-here-'
 
-export type Source = { root: string; version: string; node: string }
+export type Source = { root: string; version: string; node: string; arch: Arch }
 /** A bundle to make. */
 export type Target = { entry: string; outfile: string }
 
@@ -17,9 +18,9 @@ export type Target = { entry: string; outfile: string }
  * code and Node.js, so that the same source always gives the same version.
  * @returns esbuild's metafile of each
  */
-export async function bundle({ root, version, node }: Source, targets: readonly Target[]): Promise<Metafile[]> {
+export async function bundle({ root, version, node, arch }: Source, targets: readonly Target[]): Promise<Metafile[]> {
   const made = await Promise.all(targets.map((target) => bundleOne(root, version, target)))
-  const digest = createHash('sha256').update(`${node} linux-${process.arch}\n`)
+  const digest = createHash('sha256').update(`${node} linux-${arch}\n`)
   for (const { code } of made) digest.update(code)
   const identity = digest.digest('hex').slice(0, DIGEST_MARK.length)
   for (const { code, outfile } of made) await writeFile(outfile, code.replaceAll(DIGEST_MARK, identity))

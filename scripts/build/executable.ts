@@ -3,6 +3,8 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { exec as pkg } from '@yao-pkg/pkg'
 import { execa } from 'execa'
+import { endWithPage } from './own-pages.ts'
+import { type Command, nodeOf, type Platform } from './platform.ts'
 import { buildPlainBlob, type Start } from './sea-blob.ts'
 import { smokeTest } from './smoke.ts'
 import { buildSnapshotBlob } from './snapshot/blob.ts'
@@ -14,6 +16,7 @@ export type Job = {
   /** Node's own binary, as it came from npm. */
   node: string
   nodeVersion: string
+  platform: Platform
   bundle: string
   /** The bundle of the tool for people, which rides along as an asset. */
   cli: string
@@ -30,6 +33,8 @@ export type Started = { asked: Start; kind: Start; bytes: number }
 export async function makeExecutable(job: Job): Promise<Started> {
   const home = path.join(job.workdir, 'home')
   const base = await plantBase(job, home)
+  const { arch, via } = job.platform
+  const node = nodeOf(job.platform, base)
   let kind = job.start
   let bytes = 0
 
@@ -39,12 +44,12 @@ export async function makeExecutable(job: Job): Promise<Started> {
       input: job.bundle,
       output: job.output,
       sea: true,
-      targets: [`node${job.nodeVersion}-linux-${process.arch}`],
+      targets: [`node${job.nodeVersion}-linux-${arch}`],
       // pkg's own blob lets NODE_OPTIONS in, and pkg has no way to say otherwise; so both kinds replace it.
       postBuild: async (output) => {
         if (kind === 'snapshot') {
           try {
-            bytes = await inject(await buildSnapshotBlob(base, job, job.workdir), output, job.node)
+            bytes = await inject(await buildSnapshotBlob(node, job, job.workdir), output, via)
             return
           } catch (error) {
             kind = 'plain'
@@ -54,7 +59,7 @@ export async function makeExecutable(job: Job): Promise<Started> {
             )
           }
         }
-        bytes = await inject(await buildPlainBlob(base, job, job.workdir), output, job.node)
+        bytes = await inject(await buildPlainBlob(node, job, job.workdir), output, via)
       },
     }),
   )
@@ -66,20 +71,21 @@ export async function makeExecutable(job: Job): Promise<Started> {
  * holds the same binary, pinned by the lock file's hash, so it is put there: no network, no version but ours.
  * It is stripped now (125 → 107 MB), because strip would later remove what is injected.
  */
-async function plantBase({ node, nodeVersion }: Job, home: string): Promise<string> {
+async function plantBase({ node, nodeVersion, platform }: Job, home: string): Promise<string> {
   const cache = path.join(home, '.pkg-cache', 'sea')
-  const name = `node-v${nodeVersion}-linux-${process.arch}`
+  const name = `node-v${nodeVersion}-linux-${platform.arch}`
   const base = path.join(cache, name, 'bin', 'node')
   await mkdir(path.dirname(base), { recursive: true })
-  await strip(node, base)
+  await strip(platform.strip, node, base)
+  if (platform.page > 0x1000) await endWithPage(base, platform.page)
   for (const mark of [`${base}.ok`, path.join(cache, `${name}.tar.gz`), path.join(cache, `${name}.tar.gz.ok`)]) {
     await writeFile(mark, '')
   }
   return base
 }
 
-async function strip(from: string, to: string): Promise<void> {
-  const { failed, code, message } = await execa('strip', ['-o', to, from], { reject: false })
+async function strip(program: string, from: string, to: string): Promise<void> {
+  const { failed, code, message } = await execa(program, ['-o', to, from], { reject: false })
   // Without strip the product would be 18 MB too large, and untested.
   if (code === 'ENOENT') throw new Error('strip is missing; it is in binutils: apt-get install binutils')
   if (failed) throw new Error(message)
@@ -89,13 +95,14 @@ async function strip(from: string, to: string): Promise<void> {
  * Puts the blob into a copy of the executable, and replaces the original once the copy passes the smoke test.
  * @returns the size of the blob in bytes
  */
-async function inject(blob: string, executable: string, node: string): Promise<number> {
+async function inject(blob: string, executable: string, via: Command): Promise<number> {
   const candidate = `${executable}.candidate`
   const postject = fileURLToPath(import.meta.resolve('postject/dist/cli.js'))
   await copyFile(executable, candidate)
-  await execa(node, [postject, candidate, 'NODE_SEA_BLOB', blob, '--sentinel-fuse', SENTINEL_FUSE, '--overwrite'])
+  const options = ['--sentinel-fuse', SENTINEL_FUSE, '--overwrite']
+  await execa(process.execPath, [postject, candidate, 'NODE_SEA_BLOB', blob, ...options])
   await chmod(candidate, 0o755)
-  await smokeTest(candidate)
+  await smokeTest([...via, candidate])
   await rename(candidate, executable)
   return (await stat(blob)).size
 }

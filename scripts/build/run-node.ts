@@ -1,4 +1,5 @@
 import { execa } from 'execa'
+import type { Command } from './platform.ts'
 
 /**
  * Warnings that are expected. Node warns that builtins it has not audited may not survive a snapshot; the smoke test and the
@@ -11,10 +12,11 @@ const NO_NEWS = [
   /^\(Use `node --trace-warnings .*\n/gm,
 ]
 
-/** Runs Node's binary for the build, without the variables of our environment. */
-export async function runNode(node: string, cwd: string, ...args: string[]): Promise<void> {
+/** Runs the Node.js that is packaged, without the variables of our environment. */
+export async function runNode(node: Command, cwd: string, ...args: string[]): Promise<void> {
   // Every later start would find the variables from here: NODE_DEBUG, FORCE_COLOR, TZ.
-  const { stderr } = await execa(node, args, {
+  const [file = '', ...words] = node
+  const { stderr } = await execa(file, [...words, ...args], {
     cwd,
     env: {},
     extendEnv: false,

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { execa } from 'execa'
 import { type Package, readPackage } from './licences.ts'
+import type { Command } from './platform.ts'
 
 /** The entries of process.versions that are not libraries. */
 const NO_LIBRARIES = ['node', 'modules', 'napi']
@@ -42,8 +43,8 @@ const NODE_LIBRARIES: Record<string, { readonly licence: string; readonly cpe?: 
 
 export interface Product {
   readonly root: string
-  /** Node's binary, as it came from npm, and the package it came in. */
-  readonly node: string
+  /** What starts Node's binary as it came from npm, and the package it came in. */
+  readonly node: Command
   readonly nodePackage: string
   readonly executable: string
   readonly bundles: readonly string[]
@@ -102,8 +103,9 @@ export async function sbom({ root, node, nodePackage, executable, bundles, packa
 const refs = (components: readonly { 'bom-ref': string }[]) => components.map((component) => component['bom-ref'])
 
 /** Asks the binary that is packaged, which may not be the one that runs this. */
-async function nodeLibraries(node: string) {
-  const { stdout } = await execa(node, ['-p', 'JSON.stringify(process.versions)'], { env: {}, extendEnv: false })
+async function nodeLibraries([file = '', ...words]: Command) {
+  const print = ['-p', 'JSON.stringify(process.versions)']
+  const { stdout } = await execa(file, [...words, ...print], { env: {}, extendEnv: false })
   const versions = Object.entries(JSON.parse(stdout) as Record<string, string>)
   // The version is empty if this Node was built without the library.
   const libraries = versions.filter(([name, version]) => version !== '' && !NO_LIBRARIES.includes(name))

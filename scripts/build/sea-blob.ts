@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { emptyRoom } from '../../src/cli/install/elf.ts'
+import type { Command } from './platform.ts'
 import { runNode } from './run-node.ts'
 
 /** What the executable starts from. snapshot: a V8 start-up snapshot, see snapshot/README.md. plain: the same program as source text. */
@@ -34,13 +35,13 @@ export const EXEC_ARGV: Readonly<Record<Start, readonly string[]>> = {
 export type Bundles = { bundle: string; cli: string }
 
 /** A SEA blob that holds the bundle as source text. */
-export function buildPlainBlob(node: string, { bundle, cli }: Bundles, workdir: string): Promise<string> {
+export function buildPlainBlob(node: Command, { bundle, cli }: Bundles, workdir: string): Promise<string> {
   return makeBlob(node, workdir, { main: bundle, cli, start: 'plain' })
 }
 
 /** Has Node.js make a SEA blob, as it documents. @returns its file */
 export async function makeBlob(
-  node: string,
+  node: Command,
   workdir: string,
   { main, cli, start }: { main: string; cli: string; start: Start },
 ): Promise<string> {

@@ -1,12 +1,13 @@
 import { execa } from 'execa'
+import type { Command } from './platform.ts'
 
 /**
  * Calls the product as a runtime would, without Node in the environment, and with a stray NODE_OPTIONS.
  * @throws Error that says which answer was wrong
  */
-export async function smokeTest(executable: string): Promise<void> {
+export async function smokeTest([file = '', ...words]: Command): Promise<void> {
   const call = (env: Record<string, string>) =>
-    execa(executable, { env, extendEnv: false, input: '', timeout: 10_000, reject: false, stripFinalNewline: false })
+    execa(file, words, { env, extendEnv: false, input: '', timeout: 60_000, reject: false, stripFinalNewline: false })
   const wrong = (what: string, answer: Awaited<ReturnType<typeof call>>): never => {
     const how = answer.exitCode ?? answer.signal ?? answer.originalMessage
     throw new Error(

@@ -163,7 +163,8 @@ function readSocket(stdin: number, until: number): Promise<Read> {
       settle()
     }
     const stop = (ended: boolean) => end(() => resolve({ bytes: Buffer.concat(chunks), ended }))
-    const timer = setTimeout(stop, until - Date.now(), false)
+    // On a slow machine the limit may be over before the first read: what has arrived by then is read all the same.
+    const timer = setTimeout(() => setImmediate(stop, false), Math.max(0, until - Date.now()))
     socket.on('error', (error) => end(() => reject(error)))
     socket.on('end', () => stop(true))
     socket.on('data', (chunk) => {

@@ -3,8 +3,8 @@ import { CNI, openPipe, PIPE, PROMISE, SPEC, VERSIONS, type Vector, version } fr
 
 const ASKED = '{"cniVersion":"1.0.0"}'
 const MIB = 1024 * 1024
-/** Long enough for a busy machine, too short for anybody who waits for stdin. */
-const AT_ONCE = 5_000
+/** Long enough for a busy machine and for qemu, too short for anybody who waits for stdin. */
+const AT_ONCE = 9_000
 
 const inVersion: Vector[] = [
   ...VERSIONS.map(

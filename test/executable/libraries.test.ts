@@ -1,11 +1,20 @@
 import { statSync } from 'node:fs'
 import { execa } from 'execa'
 import { expect, test } from 'vitest'
-import { PLUGIN } from '../support/runtime.ts'
+import { EXECUTABLE } from '../support/runtime.ts'
 
 /** The executable runs on the node itself, where nobody installs anything for it: what it asks of the node is a promise. */
-const readelf = async (option: string) => (await execa('readelf', ['--wide', option, PLUGIN])).stdout
-const LOADER = { x64: 'ld-linux-x86-64.so.2', arm64: 'ld-linux-aarch64.so.1' }[process.arch as 'x64' | 'arm64']
+const readelf = async (option: string) => (await execa('readelf', ['--wide', option, EXECUTABLE])).stdout
+/** By the machine that readelf names; pages in KiB, as a kernel for it may have them. */
+const MACHINES: Readonly<Record<string, { loader: string; pages: number[] }>> = {
+  'X86-64': { loader: 'ld-linux-x86-64.so.2', pages: [4] },
+  AArch64: { loader: 'ld-linux-aarch64.so.1', pages: [4, 16, 64] },
+}
+
+async function machine() {
+  const [, name = ''] = /Machine:.*\b(X86-64|AArch64)$/m.exec(await readelf('--file-header')) ?? []
+  return MACHINES[name] ?? { loader: `that of ${name}`, pages: [] }
+}
 
 const byVersion = (a: string, b: string) => a.localeCompare(b, 'en', { numeric: true })
 
@@ -19,9 +28,10 @@ async function newest(library: string): Promise<string | undefined> {
 }
 
 test('it needs glibc, libstdc++ and libgcc_s, and no other library', async () => {
+  const { loader } = await machine()
   const needed = [...(await readelf('--dynamic')).matchAll(/\(NEEDED\).*\[(.*)\]/g)].map(([, library]) => library)
   expect(needed.sort()).toEqual(
-    [LOADER, 'libc.so.6', 'libdl.so.2', 'libgcc_s.so.1', 'libm.so.6', 'libpthread.so.0', 'libstdc++.so.6'].sort(),
+    [loader, 'libc.so.6', 'libdl.so.2', 'libgcc_s.so.1', 'libm.so.6', 'libpthread.so.0', 'libstdc++.so.6'].sort(),
   )
 })
 
@@ -35,10 +45,29 @@ test.each([
   expect([version, promised].sort((a, b) => byVersion(a ?? '~', b ?? '~')).at(-1)).toBe(promised)
 })
 
+test('each page of its memory is of one segment, whatever pages the kernel has', async () => {
+  const loads = [...(await readelf('--segments')).matchAll(/LOAD +(\w+) (\w+) \w+ \w+ (\w+) /g)]
+  const segments = loads.map(([, offset, address, size]) => ({
+    offset: Number(offset),
+    start: Number(address),
+    end: Number(address) + Number(size),
+  }))
+  const { pages } = await machine()
+  expect(segments.length).toBeGreaterThan(3)
+  expect(pages.length).toBeGreaterThan(0)
+  for (const page of pages.map((kib) => kib * 1024)) {
+    const mapped = segments
+      .map(({ start, end }) => ({ from: Math.floor(start / page), to: Math.ceil(end / page) }))
+      .sort((one, other) => one.from - other.from)
+    expect(mapped.filter(({ from }, i) => from < (mapped[i - 1]?.to ?? 0))).toEqual([])
+    expect(segments.filter(({ offset, start }) => (start - offset) % page !== 0)).toEqual([])
+  }
+})
+
 test('it has at most 114 MB', () => {
-  expect(statSync(PLUGIN).size).toBeLessThanOrEqual(114_000_000)
+  expect(statSync(EXECUTABLE).size).toBeLessThanOrEqual(114_000_000)
 })
 
 test('everybody may run it, and only its owner may change it', () => {
-  expect((statSync(PLUGIN).mode & 0o777).toString(8)).toBe('755')
+  expect((statSync(EXECUTABLE).mode & 0o777).toString(8)).toBe('755')
 })

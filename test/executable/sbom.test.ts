@@ -106,7 +106,7 @@ describe('the bill of materials', () => {
   test('is the same each time it is made of the same product, and tells nothing of the machine', async () => {
     const nodePackage = path.join(ROOT, 'node_modules', `node-linux-${process.arch}`)
     const bundles = ['x-calico-route.cjs', 'x-calico-route-cli.cjs'].map((file) => path.join(DIST, file))
-    const product = { root: ROOT, node: process.execPath, nodePackage, bundles, packages }
+    const product = { root: ROOT, node: [process.execPath], nodePackage, bundles, packages }
     const again = await sbom({ ...product, executable: path.join(DIST, 'x-calico-route') })
     expect(`${JSON.stringify(again, undefined, 2)}\n`).toBe(text)
     expect(text).not.toContain(ROOT)
@@ -115,7 +115,7 @@ describe('the bill of materials', () => {
   test('is not made for a package that is not the one of the lock', async () => {
     const other = { name: 'zod', version: '0.0.0', licence: 'MIT', text: '' }
     const nodePackage = path.join(ROOT, 'node_modules', `node-linux-${process.arch}`)
-    const product = { root: ROOT, node: process.execPath, nodePackage, executable: PLUGIN, bundles: [] }
+    const product = { root: ROOT, node: [process.execPath], nodePackage, executable: PLUGIN, bundles: [] }
     await expect(sbom({ ...product, packages: [other] })).rejects.toThrow(
       'zod 0.0.0 is not the version in package-lock.json',
     )

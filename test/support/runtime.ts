@@ -4,6 +4,8 @@ import { execa } from 'execa'
 import type { Pod } from './calico.ts'
 
 export const PLUGIN = process.env.XCR_PLUGIN ?? fileURLToPath(new URL('../../dist/x-calico-route', import.meta.url))
+/** The executable itself: PLUGIN may be what starts it, such as test/arm64/x-calico-route. */
+export const EXECUTABLE = process.env.XCR_EXECUTABLE ?? PLUGIN
 
 export type Verb = 'ADD' | 'DEL' | 'CHECK' | 'GC' | 'STATUS' | 'VERSION'
 export type CniVersion = '0.3.0' | '0.3.1' | '0.4.0' | '1.0.0' | '1.1.0'

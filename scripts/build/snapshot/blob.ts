@@ -1,5 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
+import type { Command } from '../platform.ts'
 import { type Bundles, makeBlob } from '../sea-blob.ts'
 import { Fields } from './fields.ts'
 import { readSeaBlob } from './sea-layout.ts'
@@ -11,7 +12,7 @@ import { SNAPSHOT_CUSTOM, SNAPSHOT_MAGIC, takeSnapshot } from './take.ts'
  * Node makes such a blob on its own (`useSnapshot`), but without a say in what the snapshot holds. So a tiny blob is made the
  * official way and the snapshot in it exchanged.
  */
-export async function buildSnapshotBlob(node: string, { bundle, cli }: Bundles, workdir: string): Promise<string> {
+export async function buildSnapshotBlob(node: Command, { bundle, cli }: Bundles, workdir: string): Promise<string> {
   const snapshot = await takeSnapshot(node, bundle, workdir)
   const main = 'placeholder.cjs'
   await writeFile(path.join(workdir, main), `require('node:v8').startupSnapshot.setDeserializeMainFunction(() => {})`)

@@ -1,5 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
+import type { Command } from '../platform.ts'
 import { runNode } from '../run-node.ts'
 import { Fields } from './fields.ts'
 
@@ -23,7 +24,7 @@ const WITHOUT_CODE_CACHE = 1
  * fifth of an ADD. There is no option for the one without the other. So both kinds are made, and V8's part of the one that keeps
  * bytecode is put into the one without code cache.
  */
-export async function takeSnapshot(node: string, program: string, workdir: string): Promise<Buffer> {
+export async function takeSnapshot(node: Command, program: string, workdir: string): Promise<Buffer> {
   const take = async (withoutCodeCache: boolean): Promise<Buffer> => {
     const file = path.join(workdir, `${withoutCodeCache ? 'clear' : 'keep'}.snapshot`)
     const config = `${file}.json`
