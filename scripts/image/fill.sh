@@ -70,7 +70,7 @@ chmod 755 "$image/x-calico-route"
 cp "$plugin/LICENSES.txt" "$plugin/x-calico-route.cdx.json" "$image/usr/share/doc/x-calico-route"
 
 # What `install --self-contained` lays beside the plugin: copies, since their paths of a loader differ.
-parts=$("$(dirname "$0")/node-tools.sh" "$image/usr/libexec/x-calico-route" "$root")
+parts=$("${0%/*}/node-tools.sh" "$image/usr/libexec/x-calico-route" "$root")
 
 # Of each package that a file is from: the entry that scanners look for, and the licence.
 known=var/lib/dpkg/status.d

@@ -63,10 +63,10 @@ while [ -n "$wanted" ]; do
 done
 
 # The path of the loader gets room for another, of 256 bytes: until then it is the usual one, with many slashes before it.
-room=$(printf '%0255d' 0 | tr 0 /)
+room=$(printf '%0255d' 0 | sed 's#0#/#g')
 path=${interpreter#/}
 for name in $tools sh; do
   # RPATH, unlike RUNPATH, also holds for what the libraries need.
-  patchelf --force-rpath --set-rpath "\$ORIGIN" --set-interpreter "${room%"$(printf "%0${#path}d" 0 | tr 0 /)"}$path" "$out/$name"
+  patchelf --force-rpath --set-rpath "\$ORIGIN" --set-interpreter "${room%"$(printf "%0${#path}d" 0 | sed 's#0#/#g')"}$path" "$out/$name"
 done
 chmod 755 "$out"/*
