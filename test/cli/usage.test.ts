@@ -51,11 +51,11 @@ test.each(COMMANDS)(
     const [bash = '', zsh = '', fish = ''] = SHELLS
     const [, offered = ''] = new RegExp(`^    '${command}'\\)\\n.*-W '([^']*)'`, 'm').exec(bash) ?? []
     for (const option of options) {
-      expect(help).toMatch(new RegExp(`^ {2}(-\\w, | {4})?${option}( |$)`, 'm'))
+      expect(help).toMatch(new RegExp(`^ {2}(-\\w, | {4})?${option}( |\\[=|$)`, 'm'))
       expect(manual).toMatch(
-        new RegExp(`^\\.TP\\n(\\\\fB\\\\-\\w\\\\fR, )?\\\\fB${option.replaceAll('-', '\\\\-')}\\\\fR( |$)`, 'm'),
+        new RegExp(`^\\.TP\\n(\\\\fB\\\\-\\w\\\\fR, )?\\\\fB${option.replaceAll('-', '\\\\-')}\\\\fR( |\\[=|$)`, 'm'),
       )
-      expect(page).toMatch(new RegExp(`^\\| \`(-\\w, )?${option}[ \`]`, 'm'))
+      expect(page).toMatch(new RegExp(`^\\| \`(-\\w, )?${option}[ \`[]`, 'm'))
       expect(offered.split(' ')).toContain(option)
       expect(own(zsh, `        ${command})\n`, /;;/)).toMatch(new RegExp(`[' {,]${option}[=,}\\['' ]`))
       expect(fish).toContain(`'__x_calico_route_command_is \\'${command}\\'' -l ${option.slice(2)} `)

@@ -62,7 +62,7 @@ export function loaderEdits(read: Read, directory: string): Edit[] {
 
 /**
  * What to write over one of the image's tools so that the kernel starts it by the loader in `directory`. Its path of the loader
- * has room, see scripts/node-tools.sh, and it looks for libraries beside itself.
+ * has room, see scripts/image/node-tools.sh, and it looks for libraries beside itself.
  * @returns undefined for what has no such room, such as a library
  */
 export function interpreterEdit(read: Read, directory: string): Edit | undefined {

@@ -25,16 +25,21 @@ async function removeOld(find: () => Promise<string[]>): Promise<void> {
   try {
     for (const file of await find()) {
       const found = await statOf(file)
-      if (found && !found.isSymbolicLink() && isOld(found)) await rm(file, { recursive: true })
+      // Nobody else's, whatever its name.
+      const isOurs = isDirectoryOfOurs(file) ? found?.isDirectory() : found?.isFile()
+      if (found && isOurs && isOld(found)) await rm(file, { recursive: true })
     }
   } catch {
     // Another install was faster, or nothing can be removed here. Then writing the new file fails and says why.
   }
 }
 
+/** By its name: that of a plugin that brings what it needs. */
+const isDirectoryOfOurs = (file: string) => file.endsWith('.d')
+
 /** In the directory itself, and in those of plugins that bring what they need. */
 async function temporariesIn(directory: string): Promise<string[]> {
-  const places = [directory, ...(await executablesIn(directory)).filter((one) => one.endsWith('.d'))]
+  const places = [directory, ...(await executablesIn(directory)).filter(isDirectoryOfOurs)]
   const found = await Promise.all(
     places.map(async (place) => (await readdir(place)).map((name) => ({ name, file: path.join(place, name) }))),
   )

@@ -17,7 +17,7 @@ import {
   writeNew,
 } from './install-file.ts'
 
-/** Where the image has what a node may lack. scripts/node-tools.sh makes it. */
+/** Where the image has what a node may lack. scripts/image/node-tools.sh makes it. */
 export const PARTS = '/usr/libexec/x-calico-route'
 
 /** What is laid out for a node that lacks something: a directory with all that a call needs but the kernel. */

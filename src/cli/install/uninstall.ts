@@ -82,7 +82,7 @@ async function remove(place: PluginPlace, findUsers: () => Promise<string[]>, si
     // Only once nobody can find the gate any more. Calls that wait there hold the executable open.
     const needed = await ledToIn(directory)
     for (const executable of await executablesIn(directory))
-      if (!needed.has(executable)) await rm(executable, { recursive: true, force: true })
+      if (!needed.has(executable)) await rm(executable, { recursive: executable.endsWith('.d'), force: true })
     await syncDirectory(directory)
     removeTurns(place.hostRoot ?? '/')
     return `${NAME} ${version} removed`

@@ -1,19 +1,24 @@
 #!/bin/sh
 # node-tools.sh OUT [ROOT]: what `install --self-contained` lays beside the plugin, into the directory OUT: the tools of Debian that
 # the plugin and its gate call, their libraries and those of Node.js, and the loader. ROOT is where Debian's files are, /
-# by default, of any architecture: nothing of them is run. Needs patchelf.
+# by default, of any architecture: nothing of them is run. Prints what it took of there. Needs patchelf.
 set -eu
 out=$1 root=${2:-}
 tools='ip nsenter prlimit flock mkdir readlink'
 libraries_of_node='libdl.so.2 libstdc++.so.6 libm.so.6 libgcc_s.so.1 libpthread.so.0 libc.so.6'
 
-# place NAME DIRECTORY...: the first that is there
+# place NAME DIRECTORY...: the first that is there, or what it is a link to, below ROOT
 place() {
   name=$1
   shift
   for directory; do
-    if [ -e "$root$directory/$name" ]; then
-      echo "$root$directory/$name"
+    file=$root$directory/$name
+    while [ -L "$file" ]; do
+      target=$(readlink "$file")
+      case $target in /*) file=$root$target ;; *) file=${file%/*}/$target ;; esac
+    done
+    if [ -f "$file" ]; then
+      echo "$file"
       return
     fi
   done
@@ -21,14 +26,19 @@ place() {
   exit 1
 }
 tool() { place "$1" /usr/sbin /usr/bin /sbin /bin; }
+# take FILE NAME
+take() {
+  realpath --relative-to="${root:-/}" "$1"
+  cp "$1" "$out/$2"
+}
 
 mkdir -p "$out"
 for name in $tools; do
   file=$(tool "$name")
-  cp -L "$file" "$out/$name"
+  take "$file" "$name"
 done
 dash=$(tool dash)
-cp -L "$dash" "$out/sh"
+take "$dash" sh
 
 interpreter=$(patchelf --print-interpreter "$out/ip")
 loader=${interpreter##*/}
@@ -46,17 +56,17 @@ while [ -n "$wanted" ]; do
   for name in $wanted; do
     [ ! -e "$out/$name" ] || continue
     file=$(library "$name")
-    cp -L "$file" "$out/$name"
+    take "$file" "$name"
     [ "$name" = "$loader" ] || next="$next $(patchelf --print-needed "$out/$name")"
   done
   wanted=$next
 done
 
 # The path of the loader gets room for another, of 256 bytes: until then it is the usual one, with many slashes before it.
-room=$(printf '%0255d' 0 | tr 0 /)
+room=$(printf '%0255d' 0 | sed 's#0#/#g')
 path=${interpreter#/}
 for name in $tools sh; do
   # RPATH, unlike RUNPATH, also holds for what the libraries need.
-  patchelf --force-rpath --set-rpath "\$ORIGIN" --set-interpreter "${room%"$(printf "%0${#path}d" 0 | tr 0 /)"}$path" "$out/$name"
+  patchelf --force-rpath --set-rpath "\$ORIGIN" --set-interpreter "${room%"$(printf "%0${#path}d" 0 | sed 's#0#/#g')"}$path" "$out/$name"
 done
 chmod 755 "$out"/*
