@@ -1,6 +1,7 @@
-import { statSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { execa } from 'execa'
 import { expect, test } from 'vitest'
+import { loaderEdits } from '../../src/cli/install/elf.ts'
 import { EXECUTABLE } from '../support/runtime.ts'
 
 /** The executable runs on the node itself, where nobody installs anything for it: what it asks of the node is a promise. */
@@ -33,6 +34,17 @@ test('it needs glibc, libstdc++ and libgcc_s, and no other library', async () =>
   expect(needed.sort()).toEqual(
     [loader, 'libc.so.6', 'libdl.so.2', 'libgcc_s.so.1', 'libm.so.6', 'libpthread.so.0', 'libstdc++.so.6'].sort(),
   )
+})
+
+test('it is started by the usual loader, names no directory of libraries, and has room for another loader', async () => {
+  const { loader } = await machine()
+  expect(await readelf('--program-headers')).toMatch(
+    new RegExp(`\\[Requesting program interpreter: /lib(64)?/${loader}\\]`),
+  )
+  expect(await readelf('--dynamic')).not.toMatch(/\((RPATH|RUNPATH)\)/)
+  const bytes = readFileSync(EXECUTABLE)
+  const edits = loaderEdits((offset, length) => bytes.subarray(offset, offset + length), '/opt/cni/bin/.d')
+  expect(edits[0]?.bytes.toString('latin1')).toMatch(new RegExp(`^/opt/cni/bin/\\.d/${loader}\0+/opt/cni/bin/\\.d\0+$`))
 })
 
 test.each([
