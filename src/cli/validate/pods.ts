@@ -1,7 +1,7 @@
 import leven from 'leven'
 import { readEffective } from '../../config/overrides.ts'
 import { UNKNOWN_SETS } from '../../config/route-sets.ts'
-import type { Say } from './finding.ts'
+import { problemIn, type Say } from './finding.ts'
 import { checkAnnotations, checkMac, providersOf } from './kube-ovn.ts'
 import {
   type ByAnnotation,
@@ -24,7 +24,7 @@ export const NO_ANSWER =
 
 /** Reports what goes wrong in a pod with the networks that it asks for. */
 export function checkWorkload(workload: Workload, all: Together, say: Say): void {
-  for (const { code, path, says } of workload.problems) say(code, path, says)
+  for (const { code, path, says, what } of workload.problems) say(code, path, says, what)
   const found = workload.networks.flatMap((asked) => {
     const network = all.named(asked)
     return network ? [{ asked, network }] : []
@@ -65,15 +65,20 @@ const MAX_COMPARED = 50
 const MAX_DISTANCE = 3
 
 /** Has the plugin itself check what a pod asks it for. */
-function checkCniArgs({ cniArgs, path }: AskedNetwork, { name, entries }: Network, say: Say): void {
+function checkCniArgs({ cniArgs }: AskedNetwork, { name, entries }: Network, say: Say): void {
   if (!cniArgs) return
+  const { path, value } = cniArgs
   for (const { conf } of entries) {
-    const read = readEffective({ ...conf, args: { cni: cniArgs } }, UNKNOWN_SETS)
+    const read = readEffective({ ...conf, args: { cni: value } }, UNKNOWN_SETS)
     const problems = 'problems' in read ? read.problems : []
-    for (const problem of problems.filter((one) => one.startsWith('args.cni.')))
-      say('XCR503', path, `network ${name}: ${problem.replace(/^args\.cni/, 'cni-args')}`)
+    for (const problem of problems.filter((one) => one.startsWith(ASKED))) {
+      const inner = problemIn(value, problem.slice(ASKED.length))
+      say('XCR503', [...path, ...inner.path], `network ${name}: ${inner.says}`, inner.what)
+    }
   }
 }
+
+const ASKED = 'args.cni.'
 
 /** Reports a network whose routes lead packets for a VPC of the same pod elsewhere. */
 function checkVpc(found: FoundNetworks, { taken }: Together, say: Say): void {

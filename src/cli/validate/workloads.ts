@@ -2,7 +2,14 @@ import { isObject } from '../../cni/request.ts'
 import { quote } from '../../errors.ts'
 import type { Path } from './json.ts'
 import { misplaced, misspelt, onHost } from './lost-annotations.ts'
-import { type AnnotationProblem, readAnnotation, withNamespaces } from './network-annotation.ts'
+import {
+  type AnnotationProblem,
+  type CniArgs,
+  type ReadAnnotation,
+  readAnnotation,
+  withNamespaces,
+} from './network-annotation.ts'
+import { type Inside, lookingInto } from './placed-json.ts'
 import { below, type Placed } from './position.ts'
 import { type VmNic, vmNics } from './vm-nics.ts'
 
@@ -15,11 +22,10 @@ export interface AskedNetwork {
   readonly first: boolean
   /** What a VM does with it. */
   readonly nic?: VmNic
-  /** What Multus passes on as `args.cni`. */
-  readonly cniArgs?: Readonly<Record<string, unknown>>
+  readonly cniArgs?: CniArgs
 }
 
-/** A pod, or the template of pods or VMs, that asks for networks. All paths start at the object that it is in. */
+/** A pod, or the template of pods or VMs, that asks for networks. All paths start at the object that it is in, and go on inside JSON. */
 export interface Workload {
   readonly placed: Placed
   readonly base: Path
@@ -69,16 +75,25 @@ function workloadAt(
   const annotations = isObject(written) ? written : {}
   const at = (key: string): Path => [...base, 'metadata', 'annotations', key]
   const lost = lostIn(spec)
-  const problems = lost(annotations, [FIRST_NETWORK, OTHER_NETWORKS]).map((one) => ({ ...one, path: at(one.key) }))
+  const problems: Workload['problems'][number][] = lost(annotations, [FIRST_NETWORK, OTHER_NETWORKS]).map((one) => ({
+    ...one,
+    path: at(one.key),
+  }))
   if (lost !== misspelt) return { placed, base, annotations, problems, networks: [] }
+  const insides: Inside[] = []
   const ofAnnotation = (key: string, first: boolean, namespaces: readonly string[]): AskedNetwork[] => {
-    const text = annotations[key] ?? ''
-    if (typeof text !== 'string') problems.push({ ...notText(text), key, path: at(key) })
-    const read = readAnnotation(typeof text === 'string' ? text : '', namespaces)
-    for (const problem of read.problems) problems.push({ ...problem, key, path: at(key) })
-    if (first && read.selections.length > 1) problems.push({ ...SEVERAL, key, path: at(key) })
+    const read = readWritten(annotations[key], first, namespaces)
+    const inside = (path: Path = []): Path => [...at(key), ...path]
+    if (read.place) insides.push({ path: at(key), place: read.place })
+    for (const problem of read.problems) problems.push({ ...problem, path: inside(problem.path) })
     const nic = first && isObject(spec) ? podNicOf(spec) : undefined
-    return read.selections.map((one) => ({ ...one, path: at(key), first, ...(nic ? { nic } : {}) }))
+    return read.selections.map(({ names, path, cniArgs }) => ({
+      names,
+      path: inside(path),
+      first,
+      ...(nic ? { nic } : {}),
+      ...(cniArgs ? { cniArgs: { ...cniArgs, path: inside(cniArgs.path) } } : {}),
+    }))
   }
   const own = namespace === undefined ? [] : [namespace]
   const networks = [
@@ -87,7 +102,7 @@ function workloadAt(
     ...(isObject(spec) ? ofVm(spec, [...base, 'spec', 'networks'], own) : []),
   ]
   return {
-    placed,
+    placed: lookingInto(placed, insides),
     base,
     ...(namespace === undefined ? {} : { namespace }),
     annotations,
@@ -100,6 +115,13 @@ function lostIn(spec: unknown): typeof misspelt {
   if (!isObject(spec)) return misspelt
   if (HOLDERS.some((key) => isObject(spec[key]))) return misplaced
   return spec.hostNetwork === true ? onHost : misspelt
+}
+
+function readWritten(written: unknown, first: boolean, namespaces: readonly string[]): ReadAnnotation {
+  const text = written ?? ''
+  if (typeof text !== 'string') return { selections: [], problems: [notText(text)] }
+  const read = readAnnotation(text, namespaces)
+  return first && read.selections.length > 1 ? { ...read, problems: [...read.problems, SEVERAL] } : read
 }
 
 const notText = (written: unknown): AnnotationProblem => ({

@@ -117,7 +117,7 @@ describe('one pod with two Calico NICs', () => {
         [FIRST]: '[{"name": "calico", "namespace": "kube-system", "cni-args": {}}]',
         [NETWORKS]: '[{"name": "vpc-net"}, {"name": "more"}]',
       }),
-      [error(`metadata.annotations.${NETWORKS}`)],
+      [error(`metadata.annotations.${NETWORKS}[1].name`)],
     ],
     [
       'by names without namespace, in the places where Multus looks for them',

@@ -17,7 +17,8 @@ const yaml = (...documents: object[]) => documents.map((one) => stringify(one, {
 const OTHER = network('other', { type: 'macvlan' })
 
 describe('validate says of an annotation of Multus', () => {
-  const refused = (says: string) => [`error: ${AT}: ${says}`]
+  /** @param says about a part of JSON, it starts with the path of that */
+  const refused = (says: string) => [`error: ${AT}${says.startsWith('[') ? '' : ': '}${says}`]
 
   it.each<[string, string, string[]]>([
     ['names', 'other, tenant/other@net1 , other', []],
@@ -93,12 +94,12 @@ describe('validate says of an annotation of Multus', () => {
     [
       'a name that is no object',
       '["other"]',
-      refused('[0] must be an object with "name", is "other", so Multus refuses the pod'),
+      refused('[0]: must be an object with "name", is "other", so Multus refuses the pod'),
     ],
     [
       'no name',
       '[{"namespace": "tenant"}]',
-      refused('[0].name: missing, so Multus refuses the pod; write the name of a network'),
+      refused('[0]: name: missing, so Multus refuses the pod; write the name of a network'),
     ],
     [
       'a namespace in the name',
@@ -118,12 +119,12 @@ describe('validate says of an annotation of Multus', () => {
     [
       'a misspelt key',
       '[{"name": "other", "cni_args": {}}]',
-      [`warning: ${AT}: [0].cni_args: unknown key, which Multus ignores; did you mean "cni-args"?`],
+      [`warning: ${AT}[0].cni_args: unknown key, which Multus ignores; did you mean "cni-args"?`],
     ],
     [
       'an unknown key',
       '[{"name": "other", "x-calico-route": {}}]',
-      [`warning: ${AT}: [0].x-calico-route: unknown key, which Multus ignores`],
+      [`warning: ${AT}[0].x-calico-route: unknown key, which Multus ignores`],
     ],
   ])('%s', async (_, text, expected) => {
     expect(await findings(yaml(OTHER, pod({ [NETWORKS]: text })))).toEqual(expected)
@@ -237,20 +238,22 @@ describe('validate says of the networks of a pod', () => {
       'outside',
       { routes: [{ dst: '10.60.0.0/16' }] },
       [
-        `error: metadata.annotations.${FIRST}: network tenant/per-pod: cni-args.routes[0].dst: 10.60.0.0/16 is outside "overrides.within" (10.50.0.0/16)`,
+        `error: metadata.annotations.${FIRST}[0].cni-args.routes[0].dst: network tenant/per-pod: 10.60.0.0/16 is outside "overrides.within" (10.50.0.0/16)`,
       ],
     ],
     [
       'not allowed',
       { defaultRoute: 'keep' },
       [
-        `error: metadata.annotations.${FIRST}: network tenant/per-pod: cni-args.defaultRoute: not in "overrides.allow" of the network configuration`,
+        `error: metadata.annotations.${FIRST}[0].cni-args.defaultRoute: network tenant/per-pod: not in "overrides.allow" of the network configuration`,
       ],
     ],
     [
       'wrong',
       { routes: [{ dst: '10.50.0.1/16' }] },
-      expect.arrayContaining([expect.stringContaining('cni-args.routes[0].dst: "10.50.0.1/16" has host bits set')]),
+      expect.arrayContaining([
+        expect.stringContaining('cni-args.routes[0].dst: network tenant/per-pod: "10.50.0.1/16" has host bits set'),
+      ]),
     ],
   ])('cni-args that are %s', async (_, args, expected) => {
     expect(await findings(yaml(perPod, pod({ [FIRST]: withArgs(args) })))).toEqual(expected)
