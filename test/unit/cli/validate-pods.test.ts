@@ -259,60 +259,6 @@ describe('validate says of the networks of a pod', () => {
     expect(await findings(yaml(perPod, pod({ [FIRST]: withArgs(args) })))).toEqual(expected)
   })
 
-  const OVN = { type: 'kube-ovn', provider: 'vpc.tenant.ovn' }
-  const asks = { 'vpc.tenant.ovn.kubernetes.io/default_route': 'true' }
-  const both = { [FIRST]: 'tenant/first', [NETWORKS]: 'tenant/vpc', ...asks }
-  const TWO = `warning: ${AT}: tenant/first and tenant/vpc both give this pod an IPv4 default route; write "defaultRoute": "remove" in one of them`
-  it.each<[string, object[], string[]]>([
-    ['two that have one', [network('first', ETCD), network('vpc', OVN)], [TWO]],
-    ['one that keeps its own', [network('first', ETCD, ours({ defaultRoute: 'keep' })), network('vpc', OVN)], [TWO]],
-    ['one that removes it', [network('first', ETCD, ours()), network('vpc', OVN)], []],
-    [
-      'one that demotes it',
-      [network('first', ETCD, ours({ defaultRoute: { ipv4: 'demote' } })), network('vpc', OVN)],
-      [],
-    ],
-    ['a gateway', [network('first', ETCD), network('vpc', OVN, ours({ ovnGateway: '10.0.1.1' }))], []],
-    [
-      'others that nobody knows',
-      [network('first', ETCD), network('vpc', { type: 'macvlan' })],
-      [expect.stringContaining('no network of this pod has the provider')],
-    ],
-    [
-      'Calico behind another one',
-      [network('first', OVN), network('vpc', ETCD, ours())],
-      [
-        `warning: ${AT}: Calico refuses to attach ("file exists") where tenant/first has left a default route; write "defaultRoute": "demote" in that network, or make Calico's the first`,
-      ],
-    ],
-    [
-      'Calico behind one that demotes',
-      [network('first', OVN, ours({ defaultRoute: 'demote' })), network('vpc', ETCD, ours())],
-      [],
-    ],
-  ])('how many default routes come of %s', async (_, networks, expected) => {
-    expect(await findings(yaml(...networks, pod(both)))).toEqual(expected)
-  })
-
-  it('that a VM gets two of them', async () => {
-    const nic = (name: string) => ({ name, bridge: {} })
-    const vm = {
-      kind: 'VirtualMachineInstance',
-      metadata: { namespace: 'tenant', annotations: asks },
-      spec: {
-        domain: { devices: { interfaces: [nic('a'), nic('b')] } },
-        networks: [
-          { name: 'a', multus: { networkName: 'tenant/first', default: true } },
-          { name: 'b', multus: { networkName: 'tenant/vpc' } },
-        ],
-      },
-    }
-    const networks = [network('first', ETCD, ours({ defaultRoute: 'demote' })), network('vpc', OVN)]
-    expect((await findings(yaml(...networks, vm))).filter((line) => line.startsWith('warning'))).toEqual([
-      'warning: spec.networks[1].multus.networkName: tenant/first and tenant/vpc both give the VM an IPv4 default route; write "defaultRoute": "remove" in one of them',
-    ])
-  })
-
   it('where each stands', async () => {
     const text = yaml(OTHER, pod({ [FIRST]: 'storage/x', [NETWORKS]: 'othr,' }))
     const line = text.split('\n').findIndex((one) => one.includes(NETWORKS)) + 1
