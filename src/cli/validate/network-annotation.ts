@@ -11,6 +11,8 @@ export interface Selection {
   readonly names: readonly string[]
   /** Where the annotation names it, if that is JSON. */
   readonly path: Path
+  /** The name of its NIC, if the annotation gives one. */
+  readonly ifname?: string
   readonly cniArgs?: CniArgs
 }
 
@@ -72,10 +74,15 @@ function readNames(text: string, namespaces: readonly string[]): ReadAnnotation 
   return {
     selections: items
       .filter((item) => item !== '' && NAME.test(item))
-      .map((item) => ({ names: withNamespaces(item.split('@')[0] ?? '', namespaces), path: [] })),
+      .map((item) => {
+        const [name = '', ifname = ''] = item.split('@')
+        return { names: withNamespaces(name, namespaces), path: [], ...named(ifname.trim()) }
+      }),
     problems: items.flatMap((item) => nameProblem(item) ?? []),
   }
 }
+
+const named = (ifname: unknown) => (typeof ifname === 'string' && ifname !== '' ? { ifname } : {})
 
 const NAME = /^(?:([^/@]*)\/)?([^/@]*)(?:@([^/@]*))?$/
 
@@ -96,12 +103,13 @@ function nameProblem(item: string): AnnotationProblem | undefined {
 
 function selectionOf(one: unknown, index: number, namespaces: readonly string[]): Selection[] {
   if (!isObject(one) || typeof one.name !== 'string') return []
-  const { name, namespace, 'cni-args': cniArgs } = one
+  const { name, namespace, interface: ifname, 'cni-args': cniArgs } = one
   const own = typeof namespace === 'string' && namespace !== ''
   return [
     {
       names: own ? [`${namespace}/${name}`] : withNamespaces(name, namespaces),
       path: [index, 'name'],
+      ...named(ifname),
       ...(isObject(cniArgs) ? { cniArgs: { path: [index, 'cni-args'], value: cniArgs } } : {}),
     },
   ]

@@ -15,8 +15,9 @@ import {
 } from './networks.ts'
 import { checkDefaults, lacksDefault } from './pod-defaults.ts'
 import { providerOf } from './provider.ts'
+import { namesNics } from './subnets.ts'
 import { checkVmNic } from './vm-nics.ts'
-import type { AskedNetwork, Workload } from './workloads.ts'
+import { type AskedNetwork, FIRST_IFNAME, type Workload } from './workloads.ts'
 
 export const NO_ANSWER =
   "with Calico's Kubernetes datastore no answer comes back, " +
@@ -36,8 +37,8 @@ export function checkWorkload(workload: Workload, all: Together, say: Say): void
   calicoFirst(found, say)
   checkDefaults(workload, found, all, say)
   checkAnnotations(workload, unknown.length > 0 ? undefined : providersOf(found), all.subnets, say)
-  checkVpc(found, all, say)
-  const ifnames = new Set(['eth0', ...workload.networks.flatMap(({ nic }) => nic?.ifname ?? [])])
+  checkVpc(workload, found, all, say)
+  const ifnames = new Set([FIRST_IFNAME, ...workload.networks.flatMap(({ nic }) => nic?.ifname ?? [])])
   for (const { asked, network } of found) {
     checkCniArgs(asked, network, say)
     annotated(workload, asked, dependence(network, removing), say)
@@ -81,15 +82,19 @@ function checkCniArgs({ cniArgs }: AskedNetwork, { name, entries }: Network, say
 const ASKED = 'args.cni.'
 
 /** Reports a network whose routes lead packets for a VPC of the same pod elsewhere. */
-function checkVpc(found: FoundNetworks, { taken }: Together, say: Say): void {
-  const vpcs = found.flatMap(({ network: { plugins, entries } }) => {
-    const { provider } = providerOf(plugins) ?? {}
-    return provider === undefined ? [] : [{ provider, entries }]
+function checkVpc({ networks }: Workload, found: FoundNetworks, { taken }: Together, say: Say): void {
+  const nics = found.map(({ asked: { ifname, path }, network: { name, plugins, entries } }) => {
+    return { ifname, path, name, entries, provider: providerOf(plugins)?.provider }
   })
-  for (const { asked, network } of vpcs.length > 0 ? found : []) {
-    if (providerOf(network.plugins)) continue
-    for (const what of vpcs.flatMap((one) => taken(one, network.entries)).slice(0, MAX_ROUTES))
-      say('XCR405', asked.path, `network ${network.name}: ${what}; write narrower prefixes there`)
+  const providers = new Map(nics.map(({ ifname, provider }) => [ifname, provider]))
+  // The first network is the cluster's, which no VPC of a tenant is.
+  if (!networks.some(({ first }) => first)) providers.set(FIRST_IFNAME, undefined)
+  const away = (dev: string) => (providers.has(dev) && providers.get(dev) === undefined ? 'away' : 'somewhere')
+  const vpcs = nics.filter(({ provider }) => provider !== undefined)
+  for (const one of nics.filter(({ provider, entries }) => provider === undefined || namesNics(entries))) {
+    const all = vpcs.flatMap((vpc) => taken(vpc, one, (dev) => (dev === vpc.ifname ? 'into it' : away(dev))))
+    for (const what of all.slice(0, MAX_ROUTES))
+      say('XCR405', one.path, `network ${one.name}: ${what}; write narrower prefixes there`)
   }
 }
 

@@ -20,6 +20,8 @@ export interface AskedNetwork {
   readonly path: Path
   /** It is the pod's first network, instead of the cluster's. */
   readonly first: boolean
+  /** The name of its NIC in the pod. */
+  readonly ifname: string
   /** What a VM does with it. */
   readonly nic?: VmNic
   readonly cniArgs?: CniArgs
@@ -43,6 +45,9 @@ const FIRST_NETWORK = 'v1.multus-cni.io/default-network'
 const OTHER_NETWORKS = 'k8s.v1.cni.cncf.io/networks'
 /** Where Multus looks by default for a first network without namespace. */
 const MULTUS_NAMESPACE = 'kube-system'
+
+/** The NIC of the pod's first network. Multus calls the others net1, net2 and so on, unless the annotation names them. */
+export const FIRST_IFNAME = 'eth0'
 
 /** The keys that lead to the template of a pod in a Deployment, CronJob, VirtualMachine, VirtualMachinePool and so on. */
 const HOLDERS = ['spec', 'template', 'jobTemplate', 'virtualMachineTemplate']
@@ -87,10 +92,11 @@ function workloadAt(
     if (read.place) insides.push({ path: at(key), place: read.place })
     for (const problem of read.problems) problems.push({ ...problem, path: inside(problem.path) })
     const nic = first && isObject(spec) ? podNicOf(spec) : undefined
-    return read.selections.map(({ names, path, cniArgs }) => ({
+    return read.selections.map(({ names, path, ifname, cniArgs }, index) => ({
       names,
       path: inside(path),
       first,
+      ifname: first ? FIRST_IFNAME : (ifname ?? `net${index + 1}`),
       ...(nic ? { nic } : {}),
       ...(cniArgs ? { cniArgs: { ...cniArgs, path: inside(cniArgs.path) } } : {}),
     }))
@@ -145,7 +151,7 @@ function ofVm(spec: Record<string, unknown>, path: Path, own: readonly string[])
     const first = multus.default === true
     const names = withNamespaces(multus.networkName, first ? [MULTUS_NAMESPACE, ...own] : own)
     const nic = nicOf(network.name, first)
-    return { names, path: [...path, index, 'multus', 'networkName'], first, nic }
+    return { names, path: [...path, index, 'multus', 'networkName'], first, ifname: nic.ifname, nic }
   })
 }
 
