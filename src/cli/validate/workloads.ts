@@ -2,6 +2,7 @@ import { isObject } from '../../cni/request.ts'
 import { quote } from '../../errors.ts'
 import type { Path } from './json.ts'
 import { misplaced, misspelt, onHost } from './lost-annotations.ts'
+import { MULTUS_NAMESPACE } from './multus-namespace.ts'
 import {
   type AnnotationProblem,
   type CniArgs,
@@ -43,8 +44,6 @@ export interface Workload {
 /** @see https://github.com/k8snetworkplumbingwg/multus-cni/blob/master/docs/how-to-use.md */
 const FIRST_NETWORK = 'v1.multus-cni.io/default-network'
 const OTHER_NETWORKS = 'k8s.v1.cni.cncf.io/networks'
-/** Where Multus looks by default for a first network without namespace. */
-const MULTUS_NAMESPACE = 'kube-system'
 
 /** The NIC of the pod's first network. Multus calls the others net1, net2 and so on, unless the annotation names them. */
 export const FIRST_IFNAME = 'eth0'
@@ -52,17 +51,26 @@ export const FIRST_IFNAME = 'eth0'
 /** The keys that lead to the template of a pod in a Deployment, CronJob, VirtualMachine, VirtualMachinePool and so on. */
 const HOLDERS = ['spec', 'template', 'jobTemplate', 'virtualMachineTemplate']
 
-/** Every pod that an object is or makes, if it asks for networks. */
-export function workloadsIn(placed: Placed): Workload[] {
-  return search(placed, [], undefined)
+/**
+ * Every pod that an object is or makes, if it asks for networks.
+ * @param firsts where Multus looks for a first network without namespace
+ */
+export function workloadsIn(placed: Placed, firsts: readonly string[] = [MULTUS_NAMESPACE]): Workload[] {
+  return search(placed, [], { firsts })
 }
 
-function search(root: Placed, base: Path, outer: string | undefined): Workload[] {
+/** Where a network without namespace is. */
+interface Namespaces {
+  readonly own?: string
+  readonly firsts: readonly string[]
+}
+
+function search(root: Placed, base: Path, outer: Namespaces): Workload[] {
   const { value } = below(root, base)
   if (!isObject(value)) return []
   const { metadata } = value
-  const { namespace = outer } = isObject(metadata) ? metadata : {}
-  const within = typeof namespace === 'string' ? namespace : undefined
+  const { namespace = outer.own } = isObject(metadata) ? metadata : {}
+  const within = { firsts: outer.firsts, ...(typeof namespace === 'string' ? { own: namespace } : {}) }
   const here = workloadAt(root, base, value, within)
   return [
     ...(here.networks.length + here.problems.length > 0 ? [here] : []),
@@ -74,7 +82,7 @@ function workloadAt(
   placed: Placed,
   base: Path,
   { metadata, spec }: Record<string, unknown>,
-  namespace: string | undefined,
+  { own: namespace, firsts }: Namespaces,
 ): Workload {
   const written = isObject(metadata) ? metadata.annotations : undefined
   const annotations = isObject(written) ? written : {}
@@ -103,9 +111,9 @@ function workloadAt(
   }
   const own = namespace === undefined ? [] : [namespace]
   const networks = [
-    ...ofAnnotation(FIRST_NETWORK, true, [MULTUS_NAMESPACE]),
+    ...ofAnnotation(FIRST_NETWORK, true, firsts),
     ...ofAnnotation(OTHER_NETWORKS, false, own),
-    ...(isObject(spec) ? ofVm(spec, [...base, 'spec', 'networks'], own) : []),
+    ...(isObject(spec) ? ofVm(spec, [...base, 'spec', 'networks'], own, firsts) : []),
   ]
   return {
     placed: lookingInto(placed, insides),
@@ -141,7 +149,12 @@ const SEVERAL: AnnotationProblem = {
 }
 
 /** @see https://kubevirt.io/api-reference MultusNetwork */
-function ofVm(spec: Record<string, unknown>, path: Path, own: readonly string[]): AskedNetwork[] {
+function ofVm(
+  spec: Record<string, unknown>,
+  path: Path,
+  own: readonly string[],
+  firsts: readonly string[],
+): AskedNetwork[] {
   const { networks } = spec
   if (!Array.isArray(networks)) return []
   const nicOf = vmNics(spec)
@@ -149,7 +162,7 @@ function ofVm(spec: Record<string, unknown>, path: Path, own: readonly string[])
     const multus: unknown = isObject(network) ? network.multus : undefined
     if (!isObject(multus) || typeof multus.networkName !== 'string') return []
     const first = multus.default === true
-    const names = withNamespaces(multus.networkName, first ? [MULTUS_NAMESPACE, ...own] : own)
+    const names = withNamespaces(multus.networkName, first ? [...firsts, ...own] : own)
     const nic = nicOf(network.name, first)
     return { names, path: [...path, index, 'multus', 'networkName'], first, ifname: nic.ifname, nic }
   })

@@ -223,6 +223,23 @@ describe('validate says of the networks of a pod', () => {
     expect(found.filter((line) => line.includes('among the files'))).toEqual([])
   })
 
+  const ofMultus = { kind: 'ConfigMap', metadata: { name: 'multus' } }
+  const own = JSON.stringify({ multusNamespace: 'tenant' })
+  const inFile = JSON.stringify({ cniVersion: '1.0.0', name: 'm', type: 'multus', multusNamespace: 'tenant' })
+  it.each<[string, object[], string]>([
+    ['where Multus has it by default', [], 'kube-system'],
+    ['where the ConfigMap of its daemon has it', [{ ...ofMultus, data: { 'daemon-config.json': own } }], 'tenant'],
+    ['where its configuration has it', [{ ...ofMultus, data: { 'cni-conf.json': inFile } }], 'tenant'],
+    ['not where somebody else has it', [{ kind: 'Secret', data: { x: own } }], 'kube-system'],
+    ['nor where it is not JSON', [{ ...ofMultus, data: { x: `${own},` } }], 'kube-system'],
+  ])('a first one without namespace, %s', async (_, documents, namespace) => {
+    const elsewhere = { ...OTHER, metadata: { name: 'elsewhere', namespace: 'kube-system' } }
+    const found = await findings(yaml(OTHER, elsewhere, ...documents, pod({ [FIRST]: 'unheard-of' })))
+    expect(found.filter((line) => line.includes('among the files'))).toEqual([
+      `warning: metadata.annotations.${FIRST}: no NetworkAttachmentDefinition ${namespace}/unheard-of among the files; write the name of one, or add it`,
+    ])
+  })
+
   it('not of others of its name', async () => {
     expect(await findings(yaml(OTHER, made('Service'), pod({ [NETWORKS]: 'storage' })))).toEqual(
       unknown('tenant/storage', 'write the name of one, or add it'),
