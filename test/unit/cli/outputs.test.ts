@@ -96,6 +96,23 @@ describe('validate -o sarif', () => {
   })
 })
 
+describe('what validate quotes of a file', () => {
+  const COMMANDS = ['##[add-mask]a', '##vso[task.setvariable variable=PATH]b', '###[error]c', '::error::d']
+  it.each(COMMANDS)('is no command to the log of a pipeline: %s', async (command) => {
+    const text = list([{ type: `\n${command}` }, CALICO, { ...OURS, [command]: 1, [`\n${command}`]: 1 }])
+    const known = new Set(['error', 'warning', 'notice'])
+    for (const words of [[], ['-o', 'github']]) {
+      const { lines } = await printed(text, ...words)
+      expect(lines.join()).toContain(command.replace(/.*\W/, ''))
+      for (const line of lines) {
+        expect(line).not.toMatch(/##(?:\[|vso\[)/i)
+        if (words.length === 0) expect(line).toMatch(/^stdin:/)
+        else expect(known).toContain(/^::(\w+) file=stdin,/.exec(line)?.[1])
+      }
+    }
+  })
+})
+
 describe('validate -o github', () => {
   it('has a command for each finding, and nothing else', async () => {
     const column = (what: string) => TEXT.indexOf(what) + 1
