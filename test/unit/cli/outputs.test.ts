@@ -84,6 +84,13 @@ describe('validate -o sarif', () => {
     })
   })
 
+  it('has no result for what a comment silences, of which GitHub would open an alert', async () => {
+    const text = `kind: NetworkAttachmentDefinition\napiVersion: k8s.cni.cncf.io/v1\nmetadata: {name: n}\nspec:\n  config: '${TEXT}'\n`
+    const codes = async (text: string) => (await sarif(text))?.results.map(({ ruleId }) => ruleId)
+    expect(await codes(text)).toEqual(['XCR202', 'XCR201', 'XCR001'])
+    expect(await codes(`# x-calico-route: ignore XCR202 XCR201\n${text}`)).toEqual(['XCR001'])
+  })
+
   it('has a line even for what is about a whole file', async () => {
     expect((await sarif('{}'))?.results).toMatchObject([
       { ruleId: 'XCR010', locations: [{ physicalLocation: { region: { startLine: 1, startColumn: 1 } } }] },
