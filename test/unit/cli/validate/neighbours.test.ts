@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { stringify } from 'yaml'
-import { EXAMPLES, textOf } from '../../support/examples.ts'
-import { findings, validate } from '../../support/validate.ts'
+import { EXAMPLES, textOf } from '../../../support/examples.ts'
+import { findings, validate } from '../../../support/validate.ts'
 
 /** What `validate` finds in documents of one file. */
 const findingsOf = (...documents: (object | string)[]): Promise<string[]> =>

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { stringify } from 'yaml'
-import { network, ours } from '../../support/networks.ts'
-import { findings } from '../../support/validate.ts'
+import { network, ours } from '../../../support/networks.ts'
+import { findings } from '../../../support/validate.ts'
 
 const NETWORKS = 'k8s.v1.cni.cncf.io/networks'
 const FIRST = 'v1.multus-cni.io/default-network'

@@ -1,9 +1,9 @@
 import { describe, expect, it, vi } from 'vitest'
 import { z } from 'zod'
-import { CODES } from '../../../src/cli/validate/codes.ts'
-import { finding } from '../../../src/cli/validate/finding.ts'
-import { githubCommands } from '../../../src/cli/validate/github-commands.ts'
-import { CALICO, list, OURS, printed } from '../../support/validate.ts'
+import { CODES } from '../../../../src/cli/validate/codes.ts'
+import { finding } from '../../../../src/cli/validate/finding.ts'
+import { githubCommands } from '../../../../src/cli/validate/github-commands.ts'
+import { CALICO, list, OURS, printed } from '../../../support/validate.ts'
 
 // What the build puts into the bundle of commands.
 vi.hoisted(() => Object.assign(globalThis, { __VERSION__: '0.1.0' }))

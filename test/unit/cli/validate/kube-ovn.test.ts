@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { stringify } from 'yaml'
-import { network, ours } from '../../support/networks.ts'
-import { codes, findings } from '../../support/validate.ts'
+import { network, ours } from '../../../support/networks.ts'
+import { codes, findings } from '../../../support/validate.ts'
 
 const OVN = { type: 'kube-ovn', provider: 'vpc.tenant.ovn' }
 const subnet = (name: string, cidrBlock: string, more: object = {}) => ({
