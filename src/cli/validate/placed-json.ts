@@ -30,9 +30,11 @@ export interface Inside {
 /** `placed` with the positions of what is in some of its strings, too. */
 export function lookingInto(placed: Placed, insides: readonly Inside[]): Placed {
   if (insides.length === 0) return placed
-  const strings = insides.map(({ path, place }) => ({ path, place, positionOf: once(() => placed.within(path)) }))
+  const { value, within } = placed
+  const strings = insides.map(({ path, place }) => ({ path, place, positionOf: once(() => within(path)) }))
   return {
-    ...placed,
+    value,
+    within,
     at: (path, what) => {
       const string = strings.find((one) => one.path.every((step, index) => step === path[index]))
       if (!string) return placed.at(path, what)
