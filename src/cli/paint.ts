@@ -21,10 +21,14 @@ export function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? '' : 's'}`
 }
 
-/** Text from a file or the kernel, without the control characters that a terminal would obey. */
+/**
+ * Text from a file or the kernel, without the control characters that a terminal would obey, and without the commands that
+ * the logs of GitHub and Azure Pipelines obey anywhere in a line: `##[add-mask]`, `##vso[task.setvariable]`.
+ * @see https://github.com/actions/runner/blob/main/src/Runner.Common/ActionCommand.cs TryParse
+ */
 export function printable(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: it is about them
-  return text.replace(/[\x00-\x1f\x7f-\x9f\u2028\u2029]/g, '?')
+  return text.replace(/[\x00-\x1f\x7f-\x9f\u2028\u2029]/g, '?').replace(/##(?=\[|vso\[)/gi, '#?')
 }
 
 /**

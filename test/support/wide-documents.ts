@@ -125,6 +125,7 @@ export const WIDE: Readonly<Record<string, (n: number) => string>> = {
   'parameters of a Template': (n) =>
     `kind: Template\nobjects:\n- ${JSON.stringify({ kind: NAD, metadata: { name: 'n' }, spec: { config: list([CALICO, ours({ routes: times(n, () => ({ dst: '${X}' })) })]) } })}\n`,
   'networks of a pod': (n) => documents(nad('n'), pod(times(n, () => 'n').join(', '))),
+  'networks of a pod in JSON': (n) => documents(nad('n'), pod(JSON.stringify(times(n, () => ({ name: 'n', x: 1 }))))),
   'networks of a VM': (n) => documents(nad('n'), vm(times(n, (i) => `i${i}`))),
   'keys in YAML': (n) => nad('n') + times(n, (i) => `key${i}: ${i}\n`).join(''),
   'keys in YAML that repeat': (n) => nad('n') + times(n, () => 'key: 1\n').join(''),

@@ -63,6 +63,24 @@ export function assigns(plugins: readonly Plugin[], family: Family): boolean | u
   return family === 4 ? ipam.assign_ipv4 !== 'false' : ipam.assign_ipv6 === 'true'
 }
 
+export type Annotations = Readonly<Record<string, unknown>>
+
+export const FAMILIES = 'cni.projectcalico.org/ipFamilies'
+const ADDRESSES = ['cni.projectcalico.org/ipAddrs', 'cni.projectcalico.org/ipAddrsNoIpam']
+
+/** Whether the annotations of a pod bring it an address of a family. */
+export function brings(annotations: Annotations, family: Family): boolean {
+  const families = String(annotations[FAMILIES] ?? '')
+  const addresses = ADDRESSES.map((key) => String(annotations[key] ?? '')).join('')
+  return families.includes(`"IPv${family}"`) || (family === 6 ? addresses.includes(':') : /\d\.\d/.test(addresses))
+}
+
+/** Whether a pod with these annotations surely gets an address of a family from Calico. */
+export function gives(plugins: readonly Plugin[], annotations: Annotations, family: Family): boolean {
+  if ([FAMILIES, ...ADDRESSES].some((key) => key in annotations)) return brings(annotations, family)
+  return assigns(plugins, family) ?? family === 4
+}
+
 /** The first key of an entry that needs an address of a family on the NIC. */
 export function needsFamily({ path, conf }: Entry, family: Family): Path | undefined {
   const { routes, ovnGateway, missingFamily } = conf

@@ -15,7 +15,6 @@ import { KEY_NAMES } from './keys.ts'
 import { checkIpv6Off, checkOrder } from './order.ts'
 import { OURS } from './ours.ts'
 import { entriesOf, headOf, pluginsOf, typesOf, typeText } from './plugins.ts'
-import type { Placed } from './position.ts'
 
 /**
  * Reports what a runtime, the other plugins of the list or this plugin would refuse or misread in a configuration.
@@ -39,7 +38,7 @@ export function checkConfiguration(
   checkCalico(list, plugins, say)
   checkCalicoIpam(plugins, entries.length > 0, say)
   checkIpv6Off(plugins, entries, say)
-  for (const entry of entries) checkEntry(entry, placed, say, readSet)
+  for (const entry of entries) checkEntry(entry, say, readSet)
   if (entries.length > 0) hints(typesOf(configuration), entries, say, { bridged, readSet })
 }
 
@@ -50,7 +49,8 @@ function checkHead(configuration: Configuration, list: NetConf, say: Say): void 
   const types = typesOf(configuration)
   // Without this plugin, only others read them, and many take a missing version for the oldest.
   const ours = types.includes(OURS)
-  const tell = (document: object) => sayRefusal(say, placed, [], () => parseRequest({ CNI_COMMAND: 'ADD' }, document))
+  const tell = (document: object) =>
+    sayRefusal(say, placed.value, [], () => parseRequest({ CNI_COMMAND: 'ADD' }, document))
   if (ours || !configuration.base) tell({ name, cniVersion: '1.0.0' })
   if (ours || (cniVersion !== undefined && typeof cniVersion !== 'string')) tell({ name: 'any', cniVersion })
   if (cniVersion === '1.1.0' && types.includes('calico')) {
@@ -111,19 +111,18 @@ function checkAlone({ attachmentDefinition, base }: Configuration, conf: NetConf
   else if (conf.prevResult === undefined) say('XCR104', [], `${OURS} is alone; for a runtime, ${list}`)
 }
 
-function checkEntry({ path, conf }: Entry, placed: Placed, say: Say, readSet: ReadSet): void {
-  const own = { value: conf, at: placed.at }
+function checkEntry({ path, conf }: Entry, say: Say, readSet: ReadSet): void {
   const read = readEffective(conf, readSet)
-  if ('problems' in read) for (const problem of read.problems) sayProblem(say, problem, own, path)
-  if (conf.prevResult !== undefined) sayRefusal(say, own, path, () => parsePrevResult(conf.prevResult))
+  if ('problems' in read) for (const problem of read.problems) sayProblem(say, problem, conf, path)
+  if (conf.prevResult !== undefined) sayRefusal(say, conf, path, () => parsePrevResult(conf.prevResult))
 }
 
-function sayRefusal(say: Say, placed: Placed, base: Path, check: () => unknown): void {
+function sayRefusal(say: Say, value: unknown, base: Path, check: () => unknown): void {
   try {
     check()
   } catch (error) {
     if (!(error instanceof CniError)) throw error
     const { message, details } = error
-    sayProblem(say, details === undefined ? message : `${message}; ${details}`, placed, base)
+    sayProblem(say, details === undefined ? message : `${message}; ${details}`, value, base)
   }
 }

@@ -5,6 +5,8 @@ import { below, type Placed } from './position.ts'
 /** Plugins that call those of their `delegates`. @see https://github.com/k8snetworkplumbingwg/multus-cni pkg/types/conf.go */
 const MULTUS: readonly unknown[] = ['multus', 'multus-shim']
 
+export const isMultus = ({ type }: Readonly<Record<string, unknown>>): boolean => MULTUS.includes(type)
+
 /** A configuration inside one of Multus. */
 export interface Delegate {
   readonly placed: Placed
@@ -34,7 +36,7 @@ export function hasDelegates({ value }: Placed): boolean {
 function stepsIn(value: unknown): Path[] {
   const plugins: readonly unknown[] = isObject(value) && Array.isArray(value.plugins) ? value.plugins : [value]
   return plugins.flatMap((plugin, index) => {
-    if (!isObject(plugin) || !MULTUS.includes(plugin.type) || !Array.isArray(plugin.delegates)) return []
+    if (!isObject(plugin) || !isMultus(plugin) || !Array.isArray(plugin.delegates)) return []
     const inside = plugin === value ? ['delegates'] : ['plugins', index, 'delegates']
     return [...plugin.delegates.keys()].map((delegate) => [...inside, delegate])
   })

@@ -5,10 +5,10 @@ import type { FindingCode } from './codes.ts'
 import { configTextsIn, isNetwork } from './config-texts.ts'
 import { delegatesIn } from './delegates.ts'
 import { type Finding, finding, type Say, sayer } from './finding.ts'
-import { type JsonDocument, JsonProblem, type Path, parseJson, stringAt } from './json.ts'
+import { JsonProblem, type Path, parseJson } from './json.ts'
 import { OURS } from './ours.ts'
-import { below, type Placed, type Position, pathText, placeAt, placedJson, positionsIn, valueAt } from './position.ts'
-import { placesIn } from './scalar.ts'
+import { placedJson } from './placed-json.ts'
+import { below, type Placed, type Position, pathText, positionsIn } from './position.ts'
 import { checkSetText, type SetText, setTextsIn } from './set-texts.ts'
 import { type Silencer, silencersIn } from './silence.ts'
 import { templateIn, withoutTemplate } from './template.ts'
@@ -70,8 +70,6 @@ type Collected = {
   silencers: readonly Silencer[]
   findings: Finding[]
 }
-/** Maps offsets in the string at a path to positions in the file. */
-type Within = (path: Path) => (offset: number) => Position
 
 const EMPTY = 'empty; write a network configuration'
 const NAD = 'NetworkAttachmentDefinition'
@@ -143,21 +141,14 @@ function isJson(text: string): boolean {
 }
 
 function readJson(text: string, contents: Collected): void {
-  const positionOf = positionsIn(text)
-  const read = readPlaced(text, positionOf, contents, 'not JSON: ')
-  if (!read) return
-  const within: Within = (path) => {
-    const { offset, source } = stringAt(text, placeAt(read.place, path).nearest.value)
-    const place = placesIn(source, 'double', String(valueAt(read.placed.value, path)))
-    return place ? (inner) => positionOf(offset + place(inner)) : () => read.placed.at(path)
-  }
-  readDocument(read.placed, within, contents)
+  const placed = readPlaced(text, positionsIn(text), contents, 'not JSON: ')
+  if (placed) readDocument(placed, contents)
 }
 
 function readYaml(text: string, contents: Collected): void {
   const lines = text.split(/\r?\n/)
   contents.silencers = silencersIn(text)
-  for (const { errors, repeated, within, ...document } of parseYaml(text)) {
+  for (const { errors, repeated, ...document } of parseYaml(text)) {
     for (const position of repeated) {
       contents.findings.push(finding('XCR015', `a key ${TWICE}`, { position }))
     }
@@ -166,11 +157,11 @@ function readYaml(text: string, contents: Collected): void {
       const said = `${inside ? 'spec.config: ' : ''}not YAML: ${message}`
       contents.findings.push(finding('XCR012', said, { position, syntax: true }))
     }
-    if (errors.length === 0) readDocument(document, within, contents, 'yaml')
+    if (errors.length === 0) readDocument(document, contents, 'yaml')
   }
 }
 
-function readDocument(placed: Placed, within: Within, contents: Collected, language: 'json' | 'yaml' = 'json'): void {
+function readDocument(placed: Placed, contents: Collected, language: 'json' | 'yaml' = 'json'): void {
   const { value } = placed
   const say = sayer(placed, contents.findings)
   if (!isObject(value)) {
@@ -183,25 +174,23 @@ function readDocument(placed: Placed, within: Within, contents: Collected, langu
   const parts = inner === undefined ? undefined : value[inner]
   if (kind === 'Template') contents.parameters = true
   if (inner !== undefined && Array.isArray(parts)) {
-    for (const index of parts.keys()) {
-      readDocument(below(placed, [inner, index]), (path) => within([inner, index, ...path]), contents, language)
-    }
+    for (const index of parts.keys()) readDocument(below(placed, [inner, index]), contents, language)
   } else if (kind === NAD || isNearlyNad(kind)) {
     if (kind !== NAD) say('XCR017', ['kind'], `must be ${NAD}, is ${quote(kind)}`)
-    readAttachmentDefinition(placed, within, say, contents)
+    readAttachmentDefinition(placed, say, contents)
   } else if (kind === undefined && ('plugins' in value || 'type' in value)) {
     if (language === 'yaml') say('XCR016', [], 'a network configuration must be JSON; no runtime reads it as YAML')
     else addConfiguration({ placed }, contents)
   } else {
     for (const network of bridgedNetworks(value)) contents.bridged.push(network)
-    readSets(placed, within, say, contents)
-    readConfigTexts(value, within, contents)
+    readSets(placed, say, contents)
+    readConfigTexts(placed, contents)
     contents.passedOver.push(typeof kind === 'string' ? kind : 'a document without "kind"')
     contents.others.push(placed)
   }
 }
 
-function readSets({ value }: Placed, within: Within, say: Say, { sets, findings }: Collected): void {
+function readSets({ value, within }: Placed, say: Say, { sets, findings }: Collected): void {
   for (const one of setTextsIn(value as Record<string, unknown>)) {
     const path = ['data', one.name]
     const positionOf = within(path)
@@ -213,14 +202,14 @@ function readSets({ value }: Placed, within: Within, say: Say, { sets, findings 
   }
 }
 
-function readConfigTexts(value: Record<string, unknown>, within: Within, contents: Collected): void {
-  for (const { key, text } of configTextsIn(value)) {
+function readConfigTexts({ value, within }: Placed, contents: Collected): void {
+  for (const { key, text } of configTextsIn(value as Record<string, unknown>)) {
     const findings: Finding[] = []
     const read = readPlaced(text, within(['data', key]), { findings }, `data.${key}: not JSON: `)
     // What others keep in ConfigMaps may be a template of their own.
-    if (read ? isNetwork(read.placed.value) : text.includes(`"${OURS}"`))
+    if (read ? isNetwork(read.value) : text.includes(`"${OURS}"`))
       for (const one of findings) contents.findings.push(one)
-    if (read && isNetwork(read.placed.value)) addConfiguration({ placed: read.placed }, contents)
+    if (read && isNetwork(read.value)) addConfiguration({ placed: read }, contents)
   }
 }
 
@@ -230,7 +219,7 @@ function isNearlyNad(kind: unknown): boolean {
   return leven(kind.toLowerCase(), NAD.toLowerCase()) <= 3 || /^net-?attach-?def/i.test(kind)
 }
 
-function readAttachmentDefinition(placed: Placed, within: Within, say: Say, contents: Collected): void {
+function readAttachmentDefinition(placed: Placed, say: Say, contents: Collected): void {
   const { apiVersion, metadata, spec } = placed.value as Record<string, unknown>
   const { name, namespace } = isObject(metadata) ? metadata : {}
   const isNamed = typeof name === 'string' && name !== ''
@@ -248,13 +237,13 @@ function readAttachmentDefinition(placed: Placed, within: Within, say: Say, cont
     say('XCR017', ['spec', 'config'], 'must be a string that holds JSON; write "config: |" with the JSON below it')
     return
   }
-  const inner = readPlaced(config, within(['spec', 'config']), contents, 'spec.config: not JSON: ')
+  const inner = readPlaced(config, placed.within(['spec', 'config']), contents, 'spec.config: not JSON: ')
   if (!inner) return
   const definition = {
     attachmentDefinition: fullName,
     ...(isNamed ? { definitionName: name } : {}),
   }
-  addConfiguration({ ...definition, placed: inner.placed }, contents)
+  addConfiguration({ ...definition, placed: inner }, contents)
 }
 
 /** One by one, because a function takes at most some 100,000 arguments. */
@@ -270,13 +259,13 @@ function readPlaced(
   positionOf: (offset: number) => Position,
   { findings }: Pick<Collected, 'findings'>,
   prefix: string,
-): (Pick<JsonDocument, 'place'> & { readonly placed: Placed }) | undefined {
+): Placed | undefined {
   try {
     const document = parseJson(text)
     for (const { path, offset } of document.repeated) {
       findings.push(finding('XCR015', TWICE, { position: positionOf(offset), path: pathText(path) }))
     }
-    return { place: document.place, placed: placedJson(document, positionOf) }
+    return placedJson(text, document, positionOf)
   } catch (error) {
     if (!(error instanceof JsonProblem)) throw error
     const position = positionOf(error.offset)

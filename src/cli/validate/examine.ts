@@ -96,6 +96,6 @@ function withFindingsTogether(examined: readonly Examined[]): Examined[] {
 function reportOn({ file, contents, findings: all }: Examined, some: boolean): Report {
   const known = contents.parameters ? withoutParameters(all) : all
   const { findings, silenced } = withoutSilenced(known, contents.silencers)
-  const pods = some && contents.foreign ? contents.others.flatMap(workloadsIn).length : 0
+  const pods = some && contents.foreign ? contents.others.flatMap((one) => workloadsIn(one)).length : 0
   return { file, contents, findings: inFileOrder(findings), silenced, pods }
 }

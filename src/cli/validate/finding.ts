@@ -35,18 +35,26 @@ export function finding(
 }
 
 /** A message of the plugin, which starts with the key path: `routes[0].gw: …`. `base` is the path of its configuration. */
-export function sayProblem(say: Say, problem: string, { value }: Placed, base: Path): void {
+export function sayProblem(say: Say, problem: string, value: unknown, base: Path): void {
+  const { path, says, what } = problemIn(value, problem)
+  say('XCR001', [...base, ...path], says, what)
+}
+
+/** What a message of the plugin about `value` says, and of which part. */
+export function problemIn(
+  value: unknown,
+  problem: string,
+): { readonly path: Path; readonly says: string; readonly what: 'value' | 'key' } {
   const path = pathOf(problem, value)
   const [, written = '', message = problem] = /^([^ ]*?): (.*)$/s.exec(problem) ?? []
   const known = pathText(path)
   // A missing key has no position of its own, but the message must still name it.
   const rest = written.startsWith(known) ? written.slice(known.length).replace(/^\./, '') : ''
-  say(
-    'XCR001',
-    [...base, ...path],
-    rest === '' ? message : `${rest}: ${message}`,
-    /^(?:unknown key|a key of)/.test(message) ? 'key' : 'value',
-  )
+  return {
+    path,
+    says: rest === '' ? message : `${rest}: ${message}`,
+    what: /^(?:unknown key|a key of)/.test(message) ? 'key' : 'value',
+  }
 }
 
 /** How many findings of one file are printed. */

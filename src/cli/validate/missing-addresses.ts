@@ -1,15 +1,9 @@
-import type { Family } from '../../net/address.ts'
-import { assigns, needsFamily } from './calico-ipam.ts'
+import { type Annotations, assigns, brings, FAMILIES, needsFamily } from './calico-ipam.ts'
 import type { Entry } from './documents.ts'
 import type { Say } from './finding.ts'
 import type { Plugin } from './plugins.ts'
 
 const KEYS = { 4: 'assign_ipv4', 6: 'assign_ipv6' } as const
-const FAMILIES = 'cni.projectcalico.org/ipFamilies'
-const ADDRESSES = ['cni.projectcalico.org/ipAddrs', 'cni.projectcalico.org/ipAddrsNoIpam']
-
-type Annotations = Readonly<Record<string, unknown>>
-
 /**
  * Reports routes of a family that Calico's IPAM gives a pod no address of: ADD refuses them.
  * @param asking the annotations of the pods among the files that ask for the network
@@ -34,10 +28,4 @@ export function checkMissingAddresses(
         `Calico assigns no IPv${family} address, except to pods with the annotation ${FAMILIES}, so ADD refuses other pods; ${advice}`,
       )
   }
-}
-
-function brings(annotations: Annotations, family: Family): boolean {
-  const families = String(annotations[FAMILIES] ?? '')
-  const addresses = ADDRESSES.map((key) => String(annotations[key] ?? '')).join('')
-  return families.includes(`"IPv${family}"`) || (family === 6 ? addresses.includes(':') : /\d\.\d/.test(addresses))
 }

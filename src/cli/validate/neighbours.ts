@@ -4,6 +4,7 @@ import type { Contents } from './documents.ts'
 import { type Finding, sayer } from './finding.ts'
 import { madeNetworks } from './made-networks.ts'
 import { checkMissingAddresses } from './missing-addresses.ts'
+import { multusNamespaces } from './multus-namespace.ts'
 import { byName } from './names.ts'
 import { dependence, isCalico, type Network, network, type Together, together } from './networks.ts'
 import { checkWorkload, NO_ANSWER } from './pods.ts'
@@ -24,8 +25,14 @@ export function checkTogether(files: readonly File[]): void {
   const networks = files.flatMap(({ configurations, findings }) =>
     configurations.map((configuration) => network(configuration, findings)),
   )
+  const firsts = multusNamespaces(
+    files.flatMap(({ configurations }) => configurations),
+    files.flatMap(({ others }) => others),
+  )
   const workloads = files.flatMap(({ others, findings }) =>
-    others.flatMap(workloadsIn).map((workload) => ({ workload, say: sayer(workload.placed, findings) })),
+    others
+      .flatMap((one) => workloadsIn(one, firsts))
+      .map((workload) => ({ workload, say: sayer(workload.placed, findings) })),
   )
   const subnets = files.flatMap(({ others, findings }) =>
     others.filter(isSubnet).map((one) => readSubnet(one, sayer(one, findings))),

@@ -3,25 +3,39 @@ import leven from 'leven'
 import { isObject } from '../../cni/request.ts'
 import { quote } from '../../errors.ts'
 import type { FindingCode } from './codes.ts'
-import { JsonProblem, parseJson } from './json.ts'
+import { JsonProblem, type Path, type Place, parseJson } from './json.ts'
 
 /** A network that an annotation of Multus asks for. */
 export interface Selection {
   /** `kube-system/calico-underlay`, for each namespace that may be meant; without namespace if it is unknown. */
   readonly names: readonly string[]
-  /** What Multus passes on as `args.cni`. */
-  readonly cniArgs?: Readonly<Record<string, unknown>>
+  /** Where the annotation names it, if that is JSON. */
+  readonly path: Path
+  /** The name of its NIC, if the annotation gives one. */
+  readonly ifname?: string
+  readonly cniArgs?: CniArgs
+}
+
+/** What Multus passes on as `args.cni`. */
+export interface CniArgs {
+  readonly path: Path
+  readonly value: Readonly<Record<string, unknown>>
 }
 
 /** What is wrong with an annotation. */
 export interface AnnotationProblem {
   readonly code: FindingCode
   readonly says: string
+  /** The part that it is about, if the annotation is JSON. */
+  readonly path?: Path
+  readonly what?: 'key'
 }
 
 export interface ReadAnnotation {
   readonly selections: readonly Selection[]
   readonly problems: readonly AnnotationProblem[]
+  /** Where the parts of JSON are in the text; for a text that is not JSON, where that shows. */
+  readonly place?: Place
 }
 
 /**
@@ -32,37 +46,43 @@ export interface ReadAnnotation {
 export function readAnnotation(text: string, namespaces: readonly string[]): ReadAnnotation {
   if (text === '') return { selections: [], problems: [] }
   if (!/[[{"]/.test(text)) return readNames(text, namespaces)
-  const list = listIn(text)
-  if (typeof list === 'string') return { selections: [], problems: [refused(list)] }
-  return {
-    selections: list.flatMap((one) => selectionOf(one, namespaces)),
-    problems: list.flatMap((one, index) => problemsWith(one, `[${index}]`)),
-  }
+  return readList(text, namespaces)
 }
 
-/** The list in a text, or what is wrong with it. */
-function listIn(text: string): readonly unknown[] | string {
+function readList(text: string, namespaces: readonly string[]): ReadAnnotation {
   try {
-    const { value } = parseJson(text)
-    if (Array.isArray(value)) return value
-    return 'must be a list of objects, so Multus refuses the pod; write [{"name": "NAME"}]'
+    const { value: list, place } = parseJson(text)
+    if (!Array.isArray(list)) return { selections: [], problems: [refused(NO_LIST)], place }
+    return {
+      selections: list.flatMap((one, index) => selectionOf(one, index, namespaces)),
+      problems: list.flatMap(problemsWith),
+      place,
+    }
   } catch (error) {
     if (!(error instanceof JsonProblem)) throw error
-    return `not JSON: ${error.message}; Multus refuses the pod`
+    const says = `not JSON: ${error.message}; Multus refuses the pod`
+    return { selections: [], problems: [refused(says)], place: { value: error.offset } }
   }
 }
 
-const refused = (says: string): AnnotationProblem => ({ code: 'XCR501', says })
+const NO_LIST = 'must be a list of objects, so Multus refuses the pod; write [{"name": "NAME"}]'
+
+const refused = (says: string, path: Path = []): AnnotationProblem => ({ code: 'XCR501', says, path })
 
 function readNames(text: string, namespaces: readonly string[]): ReadAnnotation {
   const items = text.split(',').map((item) => item.trim())
   return {
     selections: items
       .filter((item) => item !== '' && NAME.test(item))
-      .map((item) => ({ names: withNamespaces(item.split('@')[0] ?? '', namespaces) })),
+      .map((item) => {
+        const [name = '', ifname = ''] = item.split('@')
+        return { names: withNamespaces(name, namespaces), path: [], ...named(ifname.trim()) }
+      }),
     problems: items.flatMap((item) => nameProblem(item) ?? []),
   }
 }
+
+const named = (ifname: unknown) => (typeof ifname === 'string' && ifname !== '' ? { ifname } : {})
 
 const NAME = /^(?:([^/@]*)\/)?([^/@]*)(?:@([^/@]*))?$/
 
@@ -81,14 +101,16 @@ function nameProblem(item: string): AnnotationProblem | undefined {
   return undefined
 }
 
-function selectionOf(one: unknown, namespaces: readonly string[]): Selection[] {
+function selectionOf(one: unknown, index: number, namespaces: readonly string[]): Selection[] {
   if (!isObject(one) || typeof one.name !== 'string') return []
-  const { name, namespace, 'cni-args': cniArgs } = one
+  const { name, namespace, interface: ifname, 'cni-args': cniArgs } = one
   const own = typeof namespace === 'string' && namespace !== ''
   return [
     {
       names: own ? [`${namespace}/${name}`] : withNamespaces(name, namespaces),
-      ...(isObject(cniArgs) ? { cniArgs } : {}),
+      path: [index, 'name'],
+      ...named(ifname),
+      ...(isObject(cniArgs) ? { cniArgs: { path: [index, 'cni-args'], value: cniArgs } } : {}),
     },
   ]
 }
@@ -141,33 +163,30 @@ const KEYS: Readonly<Record<string, readonly [is: (value: unknown) => boolean, w
   'ipam-claim-reference': [isText, 'a string'],
 }
 
-function problemsWith(one: unknown, at: string): AnnotationProblem[] {
+function problemsWith(one: unknown, index: number): AnnotationProblem[] {
   if (!isObject(one))
-    return [refused(`${at} must be an object with "name", is ${quote(one)}, so Multus refuses the pod`)]
+    return [refused(`must be an object with "name", is ${quote(one)}, so Multus refuses the pod`, [index])]
   const { name } = one
-  const problems = Object.entries(one).flatMap(([key, value]) => keyProblem(key, value, at) ?? [])
+  const problems = Object.entries(one).flatMap(([key, value]) => keyProblem(key, value, [index, key]) ?? [])
   if (name === undefined || name === '')
-    problems.push(refused(`${at}.name: missing, so Multus refuses the pod; write the name of a network`))
+    problems.push(refused('name: missing, so Multus refuses the pod; write the name of a network', [index]))
   if (typeof name === 'string' && name.includes('/')) {
     const [namespace, rest] = name.split('/')
-    problems.push(
-      refused(
-        `${at}.name: JSON has its own key for the namespace; write "namespace": "${namespace}", "name": "${rest}"`,
-      ),
-    )
+    const says = `JSON has its own key for the namespace; write "namespace": "${namespace}", "name": "${rest}"`
+    problems.push(refused(says, [index, 'name']))
   }
   return problems
 }
 
-function keyProblem(key: string, value: unknown, at: string): AnnotationProblem | undefined {
+function keyProblem(key: string, value: unknown, path: Path): AnnotationProblem | undefined {
   // Go does not tell capitals apart.
   const known = Object.keys(KEYS).find((one) => one.toLowerCase() === key.toLowerCase())
   if (known === undefined) {
     const [nearest = ''] = Object.keys(KEYS).toSorted((a, b) => leven(key, a) - leven(key, b))
     const hint = leven(key, nearest) <= 3 ? `; did you mean "${nearest}"?` : ''
-    return { code: 'XCR505', says: `${at}.${key.slice(0, 40)}: unknown key, which Multus ignores${hint}` }
+    return { code: 'XCR505', says: `unknown key, which Multus ignores${hint}`, path, what: 'key' }
   }
   const [is, what] = KEYS[known] ?? []
   if (value === null || is?.(value)) return undefined
-  return refused(`${at}.${known}: must be ${what}, is ${quote(value)}, so Multus refuses the pod`)
+  return refused(`must be ${what}, is ${quote(value)}, so Multus refuses the pod`, path)
 }

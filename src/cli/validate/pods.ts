@@ -1,7 +1,7 @@
 import leven from 'leven'
 import { readEffective } from '../../config/overrides.ts'
 import { UNKNOWN_SETS } from '../../config/route-sets.ts'
-import type { Say } from './finding.ts'
+import { problemIn, type Say } from './finding.ts'
 import { checkAnnotations, checkMac, providersOf } from './kube-ovn.ts'
 import {
   type ByAnnotation,
@@ -15,8 +15,9 @@ import {
 } from './networks.ts'
 import { checkDefaults, lacksDefault } from './pod-defaults.ts'
 import { providerOf } from './provider.ts'
+import { namesNics } from './subnets.ts'
 import { checkVmNic } from './vm-nics.ts'
-import type { AskedNetwork, Workload } from './workloads.ts'
+import { type AskedNetwork, FIRST_IFNAME, type Workload } from './workloads.ts'
 
 export const NO_ANSWER =
   "with Calico's Kubernetes datastore no answer comes back, " +
@@ -24,20 +25,20 @@ export const NO_ANSWER =
 
 /** Reports what goes wrong in a pod with the networks that it asks for. */
 export function checkWorkload(workload: Workload, all: Together, say: Say): void {
-  for (const { code, path, says } of workload.problems) say(code, path, says)
+  for (const { code, path, says, what } of workload.problems) say(code, path, says, what)
   const found = workload.networks.flatMap((asked) => {
     const network = all.named(asked)
     return network ? [{ asked, network }] : []
   })
-  const removing = lacksDefault(workload, found, all.cluster)
+  const removing = lacksDefault(workload, found, all)
   const unknown = workload.networks.filter((asked) => !all.named(asked))
   for (const asked of unknown) checkUnknown(asked, all, say)
   oneCalico(workload, found, all, say)
   calicoFirst(found, say)
-  checkDefaults(workload, found, say)
+  checkDefaults(workload, found, all, say)
   checkAnnotations(workload, unknown.length > 0 ? undefined : providersOf(found), all.subnets, say)
-  checkVpc(found, all, say)
-  const ifnames = new Set(['eth0', ...workload.networks.flatMap(({ nic }) => nic?.ifname ?? [])])
+  checkVpc(workload, found, all, say)
+  const ifnames = new Set([FIRST_IFNAME, ...workload.networks.flatMap(({ nic }) => nic?.ifname ?? [])])
   for (const { asked, network } of found) {
     checkCniArgs(asked, network, say)
     annotated(workload, asked, dependence(network, removing), say)
@@ -65,26 +66,35 @@ const MAX_COMPARED = 50
 const MAX_DISTANCE = 3
 
 /** Has the plugin itself check what a pod asks it for. */
-function checkCniArgs({ cniArgs, path }: AskedNetwork, { name, entries }: Network, say: Say): void {
+function checkCniArgs({ cniArgs }: AskedNetwork, { name, entries }: Network, say: Say): void {
   if (!cniArgs) return
+  const { path, value } = cniArgs
   for (const { conf } of entries) {
-    const read = readEffective({ ...conf, args: { cni: cniArgs } }, UNKNOWN_SETS)
+    const read = readEffective({ ...conf, args: { cni: value } }, UNKNOWN_SETS)
     const problems = 'problems' in read ? read.problems : []
-    for (const problem of problems.filter((one) => one.startsWith('args.cni.')))
-      say('XCR503', path, `network ${name}: ${problem.replace(/^args\.cni/, 'cni-args')}`)
+    for (const problem of problems.filter((one) => one.startsWith(ASKED))) {
+      const inner = problemIn(value, problem.slice(ASKED.length))
+      say('XCR503', [...path, ...inner.path], `network ${name}: ${inner.says}`, inner.what)
+    }
   }
 }
 
+const ASKED = 'args.cni.'
+
 /** Reports a network whose routes lead packets for a VPC of the same pod elsewhere. */
-function checkVpc(found: FoundNetworks, { taken }: Together, say: Say): void {
-  const vpcs = found.flatMap(({ network: { plugins, entries } }) => {
-    const { provider } = providerOf(plugins) ?? {}
-    return provider === undefined ? [] : [{ provider, entries }]
+function checkVpc({ networks }: Workload, found: FoundNetworks, { taken }: Together, say: Say): void {
+  const nics = found.map(({ asked: { ifname, path }, network: { name, plugins, entries } }) => {
+    return { ifname, path, name, entries, provider: providerOf(plugins)?.provider }
   })
-  for (const { asked, network } of vpcs.length > 0 ? found : []) {
-    if (providerOf(network.plugins)) continue
-    for (const what of vpcs.flatMap((one) => taken(one, network.entries)).slice(0, MAX_ROUTES))
-      say('XCR405', asked.path, `network ${network.name}: ${what}; write narrower prefixes there`)
+  const providers = new Map(nics.map(({ ifname, provider }) => [ifname, provider]))
+  // The first network is the cluster's, which no VPC of a tenant is.
+  if (!networks.some(({ first }) => first)) providers.set(FIRST_IFNAME, undefined)
+  const away = (dev: string) => (providers.has(dev) && providers.get(dev) === undefined ? 'away' : 'somewhere')
+  const vpcs = nics.filter(({ provider }) => provider !== undefined)
+  for (const one of nics.filter(({ provider, entries }) => provider === undefined || namesNics(entries))) {
+    const all = vpcs.flatMap((vpc) => taken(vpc, one, (dev) => (dev === vpc.ifname ? 'into it' : away(dev))))
+    for (const what of all.slice(0, MAX_ROUTES))
+      say('XCR405', one.path, `network ${one.name}: ${what}; write narrower prefixes there`)
   }
 }
 

@@ -1,6 +1,6 @@
 import { isObject } from '../../cni/request.ts'
 import { MAX_KEY_LENGTH } from '../../config/explain.ts'
-import type { JsonDocument, Path, Place } from './json.ts'
+import type { Path } from './json.ts'
 
 /** Both start at 1, as in editors. */
 export interface Position {
@@ -12,12 +12,12 @@ export interface Position {
 export interface Placed {
   readonly value: unknown
   /** The position of the value at `path` or of its key; if there is none, of the nearest value around it. */
-  readonly at: At
+  readonly at: (path: Path, what?: 'value' | 'key') => Position
+  /** Returns a function from offsets in the string at `path` to positions in the file. */
+  readonly within: (path: Path) => (offset: number) => Position
   /** The whole that it is a part of, and its path there. A part of a part refers to the whole too, so that look-ups stay short. */
-  readonly whole?: { readonly at: At; readonly base: Path }
+  readonly whole?: Pick<Placed, 'at' | 'within'> & { readonly base: Path }
 }
-
-type At = (path: Path, what?: 'value' | 'key') => Position
 
 /** Returns a function from offsets to line and column. */
 export function positionsIn(text: string): (offset: number) => Position {
@@ -27,27 +27,6 @@ export function positionsIn(text: string): (offset: number) => Position {
     const line = Math.max(0, countBelow(starts, offset + 1) - 1)
     return { line: line + 1, column: offset - (starts[line] ?? 0) + 1 }
   }
-}
-
-export function placedJson({ value, place }: JsonDocument, positionOf: (offset: number) => Position): Placed {
-  return {
-    value,
-    at: (path, what = 'value') => {
-      const { nearest, whole } = placeAt(place, path)
-      return positionOf(whole && what === 'key' ? (nearest.key ?? nearest.value) : nearest.value)
-    },
-  }
-}
-
-/** The place at a path, or the nearest one around it. */
-export function placeAt(root: Place, path: Path): { readonly nearest: Place; readonly whole: boolean } {
-  let nearest = root
-  for (const step of path) {
-    const next = nearest.inside?.get(step)
-    if (!next) return { nearest, whole: false }
-    nearest = next
-  }
-  return { nearest, whole: true }
 }
 
 /** How many of the ascending numbers are below `limit`. */
@@ -62,12 +41,13 @@ export function countBelow(numbers: readonly number[], limit: number): number {
 }
 
 /** The part of a placed value below `step`. */
-export function below({ value, at, whole = { at, base: [] } }: Placed, step: Path): Placed {
+export function below({ value, at, within, whole = { at, within, base: [] } }: Placed, step: Path): Placed {
   const base = [...whole.base, ...step]
   return {
     value: valueAt(value, step),
     at: (path, what) => whole.at([...base, ...path], what),
-    whole: { at: whole.at, base },
+    within: (path) => whole.within([...base, ...path]),
+    whole: { ...whole, base },
   }
 }
 

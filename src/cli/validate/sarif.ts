@@ -8,7 +8,9 @@ import type { Report } from './examine.ts'
 import { type Finding, saidBy, shortened } from './finding.ts'
 
 /**
- * The findings as SARIF 2.1.0, which GitHub, GitLab, editors and others read.
+ * The findings as SARIF 2.1.0, which GitHub, GitLab, editors and others read. What comments silence is left out: GitHub
+ * opens an alert also for a result with "suppressions".
+ * @see https://github.com/github/codeql-action/issues/1230
  * @see https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html
  */
 export function sarif(reports: readonly Report[]): string {

@@ -70,45 +70,60 @@ function gatewaysOf({ path, conf: { ovnGateway } }: Entry): [Path, string][] {
   })
 }
 
-/** What of a VPC the routes of another NIC of the same pod take away: `routes[0] (10.0.0.0/8) covers …`. */
-export type Taken = (vpc: InVpc, entries: readonly Entry[]) => readonly string[]
+/** Where a NIC of a pod leads, as seen from one that is in a VPC. */
+export type Leads = 'into it' | 'away' | 'somewhere'
 
-/** A network of the VPC, with the entries of its own that may lead packets there all the same. */
-interface InVpc {
-  readonly provider: string
+/** What of a VPC the routes of a network of the same pod take away: `routes[0] (10.0.0.0/8) covers …`. */
+export type Taken = (vpc: InPod, other: InPod, leads: (dev: string) => Leads) => readonly string[]
+
+/** A network of a pod. */
+interface InPod {
+  /** If Kube-OVN gives it its addresses. */
+  readonly provider: string | undefined
   readonly entries: readonly Entry[]
 }
 
-/** Looks at each pair of a VPC and a network once, however many pods have both. */
+/** Looks at each pair of a VPC and a network once, however many pods have both in the same way. */
 export function takenFrom(subnets: readonly Subnet[]): Taken {
   const byProvider = Map.groupBy(subnets, ({ provider }) => provider)
   const byVpc = Map.groupBy(subnets, ({ vpc }) => vpc)
-  const known = new Map<readonly Entry[], Map<readonly Entry[], readonly string[]>>()
-  return (vpc, entries) => {
-    const ofEntries = known.get(entries) ?? new Map<readonly Entry[], readonly string[]>()
-    known.set(entries, ofEntries)
-    const before = ofEntries.get(vpc.entries)
+  const routes = new Map<readonly Entry[], MainRoutes>()
+  const known = new Map<string, readonly string[]>()
+  const routesOf = (entries: readonly Entry[]): MainRoutes => {
+    const found = routes.get(entries) ?? { number: routes.size, ...mainRoutes(entries) }
+    routes.set(entries, found)
+    return found
+  }
+  return (vpc, other, leads) => {
+    const [own, others] = [routesOf(vpc.entries), routesOf(other.entries)]
+    const pair = [own.number, others.number, ...[...own.devs, ...others.devs].map(leads)].join()
+    const before = known.get(pair)
     if (before) return before
-    const own = byProvider.get(vpc.provider) ?? []
-    const vpcs = new Set(own.map(({ vpc }) => vpc))
+    const mine = byProvider.get(vpc.provider ?? '') ?? []
+    const vpcs = new Set(mine.map(({ vpc }) => vpc))
     const inVpcs = [...vpcs].flatMap((name) => (name === OWN_VPC ? [] : (byVpc.get(name) ?? [])))
-    const taken = covered(own, inVpcs, { entries, against: vpc.entries })
-    ofEntries.set(vpc.entries, taken)
+    const without = other.provider === undefined ? 'away' : 'somewhere'
+    const away = others.routes.filter(({ dev }) => (dev === undefined ? without : leads(dev)) === 'away')
+    const back = [
+      ...own.routes.filter(({ dev }) => dev === undefined || leads(dev) === 'into it'),
+      ...others.routes.filter(({ dev }) => dev !== undefined && leads(dev) === 'into it'),
+    ]
+    const taken = covered(new Set(mine), inVpcs, away, back)
+    known.set(pair, taken)
     return taken
   }
 }
 
 function covered(
-  own: readonly Subnet[],
+  mine: ReadonlySet<Subnet>,
   inVpcs: readonly Subnet[],
-  { entries, against }: { readonly entries: readonly Entry[]; readonly against: readonly Entry[] },
+  away: readonly MainRoute[],
+  back: readonly MainRoute[],
 ): string[] {
-  const mine = new Set(own)
-  const back = against.flatMap(mainRoutes).map(([, dst]) => dst)
-  /** A narrower route of the VPC's own NIC wins. */
-  const isKept = (cidr: string, dst: string) =>
-    back.some((one) => one !== dst && isWithin(cidr, one) && isWithin(one, dst))
-  return entries.flatMap(mainRoutes).flatMap(([key, dst]) => {
+  /** A narrower route through the VPC's own NIC wins. */
+  const isKept = (cidr: string, wide: string) =>
+    back.some(({ dst }) => dst !== wide && isWithin(cidr, dst) && isWithin(dst, wide))
+  return away.flatMap(({ key, dst }) => {
     // The connected route wins over a wider one, so of its own subnet nothing is taken.
     const hit = inVpcs.find((subnet) =>
       subnet.cidrs.some(
@@ -121,11 +136,33 @@ function covered(
   })
 }
 
-function mainRoutes({ conf: { routes } }: Entry): [string, string][] {
-  const all: unknown[] = Array.isArray(routes) ? routes : []
-  return all.flatMap((route, index): [string, string][] => {
-    if (!isObject(route) || typeof route.dst !== 'string' || 'dev' in route) return []
-    const prefix = parsePrefix(route.dst)
-    return prefix && (route.table ?? MAIN_TABLE) === MAIN_TABLE ? [[`routes[${index}]`, prefix.network]] : []
-  })
+interface MainRoute {
+  readonly key: string
+  readonly dst: string
+  /** The NIC that it leads through, if that is written. */
+  readonly dev: string | undefined
 }
+
+/** The routes that a network has in the main table, and the NICs that these name. */
+interface MainRoutes {
+  readonly number: number
+  readonly routes: readonly MainRoute[]
+  readonly devs: readonly string[]
+}
+
+function mainRoutes(entries: readonly Entry[]): Omit<MainRoutes, 'number'> {
+  const routes = entries.flatMap(({ conf }) => {
+    const all: unknown[] = Array.isArray(conf.routes) ? conf.routes : []
+    return all.flatMap((route, index): MainRoute[] => {
+      const { dst, dev, table = MAIN_TABLE } = isObject(route) ? route : {}
+      const prefix = typeof dst === 'string' && table === MAIN_TABLE ? parsePrefix(dst) : undefined
+      if (!prefix) return []
+      return [{ key: `routes[${index}]`, dst: prefix.network, dev: typeof dev === 'string' ? dev : undefined }]
+    })
+  })
+  return { routes, devs: [...new Set(routes.flatMap(({ dev }) => dev ?? []))] }
+}
+
+/** Whether a network has routes that may lead through another NIC. */
+export const namesNics = (entries: readonly Entry[]): boolean =>
+  entries.some(({ conf: { routes } }) => Array.isArray(routes) && routes.some((one) => isObject(one) && 'dev' in one))

@@ -1,5 +1,4 @@
 import { Composer, type Document, isMap, isNode, isScalar, isSeq, type Node, Scalar, type YAMLMap } from 'yaml'
-import type { Path } from './json.ts'
 import { type Placed, type Position, positionsIn } from './position.ts'
 import { placesIn, type Style } from './scalar.ts'
 import { tokensOf } from './yaml-tokens.ts'
@@ -15,8 +14,6 @@ export interface YamlDocument extends Placed {
   readonly errors: readonly YamlProblem[]
   /** Keys that appear again in the same object. The last one counts. */
   readonly repeated: readonly Position[]
-  /** Returns a function from offsets in the string at `path` to positions in the file. */
-  readonly within: (path: Path) => (offset: number) => Position
 }
 
 /**

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { validate } from '../../support/validate.ts'
+import { validate } from '../../../support/validate.ts'
 
 const HEAD = 'apiVersion: k8s.cni.cncf.io/v1\nkind: NetworkAttachmentDefinition\nmetadata:\n  name: a\nspec:\n'
 const JSON_LINES = ['{', '  "cniVersion": "1.0.0",', '  "name": "net",', '  "plugins": [{ "type": "calico" }]', '}']

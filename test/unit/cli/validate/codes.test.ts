@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { stringify } from 'yaml'
-import { CODES, type FindingCode } from '../../../src/cli/validate/codes.ts'
-import { codes, OURS as ENTRY, list } from '../../support/validate.ts'
+import { CODES, type FindingCode } from '../../../../src/cli/validate/codes.ts'
+import { codes, OURS as ENTRY, list } from '../../../support/validate.ts'
 
 const CALICO = { type: 'calico', ipam: { type: 'calico-ipam' } }
 const OVN = { type: 'kube-ovn', provider: 'vpc.a.ovn' }

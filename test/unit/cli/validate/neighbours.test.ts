@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { stringify } from 'yaml'
-import { EXAMPLES, textOf } from '../../support/examples.ts'
-import { findings, validate } from '../../support/validate.ts'
+import { EXAMPLES, textOf } from '../../../support/examples.ts'
+import { findings, validate } from '../../../support/validate.ts'
 
 /** What `validate` finds in documents of one file. */
 const findingsOf = (...documents: (object | string)[]): Promise<string[]> =>
@@ -117,7 +117,7 @@ describe('one pod with two Calico NICs', () => {
         [FIRST]: '[{"name": "calico", "namespace": "kube-system", "cni-args": {}}]',
         [NETWORKS]: '[{"name": "vpc-net"}, {"name": "more"}]',
       }),
-      [error(`metadata.annotations.${NETWORKS}`)],
+      [error(`metadata.annotations.${NETWORKS}[1].name`)],
     ],
     [
       'by names without namespace, in the places where Multus looks for them',

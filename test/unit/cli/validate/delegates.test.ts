@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { CALICO, findings, OURS, validate } from '../../support/validate.ts'
+import { CALICO, findings, OURS, validate } from '../../../support/validate.ts'
 
 describe('validate says of the delegates of Multus', () => {
   const WRONG = { type: 'x-calico-route', routes: [{ dst: '10.50.31.21/16' }] }

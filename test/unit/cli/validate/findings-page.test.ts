@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { CODES } from '../../../src/cli/validate/codes.ts'
+import { CODES } from '../../../../src/cli/validate/codes.ts'
 
-const PAGE = readFileSync(new URL('../../../docs/findings.md', import.meta.url), 'utf8')
+const PAGE = readFileSync(new URL('../../../../docs/findings.md', import.meta.url), 'utf8')
 
 /** The sections of the page, each with what comes below its heading. */
 const sections = PAGE.split(/^### /m)

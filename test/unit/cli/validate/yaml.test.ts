@@ -1,9 +1,9 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { contentsOf } from '../../../src/cli/validate/documents.ts'
-import { positionsIn, valueAt } from '../../../src/cli/validate/position.ts'
-import { placesIn, type Style } from '../../../src/cli/validate/scalar.ts'
-import { parseYaml } from '../../../src/cli/validate/yaml.ts'
+import { contentsOf } from '../../../../src/cli/validate/documents.ts'
+import { positionsIn, valueAt } from '../../../../src/cli/validate/position.ts'
+import { placesIn, type Style } from '../../../../src/cli/validate/scalar.ts'
+import { parseYaml } from '../../../../src/cli/validate/yaml.ts'
 
 /** A string of JSON, and the ways to write it into YAML that the API server's decoder takes. */
 const json = fc

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { stringify } from 'yaml'
-import { network, ours } from '../../support/networks.ts'
-import { codes, findings } from '../../support/validate.ts'
+import { network, ours } from '../../../support/networks.ts'
+import { codes, findings } from '../../../support/validate.ts'
 
 const NETWORKS = 'k8s.v1.cni.cncf.io/networks'
 const FIRST = 'v1.multus-cni.io/default-network'
@@ -17,7 +17,8 @@ const yaml = (...documents: object[]) => documents.map((one) => stringify(one, {
 const OTHER = network('other', { type: 'macvlan' })
 
 describe('validate says of an annotation of Multus', () => {
-  const refused = (says: string) => [`error: ${AT}: ${says}`]
+  /** @param says about a part of JSON, it starts with the path of that */
+  const refused = (says: string) => [`error: ${AT}${says.startsWith('[') ? '' : ': '}${says}`]
 
   it.each<[string, string, string[]]>([
     ['names', 'other, tenant/other@net1 , other', []],
@@ -93,12 +94,12 @@ describe('validate says of an annotation of Multus', () => {
     [
       'a name that is no object',
       '["other"]',
-      refused('[0] must be an object with "name", is "other", so Multus refuses the pod'),
+      refused('[0]: must be an object with "name", is "other", so Multus refuses the pod'),
     ],
     [
       'no name',
       '[{"namespace": "tenant"}]',
-      refused('[0].name: missing, so Multus refuses the pod; write the name of a network'),
+      refused('[0]: name: missing, so Multus refuses the pod; write the name of a network'),
     ],
     [
       'a namespace in the name',
@@ -118,12 +119,12 @@ describe('validate says of an annotation of Multus', () => {
     [
       'a misspelt key',
       '[{"name": "other", "cni_args": {}}]',
-      [`warning: ${AT}: [0].cni_args: unknown key, which Multus ignores; did you mean "cni-args"?`],
+      [`warning: ${AT}[0].cni_args: unknown key, which Multus ignores; did you mean "cni-args"?`],
     ],
     [
       'an unknown key',
       '[{"name": "other", "x-calico-route": {}}]',
-      [`warning: ${AT}: [0].x-calico-route: unknown key, which Multus ignores`],
+      [`warning: ${AT}[0].x-calico-route: unknown key, which Multus ignores`],
     ],
   ])('%s', async (_, text, expected) => {
     expect(await findings(yaml(OTHER, pod({ [NETWORKS]: text })))).toEqual(expected)
@@ -222,6 +223,23 @@ describe('validate says of the networks of a pod', () => {
     expect(found.filter((line) => line.includes('among the files'))).toEqual([])
   })
 
+  const ofMultus = { kind: 'ConfigMap', metadata: { name: 'multus' } }
+  const own = JSON.stringify({ multusNamespace: 'tenant' })
+  const inFile = JSON.stringify({ cniVersion: '1.0.0', name: 'm', type: 'multus', multusNamespace: 'tenant' })
+  it.each<[string, object[], string]>([
+    ['where Multus has it by default', [], 'kube-system'],
+    ['where the ConfigMap of its daemon has it', [{ ...ofMultus, data: { 'daemon-config.json': own } }], 'tenant'],
+    ['where its configuration has it', [{ ...ofMultus, data: { 'cni-conf.json': inFile } }], 'tenant'],
+    ['not where somebody else has it', [{ kind: 'Secret', data: { x: own } }], 'kube-system'],
+    ['nor where it is not JSON', [{ ...ofMultus, data: { x: `${own},` } }], 'kube-system'],
+  ])('a first one without namespace, %s', async (_, documents, namespace) => {
+    const elsewhere = { ...OTHER, metadata: { name: 'elsewhere', namespace: 'kube-system' } }
+    const found = await findings(yaml(OTHER, elsewhere, ...documents, pod({ [FIRST]: 'unheard-of' })))
+    expect(found.filter((line) => line.includes('among the files'))).toEqual([
+      `warning: metadata.annotations.${FIRST}: no NetworkAttachmentDefinition ${namespace}/unheard-of among the files; write the name of one, or add it`,
+    ])
+  })
+
   it('not of others of its name', async () => {
     expect(await findings(yaml(OTHER, made('Service'), pod({ [NETWORKS]: 'storage' })))).toEqual(
       unknown('tenant/storage', 'write the name of one, or add it'),
@@ -237,77 +255,25 @@ describe('validate says of the networks of a pod', () => {
       'outside',
       { routes: [{ dst: '10.60.0.0/16' }] },
       [
-        `error: metadata.annotations.${FIRST}: network tenant/per-pod: cni-args.routes[0].dst: 10.60.0.0/16 is outside "overrides.within" (10.50.0.0/16)`,
+        `error: metadata.annotations.${FIRST}[0].cni-args.routes[0].dst: network tenant/per-pod: 10.60.0.0/16 is outside "overrides.within" (10.50.0.0/16)`,
       ],
     ],
     [
       'not allowed',
       { defaultRoute: 'keep' },
       [
-        `error: metadata.annotations.${FIRST}: network tenant/per-pod: cni-args.defaultRoute: not in "overrides.allow" of the network configuration`,
+        `error: metadata.annotations.${FIRST}[0].cni-args.defaultRoute: network tenant/per-pod: not in "overrides.allow" of the network configuration`,
       ],
     ],
     [
       'wrong',
       { routes: [{ dst: '10.50.0.1/16' }] },
-      expect.arrayContaining([expect.stringContaining('cni-args.routes[0].dst: "10.50.0.1/16" has host bits set')]),
+      expect.arrayContaining([
+        expect.stringContaining('cni-args.routes[0].dst: network tenant/per-pod: "10.50.0.1/16" has host bits set'),
+      ]),
     ],
   ])('cni-args that are %s', async (_, args, expected) => {
     expect(await findings(yaml(perPod, pod({ [FIRST]: withArgs(args) })))).toEqual(expected)
-  })
-
-  const OVN = { type: 'kube-ovn', provider: 'vpc.tenant.ovn' }
-  const asks = { 'vpc.tenant.ovn.kubernetes.io/default_route': 'true' }
-  const both = { [FIRST]: 'tenant/first', [NETWORKS]: 'tenant/vpc', ...asks }
-  const TWO = `warning: ${AT}: tenant/first and tenant/vpc both give this pod an IPv4 default route; write "defaultRoute": "remove" in one of them`
-  it.each<[string, object[], string[]]>([
-    ['two that have one', [network('first', ETCD), network('vpc', OVN)], [TWO]],
-    ['one that keeps its own', [network('first', ETCD, ours({ defaultRoute: 'keep' })), network('vpc', OVN)], [TWO]],
-    ['one that removes it', [network('first', ETCD, ours()), network('vpc', OVN)], []],
-    [
-      'one that demotes it',
-      [network('first', ETCD, ours({ defaultRoute: { ipv4: 'demote' } })), network('vpc', OVN)],
-      [],
-    ],
-    ['a gateway', [network('first', ETCD), network('vpc', OVN, ours({ ovnGateway: '10.0.1.1' }))], []],
-    [
-      'others that nobody knows',
-      [network('first', ETCD), network('vpc', { type: 'macvlan' })],
-      [expect.stringContaining('no network of this pod has the provider')],
-    ],
-    [
-      'Calico behind another one',
-      [network('first', OVN), network('vpc', ETCD, ours())],
-      [
-        `warning: ${AT}: Calico refuses to attach ("file exists") where tenant/first has left a default route; write "defaultRoute": "demote" in that network, or make Calico's the first`,
-      ],
-    ],
-    [
-      'Calico behind one that demotes',
-      [network('first', OVN, ours({ defaultRoute: 'demote' })), network('vpc', ETCD, ours())],
-      [],
-    ],
-  ])('how many default routes come of %s', async (_, networks, expected) => {
-    expect(await findings(yaml(...networks, pod(both)))).toEqual(expected)
-  })
-
-  it('that a VM gets two of them', async () => {
-    const nic = (name: string) => ({ name, bridge: {} })
-    const vm = {
-      kind: 'VirtualMachineInstance',
-      metadata: { namespace: 'tenant', annotations: asks },
-      spec: {
-        domain: { devices: { interfaces: [nic('a'), nic('b')] } },
-        networks: [
-          { name: 'a', multus: { networkName: 'tenant/first', default: true } },
-          { name: 'b', multus: { networkName: 'tenant/vpc' } },
-        ],
-      },
-    }
-    const networks = [network('first', ETCD, ours({ defaultRoute: 'demote' })), network('vpc', OVN)]
-    expect((await findings(yaml(...networks, vm))).filter((line) => line.startsWith('warning'))).toEqual([
-      'warning: spec.networks[1].multus.networkName: tenant/first and tenant/vpc both give the VM an IPv4 default route; write "defaultRoute": "remove" in one of them',
-    ])
   })
 
   it('where each stands', async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { silencersIn } from '../../../src/cli/validate/silence.ts'
-import { codes, list, printed } from '../../support/validate.ts'
+import { silencersIn } from '../../../../src/cli/validate/silence.ts'
+import { codes, list, printed } from '../../../support/validate.ts'
 
 const WARNED = list([
   { type: 'calico' },

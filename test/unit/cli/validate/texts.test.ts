@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { parse, stringify } from 'yaml'
-import { CALICO, codes, findings, list, OURS, validate } from '../../support/validate.ts'
+import { CALICO, codes, findings, list, OURS, validate } from '../../../support/validate.ts'
 
 const WRONG = { type: 'x-calico-route', routes: [{ dst: '10.50.31.21/16' }] }
 const HOST_BITS = 'error: plugins[1].routes[0].dst: "10.50.31.21/16" has host bits set; write 10.50.0.0/16'

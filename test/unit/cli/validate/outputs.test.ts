@@ -1,9 +1,9 @@
 import { describe, expect, it, vi } from 'vitest'
 import { z } from 'zod'
-import { CODES } from '../../../src/cli/validate/codes.ts'
-import { finding } from '../../../src/cli/validate/finding.ts'
-import { githubCommands } from '../../../src/cli/validate/github-commands.ts'
-import { CALICO, list, OURS, printed } from '../../support/validate.ts'
+import { CODES } from '../../../../src/cli/validate/codes.ts'
+import { finding } from '../../../../src/cli/validate/finding.ts'
+import { githubCommands } from '../../../../src/cli/validate/github-commands.ts'
+import { CALICO, list, OURS, printed } from '../../../support/validate.ts'
 
 // What the build puts into the bundle of commands.
 vi.hoisted(() => Object.assign(globalThis, { __VERSION__: '0.1.0' }))
@@ -84,6 +84,13 @@ describe('validate -o sarif', () => {
     })
   })
 
+  it('has no result for what a comment silences, of which GitHub would open an alert', async () => {
+    const text = `kind: NetworkAttachmentDefinition\napiVersion: k8s.cni.cncf.io/v1\nmetadata: {name: n}\nspec:\n  config: '${TEXT}'\n`
+    const codes = async (text: string) => (await sarif(text))?.results.map(({ ruleId }) => ruleId)
+    expect(await codes(text)).toEqual(['XCR202', 'XCR201', 'XCR001'])
+    expect(await codes(`# x-calico-route: ignore XCR202 XCR201\n${text}`)).toEqual(['XCR001'])
+  })
+
   it('has a line even for what is about a whole file', async () => {
     expect((await sarif('{}'))?.results).toMatchObject([
       { ruleId: 'XCR010', locations: [{ physicalLocation: { region: { startLine: 1, startColumn: 1 } } }] },
@@ -93,6 +100,23 @@ describe('validate -o sarif', () => {
   it('exits as ever', async () => {
     expect((await printed(TEXT, '-o', 'sarif')).status).toBe(1)
     expect((await printed(list([CALICO]), '-o', 'sarif')).status).toBe(0)
+  })
+})
+
+describe('what validate quotes of a file', () => {
+  const COMMANDS = ['##[add-mask]a', '##vso[task.setvariable variable=PATH]b', '###[error]c', '::error::d']
+  it.each(COMMANDS)('is no command to the log of a pipeline: %s', async (command) => {
+    const text = list([{ type: `\n${command}` }, CALICO, { ...OURS, [command]: 1, [`\n${command}`]: 1 }])
+    const known = new Set(['error', 'warning', 'notice'])
+    for (const words of [[], ['-o', 'github']]) {
+      const { lines } = await printed(text, ...words)
+      expect(lines.join()).toContain(command.replace(/.*\W/, ''))
+      for (const line of lines) {
+        expect(line).not.toMatch(/##(?:\[|vso\[)/i)
+        if (words.length === 0) expect(line).toMatch(/^stdin:/)
+        else expect(known).toContain(/^::(\w+) file=stdin,/.exec(line)?.[1])
+      }
+    }
   })
 })
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { CALICO, findings, list, OURS } from '../../support/validate.ts'
+import { CALICO, findings, list, OURS } from '../../../support/validate.ts'
 
 describe('validate says what KubeVirt makes of a network', () => {
   const definition = (name: string, namespace?: string) =>

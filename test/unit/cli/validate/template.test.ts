@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { CALICO, findings, list, OURS, validate } from '../../support/validate.ts'
+import { CALICO, findings, list, OURS, validate } from '../../../support/validate.ts'
 
 describe('validate says of a template, in one line', () => {
   const TEMPLATE =

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
-import { CALICO, list, validate } from '../../support/validate.ts'
+import { CALICO, list, validate } from '../../../support/validate.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'xcr-sets-'))
 afterAll(() => rmSync(directory, { recursive: true }))

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { stringify } from 'yaml'
-import { codes, findings } from '../../support/validate.ts'
+import { codes, findings } from '../../../support/validate.ts'
 
 const network = (name: string, ...plugins: object[]) => ({
   apiVersion: 'k8s.cni.cncf.io/v1',

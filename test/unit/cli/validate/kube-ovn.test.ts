@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { stringify } from 'yaml'
-import { network, ours } from '../../support/networks.ts'
-import { codes, findings } from '../../support/validate.ts'
+import { network, ours } from '../../../support/networks.ts'
+import { codes, findings } from '../../../support/validate.ts'
 
 const OVN = { type: 'kube-ovn', provider: 'vpc.tenant.ovn' }
 const subnet = (name: string, cidrBlock: string, more: object = {}) => ({
@@ -100,7 +100,13 @@ describe('validate says of Kube-OVN’s', () => {
     ],
     ['to a VPC that the pod is not in', { dst: '10.9.0.0/16' }, []],
     ['of another table', { dst: '10.0.0.0/8', table: 100 }, []],
-    ['by another NIC', { dst: '10.0.0.0/8', dev: 'net1', gw: '10.0.1.1' }, []],
+    ['through its NIC', { dst: '10.0.0.0/8', dev: 'net1', gw: '10.0.1.1' }, []],
+    ['through a NIC that nobody knows', { dst: '10.0.0.0/8', dev: 'net7', gw: '10.7.0.1' }, []],
+    [
+      'that names its own NIC',
+      { dst: '10.0.0.0/8', dev: 'eth0' },
+      taken('routes[0] (10.0.0.0/8) covers addresses of VPC tenant, in Subnet b (10.0.2.0/24)'),
+    ],
   ])('VPC: a route %s', async (_, route, expected) => {
     const first = network('first', { type: 'calico' }, ours({ routes: [route] }))
     expect(await findings(yaml(first, VPC, ...subnets, pod(asks)))).toEqual(expected)
@@ -114,6 +120,41 @@ describe('validate says of Kube-OVN’s', () => {
     const first = network('first', { type: 'calico' }, ours({ routes: [{ dst: '10.0.0.0/8' }] }))
     const found = await codes(yaml(first, network('vpc', OVN, ours({ routes })), ...subnets, pod(asks)))
     expect(found.filter((one) => one.endsWith('XCR405'))).toHaveLength(expected)
+  })
+
+  const AWAY = { dst: '10.0.2.0/24', gw: '10.7.0.1' }
+  const list = (...names: object[]) => JSON.stringify(names)
+  it.each<[string, string, object[], string[]]>([
+    ['of the VPC’s own network through the first NIC', 'vpc', [{ ...AWAY, dev: 'eth0' }], ['vpc']],
+    ['of the VPC’s own network through its own', 'vpc', [{ ...AWAY, dev: 'net1' }], []],
+    ['of the VPC’s own network through the third', 'vpc,other', [{ ...AWAY, dev: 'net2' }], ['vpc']],
+    ['of the VPC’s own network through one that has a name', 'vpc@a,other@b', [{ ...AWAY, dev: 'b' }], ['vpc']],
+    [
+      'of the VPC’s own network through one that has a name in JSON',
+      list({ name: 'vpc', interface: 'a' }, { name: 'other', interface: 'b' }),
+      [{ ...AWAY, dev: 'b' }],
+      ['vpc'],
+    ],
+    ['through a NIC that has another name', 'vpc@a,other@b', [{ ...AWAY, dev: 'net2' }], []],
+    ['through the NIC of another VPC', 'vpc,more', [{ ...AWAY, dev: 'net2' }], []],
+  ])('VPC: a route %s', async (_, networks, routes, expected) => {
+    const more = network('more', { type: 'kube-ovn', provider: 'b.tenant.ovn' })
+    const all = [FIRST, network('vpc', OVN, ours({ routes })), network('other', { type: 'macvlan' }), more]
+    const found = await findings(yaml(...all, ...subnets, pod({ ...asks, [NETWORKS]: networks })))
+    const named = found.flatMap((one) => /network tenant\/(\S+): routes.* covers addresses of VPC/.exec(one)?.[1] ?? [])
+    expect(named).toEqual(expected)
+  })
+
+  it('VPC: a route through the NIC of the cluster’s network', async () => {
+    const one = { kind: 'Pod', metadata: { namespace: 'tenant', annotations: { [NETWORKS]: 'vpc', ...asks } } }
+    const vpc = network('vpc', OVN, ours({ routes: [{ ...AWAY, dev: 'eth0' }] }))
+    expect(await codes(yaml(vpc, ...subnets, one))).toEqual([expect.stringContaining('XCR405')])
+  })
+
+  it('VPC: a wide route, beside a narrower one that leads through its NIC', async () => {
+    const routes = [{ dst: '10.0.0.0/8' }, { dst: '10.0.0.0/16', gw: '10.0.1.1', dev: 'net1' }]
+    const first = network('first', { type: 'calico' }, ours({ routes }))
+    expect(await findings(yaml(first, VPC, ...subnets, pod(asks)))).toEqual([])
   })
 
   const IPAM = { type: 'macvlan', ipam: { type: 'kube-ovn', provider: 'mac.tenant' } }

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { JsonProblem, parseJson } from '../../../src/cli/validate/json.ts'
-import { positionsIn } from '../../../src/cli/validate/position.ts'
+import { JsonProblem, parseJson } from '../../../../src/cli/validate/json.ts'
+import { positionsIn } from '../../../../src/cli/validate/position.ts'
 
 const problem = (text: string): string => {
   try {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { CALICO, list, OURS, validate } from '../../support/validate.ts'
+import { CALICO, list, OURS, validate } from '../../../support/validate.ts'
 
 describe('validate, of whatever it is given,', () => {
   it.each([

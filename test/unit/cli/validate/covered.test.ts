@@ -1,9 +1,9 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { coveredRoutes } from '../../../src/cli/validate/covered.ts'
-import { type ConfiguredRoute, parseConfig } from '../../../src/config/config.ts'
-import { isWithin } from '../../../src/net/address.ts'
-import { validate } from '../../support/validate.ts'
+import { coveredRoutes } from '../../../../src/cli/validate/covered.ts'
+import { type ConfiguredRoute, parseConfig } from '../../../../src/config/config.ts'
+import { isWithin } from '../../../../src/net/address.ts'
+import { validate } from '../../../support/validate.ts'
 
 /** What `validate` says of a plugin's own keys, each line from its position on. */
 async function said(keys: object): Promise<string[]> {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { stringify } from 'yaml'
-import { codes, findings, list } from '../../support/validate.ts'
+import { codes, findings, list } from '../../../support/validate.ts'
 
 const V6 = { type: 'x-calico-route', routes: [{ dst: '10.50.0.0/16' }, { dst: 'fd00:10:50::/48' }] }
 const V4 = { type: 'x-calico-route', routes: [{ dst: '10.50.0.0/16' }] }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { CALICO, findings, list, OURS, TUNING, validate } from '../../support/validate.ts'
+import { CALICO, findings, list, OURS, TUNING, validate } from '../../../support/validate.ts'
 
 const NOTHING_LEFT =
   'note: plugins[1]: removes the default route and adds no route, so the pod reaches nothing through Calico; add "routes", or write "defaultRoute": "keep"'

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { CALICO, list, OURS, validate } from '../../support/validate.ts'
+import { CALICO, list, OURS, validate } from '../../../support/validate.ts'
 
 describe('validate says where', () => {
   const nad = (config: string) => `apiVersion: v1
@@ -74,6 +74,63 @@ ${config}
   it('an unknown key stands: at the key', async () => {
     expect(await at(nad(`  config: |\n    ${BODY}`))).toBe(
       `stdin:10:${5 + BODY.indexOf('"gateway"')}: error: plugins[1].routes[0].gateway: unknown key; did you mean "gw"?`,
+    )
+  })
+
+  const PER_POD = list([{ type: 'macvlan' }, { ...OURS, overrides: { allow: ['routes'], within: ['10.50.0.0/16'] } }])
+  const OTHER = nad(`  config: '${PER_POD}'`).replace('name: a,', 'name: other,')
+  const template = (annotation: string) => `kind: Pod
+metadata:
+  namespace: b
+  annotations:
+    k8s.v1.cni.cncf.io/networks: ${annotation}
+`
+  const indented = (text: string) => text.replaceAll('\n', '\n  ')
+  const pod = (annotation: string) => `${OTHER}---\n${template(annotation)}`
+  const WRONG = `[
+      {"name": "other", "mac": "02:00"},
+      {"namespace": "b", "name": "othr"},
+      {"name": "other", "colour": 1,
+       "cni-args": {"routes": [
+         {"dst": "10.50.0.0/16", "gateway": 1}
+       ]}}
+    ]`
+  it.each<[string, string]>([
+    ['in a block', pod(`|\n      ${indented(WRONG)}`)],
+    ['in a block with Windows line ends', pod(`|\n      ${indented(WRONG)}`).replaceAll('\n', '\r\n')],
+    ['in a folded block', pod(`>-\n      ${indented(WRONG)}`)],
+    ['in single quotes', pod(`'${WRONG}'`)],
+    ['in double quotes', pod(`"${WRONG.replaceAll('"', '\\"')}"`)],
+    ['of a List', `${OTHER}---\nkind: List\nitems:\n- ${indented(template(`'${WRONG}'`))}`],
+    ['of a template', `${OTHER}---\nkind: Job\nspec:\n template:\n  ${indented(template(`'${WRONG}'`))}`],
+  ])('a part of a JSON annotation stands: %s', async (_, text) => {
+    const lines = (await validate(text)).lines.slice(0, -1)
+    const found = lines.map((line) => {
+      const [, row = '', column = '', said = ''] = /^stdin:(\d+):(\d+): \w+: \S*cncf\.io\/networks(.*)/.exec(line) ?? []
+      return [
+        text
+          .split(/\r?\n/)
+          [Number(row) - 1]?.slice(Number(column) - 1)
+          .replaceAll('\\', ''),
+        said,
+      ]
+    })
+    expect(found).toEqual([
+      [expect.stringMatching(/^"02:00"/), expect.stringMatching(/^\[0\]\.mac: must be a MAC address/)],
+      [expect.stringMatching(/^"othr"/), expect.stringMatching(/^\[1\]\.name: no NetworkAttachmentDefinition b\/othr/)],
+      [expect.stringMatching(/^"colour"/), expect.stringMatching(/^\[2\]\.colour: unknown key/)],
+      [
+        expect.stringMatching(/^"gateway"/),
+        expect.stringMatching(/^\[2\]\.cni-args\.routes\[0\]\.gateway: network b\/other: unknown key/),
+      ],
+    ])
+  })
+
+  it('the JSON in an annotation breaks', async () => {
+    const text = pod('|\n      [{"name": "other"},\n       ]')
+    const line = text.split('\n').findIndex((one) => one.includes('[{"name": "other"')) + 1
+    expect(await at(text)).toBe(
+      `stdin:${line}:25: error: metadata.annotations.k8s.v1.cni.cncf.io/networks: not JSON: a comma before "]"; JSON allows none there, remove it; Multus refuses the pod`,
     )
   })
 

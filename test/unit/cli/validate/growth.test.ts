@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { stepsOf } from '../../support/steps.ts'
-import { validate } from '../../support/validate.ts'
-import { WIDE } from '../../support/wide-documents.ts'
+import { stepsOf } from '../../../support/steps.ts'
+import { validate } from '../../../support/validate.ts'
+import { WIDE } from '../../../support/wide-documents.ts'
 
 async function validating(text: string, ...words: string[]): Promise<string> {
   const { lines } = await validate(text, ...words)
