@@ -224,6 +224,17 @@ describe('without need, or without the means,', () => {
     expect(readdirSync(bin)).toContain(EXECUTABLE)
   })
 
+  test('one whose disk does not confirm what was written gets nothing more', async () => {
+    const { bin } = pluginDirectory()
+    const shell = `${bringing(parts)}; exec strace -f -qq -o /dev/null -P ${bin} -e inject=fsync:error=EIO "$@"`
+    expect(await tool(['install', '--to', bin, '--host-root', '/'], { shell })).toEqual({
+      exitCode: 2,
+      stdout: '',
+      stderr: expect.stringMatching(/: changed, but the disk did not confirm it \(EIO: .*\n$/),
+    })
+    expect(readdirSync(bin)).toEqual(INSTALLED)
+  })
+
   test('never means never', async () => {
     const node = await nodeWith('busybox in /bin and nothing else', parts)
     expect(await node.call(['install', '--self-contained=never'])).toMatchObject({

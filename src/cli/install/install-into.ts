@@ -103,9 +103,8 @@ async function firstThatAnswers(
     await layOut(place, layout, ask, signal)
     return layout
   } catch (error) {
-    if (others.length === 0 || signal.aborted || !(error instanceof Trouble)) throw error
-    const lacking = error.message.replace(UNCHANGED, '').replace(ADVICE, '')
-    says.err(`${lacking}so the plugin brings what it needs\n`)
+    if (others.length === 0 || !(error instanceof NoAnswer)) throw error
+    says.err(`${error.lacking}; so the plugin brings what it needs\n`)
     return firstThatAnswers(place, others, signal, says)
   }
 }
@@ -168,17 +167,28 @@ function askIn({ hostRoot }: PluginPlace, { status, signal }: HowToInstall): Ask
 
 const ADVICE = 'correct that, or give --no-status to install anyway; '
 
+/** The plugin cannot do its work on the node as it is. */
+class NoAnswer extends Trouble {
+  readonly lacking: string
+
+  constructor(lacking: string, advice: string) {
+    super(`${lacking}; ${advice}${UNCHANGED}`)
+    this.lacking = lacking
+  }
+}
+
 /** @param advice what to do if the answer is bad */
 async function expectAnswer(advice: string, answer: Promise<void>): Promise<void> {
   try {
     await answer
   } catch (error) {
     if (!(error instanceof Trouble) || error.message.endsWith(UNCHANGED)) throw error
-    throw new Trouble(`${error.message}; ${advice}${UNCHANGED}`)
+    throw new NoAnswer(error.message, advice)
   }
 }
 
 const UNCHANGED = 'nothing was changed'
+
 /** What is there, for a message. @throws Trouble if it must not be replaced */
 async function replaceable(
   place: PluginPlace,
