@@ -315,7 +315,7 @@ describe('Multus, which calls the plugins of NetworkAttachmentDefinitions,', () 
   const calls = (said: string, from: string) =>
     `${said}: Multus calls the plugins of NetworkAttachmentDefinitions from ${from}`
   const thick = (said: string, from: string) =>
-    `${calls(said, from)}, the runtime its own from /o; install with --to ${from} too, or write that into binDir`
+    `${calls(said, from)}, the runtime calls its own from /o; install with --to ${from} too, or set binDir to /o`
 
   test.each<[what: string, tree: Tree, line: string | undefined]>([
     ['is not there', { [FILE.replace('multus', 'calico')]: multus('calico') }, undefined],
