@@ -248,6 +248,16 @@ describe('a configuration is read', () => {
     )
   })
 
+  test("with Debian's containerd, where that is a link to the usual one, for Multus too", async () => {
+    const multus = { '/etc/cni/net.d/00-multus.conf': '{"type":"multus-shim"}' }
+    const root = nodeWith({ '/opt/cni/bin/': '', '/usr/lib/': '' }, containerd('/usr/lib/cni'), multus)
+    symlinkSync('/opt/cni/bin', path.join(root, 'usr/lib/cni'))
+    expect(await tool(['uninstall', '--host-root', root])).toEqual({
+      ...found(root, '/opt/cni/bin', ''),
+      stderr: `/usr/lib/cni: plugin directory of containerd, from bin_dir in ${CONTAINERD}\n`,
+    })
+  })
+
   test.each<[what: string, tree: Tree, line: string | RegExp]>([
     [
       'not TOML',
@@ -315,7 +325,7 @@ describe('Multus, which calls the plugins of NetworkAttachmentDefinitions,', () 
   const calls = (said: string, from: string) =>
     `${said}: Multus calls the plugins of NetworkAttachmentDefinitions from ${from}`
   const thick = (said: string, from: string) =>
-    `${calls(said, from)}, the runtime its own from /o; install with --to ${from} too, or write that into binDir`
+    `${calls(said, from)}, the runtime calls its own from /o; install with --to ${from} too, or set binDir to /o`
 
   test.each<[what: string, tree: Tree, line: string | undefined]>([
     ['is not there', { [FILE.replace('multus', 'calico')]: multus('calico') }, undefined],

@@ -244,6 +244,18 @@ describe('the agent', () => {
     expect(since().filter(({ msg }) => msg !== 'ready')).toEqual([])
   })
 
+  test('puts back what is gone before it has looked at what it installed', async () => {
+    const { bin, file } = pluginDirectory()
+    // Between the two it has the disk confirm what it wrote, which takes half a second here.
+    const slowly = '-D -f -qq -o /dev/null -e trace=fsync -e inject=fsync:delay_exit=500000'
+    const { until } = agentIn(bin, `exec strace ${slowly} "$@"`)
+    await expect.poll(() => existsSync(file), { timeout: 20_000, interval: 10 }).toBe(true)
+    await rm(path.join(bin, EXECUTABLE))
+    await until('which is missing')
+    await until('ready')
+    expect(await gateIn(bin)).toMatchObject({ digest: DIGEST })
+  })
+
   test('puts the gate back that it found, in a container that has no shell to try it with', async () => {
     const { bin, file } = pluginDirectory()
     await tool(['install', '--to', bin, '--at-once', '3'])

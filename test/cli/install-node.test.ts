@@ -166,10 +166,12 @@ describe('--host-root', () => {
     symlinkSync(bin, path.join(host, 'plugins'))
     expect(await tool(['install', '--host-root', host, '--to', '/plugins'])).toEqual(
       refused(
-        `x-calico-route install: --to: ${host}/plugins leads out of ${host}, to ${bin}; give the directory that it leads to on the node`,
+        `x-calico-route install: --to: ${host}/plugins does not exist; give the directory where the runtime looks for plugins`,
       ),
     )
     expect(await tool(['install', '--host-root', host, '--to', `../..${bin}`])).toMatchObject({ exitCode: 2 })
+    symlinkSync(`../../../..${bin}`, path.join(host, 'above'))
+    expect(await tool(['install', '--host-root', host, '--to', '/above'])).toMatchObject({ exitCode: 2 })
     expect(readdirSync(bin)).toEqual([])
   })
 

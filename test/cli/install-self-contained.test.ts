@@ -33,6 +33,9 @@ beforeAll(() => makeParts(parts))
 afterAll(() => rmSync(parts, { recursive: true, force: true }))
 afterEach(removeNamespaces)
 
+/** On this machine, as if it were a node that lacks something. */
+const layOutIn = (bin: string) =>
+  tool(['install', '--to', bin, '--host-root', '/', '--self-contained'], { shell: `${bringing(parts)}; exec "$@"` })
 const installed = (file: string, more = '') =>
   `${file}: ${VERSION} installed with a loader, libraries and tools of its own${more}\n`
 const NO_SHELL = '/bin/sh: missing, and a gate needs it; so the plugin brings what it needs\n'
@@ -95,7 +98,7 @@ describe('a plugin that brings what it needs', () => {
 
   test('reads no library of the node, and starts no tool of it', async () => {
     const { bin, file } = pluginDirectory()
-    await tool(['install', '--to', bin, '--self-contained'], { shell: `${bringing(parts)}; exec "$@"` })
+    await layOutIn(bin)
     const pod = await calicoPod()
     const trace = path.join(temporaryDirectory(), 'trace')
     const watched = ['-e', 'trace=openat,open,execve', '-e', 'status=successful', '-o', trace]
@@ -121,7 +124,7 @@ describe('a plugin that brings what it needs', () => {
 
   test('is what was installed, with two paths written in, and nothing longer', async () => {
     const { bin } = pluginDirectory()
-    await tool(['install', '--to', bin, '--self-contained'], { shell: `${bringing(parts)}; exec "$@"` })
+    await layOutIn(bin)
     const own = path.join(bin, broughtIn(bin)[0] ?? '')
     const { stdout } = await execa('readelf', ['--wide', '--dynamic', '--program-headers', path.join(own, NAME)])
     const [loader = ''] = readdirSync(own).filter((name) => name.startsWith('ld-linux'))
@@ -185,7 +188,7 @@ describe('a plugin that brings what it needs', () => {
   test('is put back by the agent, whatever of it is gone', async () => {
     const { bin, file } = pluginDirectory()
     const shell = `${bringing(parts)}; exec "$@"`
-    const { until } = agent(['--to', bin, '--self-contained', '--interval', '0.5'], { shell })
+    const { until } = agent(['--to', bin, '--host-root', '/', '--self-contained', '--interval', '0.5'], { shell })
     await until('ready')
     for (const name of ['ip', 'sh', NAME]) {
       rmSync(path.join(bin, broughtIn(bin)[0] ?? '', name))
@@ -221,6 +224,17 @@ describe('without need, or without the means,', () => {
     expect(readdirSync(bin)).toContain(EXECUTABLE)
   })
 
+  test('one whose disk does not confirm what was written gets nothing more', async () => {
+    const { bin } = pluginDirectory()
+    const shell = `${bringing(parts)}; exec strace -f -qq -o /dev/null -P ${bin} -e inject=fsync:error=EIO "$@"`
+    expect(await tool(['install', '--to', bin, '--host-root', '/'], { shell })).toEqual({
+      exitCode: 2,
+      stdout: '',
+      stderr: expect.stringMatching(/: changed, but the disk did not confirm it \(EIO: .*\n$/),
+    })
+    expect(readdirSync(bin)).toEqual(INSTALLED)
+  })
+
   test('never means never', async () => {
     const node = await nodeWith('busybox in /bin and nothing else', parts)
     expect(await node.call(['install', '--self-contained=never'])).toMatchObject({
@@ -240,6 +254,18 @@ describe('without need, or without the means,', () => {
       'x-calico-route install: --self-contained: /usr/libexec/x-calico-route is missing, which has the loader, the libraries and the tools; run install in the image of x-calico-route, which has it; nothing was changed\n',
     ],
     [
+      'without the node’s root directory, where its path may be another, it asks for that',
+      ['--self-contained'],
+      `${bringing(parts)}; exec "$@"`,
+      "x-calico-route install: --self-contained: needs --host-root, since the plugin has its path on the node written into it; mount the node's root directory and give --host-root; nothing was changed\n",
+    ],
+    [
+      'it cannot be checked',
+      ['--check', '--self-contained'],
+      'exec "$@"',
+      'x-calico-route install: --check: installs nothing; leave out --self-contained\n',
+    ],
+    [
       'another word is refused',
       ['--self-contained=sometimes'],
       'exec "$@"',
@@ -256,9 +282,7 @@ describe('without need, or without the means,', () => {
     async (name) => {
       const bin = path.join(temporaryDirectory(), name)
       mkdirSync(bin)
-      const answer = await tool(['install', '--to', bin, '--self-contained'], {
-        shell: `${bringing(parts)}; exec "$@"`,
-      })
+      const answer = await layOutIn(bin)
       expect(answer).toMatchObject({
         exitCode: 2,
         stderr: `x-calico-route install: ${bin}: its path has a space or is too long for the first line of a script, which has room for 87 characters; give another directory; nothing was changed\n`,
@@ -271,7 +295,7 @@ describe('without need, or without the means,', () => {
     const { bin, file } = pluginDirectory()
     const shell = `${bringing(parts)}; mount -t tmpfs -o size=40m,mode=755 none ${bin}
       status=0; "$@" || status=$?; ls -A ${bin}; exit $status`
-    expect(await tool(['install', '--to', bin, '--self-contained'], { shell })).toEqual({
+    expect(await tool(['install', '--to', bin, '--host-root', '/', '--self-contained'], { shell })).toEqual({
       exitCode: 2,
       stdout: '',
       stderr: `x-calico-route install: ${file}: no space left on the file system; free some (see df); nothing was changed\n`,
@@ -279,9 +303,38 @@ describe('without need, or without the means,', () => {
   })
 })
 
+test('an executable that was laid out so installs no copy of itself, which would end with its loader', async () => {
+  const { bin, file } = pluginDirectory()
+  await layOutIn(bin)
+  const [own = ''] = broughtIn(bin)
+  for (const words of [[], ['--no-gate'], ['--host-root', '/', '--self-contained=never']])
+    expect(await tool(['install', '--to', bin, ...words], { executable: file })).toEqual({
+      exitCode: 2,
+      stdout: '',
+      stderr: `x-calico-route install: this executable only works with the loader in ${path.join(bin, own)}, and so does a copy; run install in the image of x-calico-route; nothing was changed\n`,
+    })
+  expect(readdirSync(bin)).toEqual([own, NAME])
+  expect((await tool(['install', '--check', '--to', bin])).stdout).toBe(`${file}: ${VERSION} answers\n`)
+})
+
+test('one that a node needs stays where another install sees neither the node nor a shell', async () => {
+  const node = await nodeWith('nothing at all', parts)
+  await node.call(['install'])
+  const before = readFileSync(node.file, 'utf8')
+  const shell = `mount --bind /dev/null "$(realpath /bin/sh)"; exec "$@"`
+  const other = await otherBuild(temporaryDirectory())
+  expect(await tool(['install', '--to', node.bin], { shell, executable: other })).toEqual({
+    exitCode: 2,
+    stdout: '',
+    stderr: `x-calico-route install: ${node.file}: brings what its node lacks, and nothing else can be tried without the node's root directory; mount that and give --host-root; nothing was changed\n`,
+  })
+  expect(readFileSync(node.file, 'utf8')).toBe(before)
+  expect(broughtIn(node.bin)).toHaveLength(1)
+})
+
 test('an executable or a directory of which others can change a part is not run', async () => {
   const { bin, file } = pluginDirectory()
-  await tool(['install', '--to', bin, '--self-contained'], { shell: `${bringing(parts)}; exec "$@"` })
+  await layOutIn(bin)
   const [own = ''] = broughtIn(bin)
   for (const part of ['', 'ip']) {
     const weak = path.join(bin, own, part)

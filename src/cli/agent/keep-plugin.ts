@@ -51,6 +51,8 @@ export class PluginKeeper {
       }
     } catch (error) {
       this.#askAt = 0
+      // They may have changed between an install and the look at what it left: then they do not work, and the next look sees why.
+      this.#working = ''
       if (error instanceof Trouble) this.state = { ...this.state, inPlace: false, why: error.message }
       throw error
     }
@@ -74,7 +76,8 @@ export class PluginKeeper {
     }
     if (found.gate) this.#known = found.gate
     const name = `${NAME} ${identity.version}`
-    if (name !== ownVersion()) this.#says.out(`${place.file}: now ${name}, left alone\n`)
+    if (name !== ownVersion() && identity.version !== this.state.version)
+      this.#says.out(`${place.file}: now ${name}, left alone\n`)
     this.#worksAs(before, identity.version)
   }
 

@@ -73,11 +73,18 @@ export function interpreterEdit(read: Read, directory: string): Edit | undefined
   return { offset: interpreter.offset, bytes: padded(loaderIn(directory, read, interpreter), interpreter.size) }
 }
 
+/** The path of the loader by which the kernel starts a program. @throws Error if it needs none */
+export function loaderOf(read: Read): string {
+  const { offset, size } = segmentOf(segmentsOf(read), PT.interp)
+  return textAt(read, offset, size)
+}
+
+const textAt = (read: Read, offset: number, size: number) => read(offset, size).toString().split('\0')[0] ?? ''
+
 const isElf = (read: Read) => read(0, 4).equals(Buffer.from('\x7fELF', 'latin1'))
 
 function loaderIn(directory: string, read: Read, { offset, size }: Segment): string {
-  const [present = ''] = read(offset, size).toString().split('\0')
-  return path.posix.join(directory, path.posix.basename(present))
+  return path.posix.join(directory, path.posix.basename(textAt(read, offset, size)))
 }
 
 function segmentsOf(read: Read): Segment[] {

@@ -43,7 +43,7 @@ export async function pluginPlaceOf(
 }
 
 /**
- * Where a directory of the node is for us, if only root can make it lead elsewhere.
+ * Where a directory of the node is for us, if only root can make it lead elsewhere. Its links lead where they lead there.
  * @param advice what to do if there is none
  * @throws Trouble
  */
@@ -51,27 +51,20 @@ export async function directoryOnNode(option: string, directory: string, hostRoo
   const root =
     hostRoot === undefined
       ? undefined
-      : await existing('--host-root', hostRoot, "mount the node's root directory there")
-  const named = root === undefined ? path.resolve(directory) : path.join(root, path.resolve('/', directory))
-  const real = await existing(option, named, advice)
-  // An absolute link on the node leads into our own root directory, where no runtime of the node looks.
-  if (root !== undefined && path.relative(root, real).startsWith('..')) {
-    throw new Trouble(
-      `${option}: ${named} leads out of ${root}, to ${real}; give the directory that it leads to on the node`,
-    )
-  }
-  return { root, real }
+      : await existing('--host-root', path.resolve(hostRoot), "mount the node's root directory there")
+  return { root, real: await existing(option, path.resolve(root === undefined ? '' : '/', directory), advice, root) }
 }
 
-async function existing(option: string, directory: string, advice: string): Promise<string> {
+async function existing(option: string, directory: string, advice: string, root = '/'): Promise<string> {
+  const file = path.join(root, directory)
   try {
-    const real = await trustedPath(option, directory)
+    const real = await trustedPath(option, directory, root)
     if ((await lstat(real)).isDirectory()) return real
   } catch (error) {
-    if (codeOf(error) !== 'ENOENT' && codeOf(error) !== 'ENOTDIR') throw fileTrouble(directory, error)
-    throw new Trouble(`${option}: ${directory} does not exist; ${advice}`)
+    if (codeOf(error) !== 'ENOENT' && codeOf(error) !== 'ENOTDIR') throw fileTrouble(file, error)
+    throw new Trouble(`${option}: ${file} does not exist; ${advice}`)
   }
-  throw new Trouble(`${option}: ${directory} is not a directory; ${advice}`)
+  throw new Trouble(`${option}: ${file} is not a directory; ${advice}`)
 }
 
 /** The status of the file itself, even if it is a link; undefined if it does not exist. */

@@ -7,7 +7,7 @@ import { fileTrouble, kindOf, NAME, OWN_EXECUTABLE, type PluginPlace } from './i
 import { executablesIn, type Installed, identifyInstalled, lookAtInstalled } from './installed.ts'
 import { type Ask, isLaidOut, type Layout, layOut } from './layout.ts'
 import { removeSuperseded, removeTemporaries } from './left-overs.ts'
-import { hasParts, selfContainedFor } from './self-contained.ts'
+import { hasParts, refuseLaidOut, selfContainedFor } from './self-contained.ts'
 
 /** Where to say what was done, and what to beware of. */
 export type Says = Pick<Terminal, 'out' | 'err'>
@@ -36,6 +36,7 @@ export const ownVersion = () => version().trim()
 export async function installInto(place: PluginPlace, options: HowToInstall, says: Says): Promise<Layout> {
   const { file } = place
   try {
+    await refuseLaidOut()
     await removeTemporaries(place)
     const found = await lookAtInstalled(place)
     const ways = await waysOf(place, found, options)
@@ -102,9 +103,8 @@ async function firstThatAnswers(
     await layOut(place, layout, ask, signal)
     return layout
   } catch (error) {
-    if (others.length === 0 || signal.aborted || !(error instanceof Trouble)) throw error
-    const lacking = error.message.replace(UNCHANGED, '').replace(ADVICE, '')
-    says.err(`${lacking}so the plugin brings what it needs\n`)
+    if (others.length === 0 || !(error instanceof NoAnswer)) throw error
+    says.err(`${error.lacking}; so the plugin brings what it needs\n`)
     return firstThatAnswers(place, others, signal, says)
   }
 }
@@ -140,8 +140,12 @@ function slotsOf({ gate }: Installed, options: HowToInstall): number {
   return options.atOnce ?? gateBefore(options)?.atOnce ?? ((gate?.intact ? gate.atOnce : undefined) || AT_ONCE)
 }
 
-/** This container sees only the plugin directory, or the node has no shell. */
+/** This container sees only the plugin directory, or the node has no shell. @throws Trouble if that node may need its own */
 async function withoutShell(place: PluginPlace, found: Installed, options: HowToInstall): Promise<Way> {
+  if (place.hostRoot === undefined && found.gate?.selfContained)
+    throw new Trouble(
+      `${place.file}: brings what its node lacks, and nothing else can be tried without the node's root directory; mount that and give --host-root; nothing was changed`,
+    )
   const ask = askIn(place, options)
   // Whoever made the gate there checked it on the node.
   const isBare = found.gate === undefined && found.stat?.isFile() === true
@@ -163,17 +167,28 @@ function askIn({ hostRoot }: PluginPlace, { status, signal }: HowToInstall): Ask
 
 const ADVICE = 'correct that, or give --no-status to install anyway; '
 
+/** The plugin cannot do its work on the node as it is. */
+class NoAnswer extends Trouble {
+  readonly lacking: string
+
+  constructor(lacking: string, advice: string) {
+    super(`${lacking}; ${advice}${UNCHANGED}`)
+    this.lacking = lacking
+  }
+}
+
 /** @param advice what to do if the answer is bad */
 async function expectAnswer(advice: string, answer: Promise<void>): Promise<void> {
   try {
     await answer
   } catch (error) {
     if (!(error instanceof Trouble) || error.message.endsWith(UNCHANGED)) throw error
-    throw new Trouble(`${error.message}; ${advice}${UNCHANGED}`)
+    throw new NoAnswer(error.message, advice)
   }
 }
 
 const UNCHANGED = 'nothing was changed'
+
 /** What is there, for a message. @throws Trouble if it must not be replaced */
 async function replaceable(
   place: PluginPlace,

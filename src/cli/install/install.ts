@@ -22,7 +22,7 @@ export const LAYOUT = {
     default: 'auto',
     without: 'always',
     about:
-      'Lay a loader, libraries, a shell, flock, nsenter and ip beside the executable, which then needs nothing of the node but its kernel. Only the image has them. auto: if the plugin does not answer on the node without them, or the node has no /bin/sh for the gate; it works with --host-root alone. The option without a value means always.',
+      'Lay a loader, libraries, a shell, flock, nsenter and ip beside the executable, which then needs nothing of the node but its kernel. Only the image has them. It needs --host-root. auto: if the plugin does not answer on the node without them, or the node has no /bin/sh for the gate; without --host-root, never. The option without a value means always.',
   },
   'no-status': {
     about:
@@ -74,7 +74,10 @@ export const install = define(DEFINITION, async ({ options: given }, terminal) =
   const options = { ...layout, status: !given['no-status'], force: given.force, signal }
   const directory = new PluginDirectory('--to', given.to, given['host-root'], (line) => terminal.err(`${line}\n`))
   if (given.check) {
-    const other = (['force', 'at-once', 'no-gate'] as const).find((name) => given[name])
+    const other =
+      given['self-contained'] === 'auto'
+        ? (['force', 'at-once', 'no-gate'] as const).find((name) => given[name])
+        : 'self-contained'
     if (other !== undefined) throw new Trouble(`--check: installs nothing; leave out --${other}`)
     const checked = await directory.place()
     terminal.out(`${checked.file}: ${await checkInstalled(checked, options.status, signal)} answers\n`)

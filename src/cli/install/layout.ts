@@ -13,7 +13,7 @@ import {
   syncDirectory,
   writeNew,
 } from './install-file.ts'
-import type { Installed } from './installed.ts'
+import { type Installed, ledToIn } from './installed.ts'
 import { isComplete, putSelfContained, type SelfContained } from './self-contained.ts'
 
 /**
@@ -65,31 +65,29 @@ export async function layOut(place: PluginPlace, layout: Layout, ask: Ask, signa
   } else {
     const { atOnce, selfContained } = layout
     const name = await nameIn(layout, signal)
-    const takeAway = selfContained
-      ? await putSelfContained(place, selfContained, signal)
-      : await putExecutable(place, path.join(directory, name), signal)
+    const behind = path.join(directory, selfContained?.name ?? name)
+    const wasThere = (await statOf(behind)) !== undefined
     try {
+      if (selfContained) await putSelfContained(place, selfContained, signal)
+      else await putExecutable(place, behind, signal)
       const text = gateText(name, atOnce, selfContained?.path)
       await putFile(directory, file, (temporary) => writeNew(temporary, text), ask)
     } catch (error) {
-      await takeAway()
+      if (!wasThere) await takeAway(directory, behind)
       throw error
     }
   }
   await syncDirectory(directory)
 }
 
-/** @returns how to take it away again, if it was not there before */
-async function putExecutable(
-  { directory }: PluginPlace,
-  file: string,
-  signal: AbortSignal,
-): Promise<() => Promise<void>> {
-  if (await hasOwnCopy(file, signal)) {
-    // An older install may have left it: then it must not be removed as old now.
-    await utimes(file, new Date(), new Date())
-    return async () => {}
-  }
-  await putFile(directory, file, (temporary) => copyOwn(temporary, [], signal))
-  return () => rm(file, { force: true })
+async function putExecutable({ directory }: PluginPlace, file: string, signal: AbortSignal): Promise<void> {
+  // An older install may have left it: then it must not be removed as old now.
+  if (await hasOwnCopy(file, signal)) await utimes(file, new Date(), new Date())
+  else await putFile(directory, file, (temporary) => copyOwn(temporary, [], signal))
+}
+
+/** Removes what we have put there for a gate that did not answer, unless another install has a gate that leads there. */
+async function takeAway(directory: string, behind: string): Promise<void> {
+  const needed = await ledToIn(directory).catch(() => undefined)
+  if (needed?.has(behind) === false) await rm(behind, { recursive: true, force: true })
 }

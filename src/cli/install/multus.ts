@@ -27,10 +27,10 @@ export function multusWarning(
   hasPlugin: (directory: string) => boolean,
 ): string | undefined {
   const multus = multusIn(files, configurations)
-  if (multus === undefined || multus.directory === directory) return undefined
+  if (multus === undefined || files.areSame(multus.directory, directory)) return undefined
   const finds = `${multus.said}: Multus calls the plugins of NetworkAttachmentDefinitions from ${multus.directory}`
   if (multus.type === THICK)
-    return `${finds}, the runtime its own from ${directory}; install with --to ${multus.directory} too, or write that into binDir`
+    return `${finds}, the runtime calls its own from ${directory}; install with --to ${multus.directory} too, or set binDir to ${directory}`
   if (!hasPlugin(multus.directory)) return undefined
   return `${finds} before ${directory}, and the plugin is there too; uninstall it with --from ${multus.directory}, or install with --to ${multus.directory} too`
 }

@@ -39,6 +39,11 @@ export class NodeFiles {
     return orMissing(file, () => lstatSync(this.here(file))) !== undefined
   }
 
+  /** Whether two paths lead to the same place on the node. @throws Trouble */
+  areSame(one: string, other: string): boolean {
+    return one === other || (orMissing(one, () => this.here(one) === this.here(other)) ?? false)
+  }
+
   /** Where this process finds the file. @throws the error of the file system */
   here(file: string): string {
     const left = file.split('/')

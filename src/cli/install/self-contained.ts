@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto'
-import { chmod, mkdir, readdir, readFile, rm, utimes } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, utimes } from 'node:fs/promises'
 import path from 'node:path'
 import { Trouble } from '../command.ts'
-import { type Edit, interpreterEdit, loaderEdits, type Read } from './elf.ts'
+import { type Edit, interpreterEdit, loaderEdits, loaderOf, type Read } from './elf.ts'
+import { EXECUTABLE } from './gate.ts'
 import {
   copyOwn,
   isInstalledFile,
@@ -40,13 +41,27 @@ export async function hasParts(): Promise<boolean> {
   return (await statOf(PARTS))?.isDirectory() === true
 }
 
-/** @throws Trouble where the parts are missing, or the plugin directory is not one that a gate can name */
+/** @throws Trouble if this executable is one that was laid out so: a copy of it would end with the loader that it names. */
+export async function refuseLaidOut(): Promise<void> {
+  const directory = path.dirname(await readOwn(loaderOf))
+  if (EXECUTABLE.test(path.basename(directory)))
+    throw new Trouble(
+      `this executable only works with the loader in ${directory}, and so does a copy; run install in the image of ${NAME}; nothing was changed`,
+    )
+}
+
+/** @throws Trouble where the parts are missing, the node's root directory is unknown, or the plugin directory is not one that a gate can name */
 export async function selfContainedFor(place: PluginPlace, signal: AbortSignal): Promise<SelfContained> {
+  const { directory: here, hostRoot } = place
   if (!(await hasParts()))
     throw new Trouble(
       `--self-contained: ${PARTS} is missing, which has the loader, the libraries and the tools; run install in the image of ${NAME}, which has it; nothing was changed`,
     )
-  const onNode = place.hostRoot === undefined ? place.directory : `/${path.relative(place.hostRoot, place.directory)}`
+  if (hostRoot === undefined)
+    throw new Trouble(
+      "--self-contained: needs --host-root, since the plugin has its path on the node written into it; mount the node's root directory and give --host-root; nothing was changed",
+    )
+  const onNode = `/${path.relative(hostRoot, here)}`
   const originals = await Promise.all(
     (await readdir(PARTS)).sort().map(async (name) => ({ name, bytes: await readFile(path.join(PARTS, name)) })),
   )
@@ -56,7 +71,7 @@ export async function selfContainedFor(place: PluginPlace, signal: AbortSignal):
   const directory = path.join(onNode, name)
   if (directory.length > LONGEST || /\s/.test(directory))
     throw new Trouble(
-      `${place.directory}: its path has a space or is too long for the first line of a script, which has room for ${LONGEST - name.length - 1} characters; give another directory; nothing was changed`,
+      `${here}: its path has a space or is too long for the first line of a script, which has room for ${LONGEST - name.length - 1} characters; give another directory; nothing was changed`,
     )
   const parts = originals.map(({ name, bytes }) => ({ name, bytes: edited(bytes, directory) }))
   return { name, path: directory, parts, edits: await readOwn((read) => loaderEdits(read, directory)) }
@@ -86,32 +101,12 @@ async function hasOwn(file: string, { edits }: SelfContained, signal: AbortSigna
   return isInstalledFile(stat) && isOwnCopy(file, stat, edits, signal)
 }
 
-/**
- * Lays out what is missing of it. Nobody looks for any of it before there is a gate that leads there.
- * @returns how to take it away again, if it was not there before
- */
-export async function putSelfContained(
-  place: PluginPlace,
-  one: SelfContained,
-  signal: AbortSignal,
-): Promise<() => Promise<void>> {
+/** Lays out what is missing of it. Nobody looks for any of it before there is a gate that leads there. */
+export async function putSelfContained(place: PluginPlace, one: SelfContained, signal: AbortSignal): Promise<void> {
   const directory = path.join(place.directory, one.name)
-  const isNew = (await mkdir(directory, { recursive: true })) !== undefined
-  const takeAway = async () => {
-    if (isNew) await rm(directory, { recursive: true, force: true })
-  }
-  try {
-    // Regardless of the umask.
-    await chmod(directory, 0o755)
-    await putMissing(directory, one, signal)
-    return takeAway
-  } catch (error) {
-    await takeAway()
-    throw error
-  }
-}
-
-async function putMissing(directory: string, one: SelfContained, signal: AbortSignal): Promise<void> {
+  await mkdir(directory, { recursive: true })
+  // Regardless of the umask.
+  await chmod(directory, 0o755)
   for (const { name, bytes } of one.parts) {
     const file = path.join(directory, name)
     if (!(await holds(file, bytes))) await putFile(directory, file, (temporary) => writeNew(temporary, bytes))

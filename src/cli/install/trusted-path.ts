@@ -34,16 +34,16 @@ const isOurs = ({ uid }: Stats) => uid === 0 || uid === process.geteuid?.()
 const MAX_LINKS = 40
 
 /**
- * Where a path leads, as with realpath(3), if only root and we can make it lead elsewhere, now or before it is used. Every
- * directory on the path is checked, also those on the path of a symbolic link.
+ * Where a path below `root` leads, as with realpath(3) there, if only root and we can make it lead elsewhere, now or before it is used. Every
+ * directory on the path is checked, also those on the path of a symbolic link. Nothing leads out of `root`.
  * @throws Trouble for a directory that others can change; the error of the file system if there is none
  */
-export async function trustedPath(option: string, directory: string): Promise<string> {
-  const left = path.resolve(directory).split('/')
-  let here = await fileAt('/')
+export async function trustedPath(option: string, directory: string, root = '/'): Promise<string> {
+  const left = path.resolve('/', directory).split('/')
+  let here = await fileAt(root)
   let links = 0
   for (let name = left.shift(); name !== undefined; name = left.shift()) {
-    if (name === '' || name === '.') continue
+    if (name === '' || name === '.' || (name === '..' && here[0] === root)) continue
     const [file, stat] = await fileAt(path.join(here[0], name))
     refuseWeak(option, here, [file, stat])
     if (!stat.isSymbolicLink()) {
@@ -53,7 +53,7 @@ export async function trustedPath(option: string, directory: string): Promise<st
     links += 1
     if (links > MAX_LINKS) throw new Trouble(`${option}: the symbolic links in ${directory} form a loop`)
     const target = await readlink(file)
-    if (target.startsWith('/')) here = await fileAt('/')
+    if (target.startsWith('/')) here = await fileAt(root)
     left.unshift(...target.split('/'))
   }
   refuseWeak(option, here)
