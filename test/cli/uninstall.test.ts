@@ -157,6 +157,21 @@ describe('uninstall, where the plugin is in use,', () => {
     expect(await tool(words, { shell: `${asHost}\n${shell()}` })).toEqual(removed(`${host}${file}`))
   })
 
+  test('finds a configuration where a link leads on the node, not in this container', async () => {
+    const host = temporaryDirectory()
+    for (const directory of ['etc/cni', 'opt/cni/bin', 'srv/net.d'])
+      mkdirSync(path.join(host, directory), { recursive: true })
+    symlinkSync('/srv/net.d', path.join(host, 'etc/cni/net.d'))
+    await writeFile(path.join(host, 'srv/net.d/10-calico.conflist'), CONFLIST)
+    await script(path.join(host, 'opt/cni/bin', NAME), 'echo x-calico-route 0.0.9+abc')
+    const words = ['uninstall', '--from', '/opt/cni/bin', '--host-root', host]
+    const shell = `for one in bin lib lib64 usr proc; do ! [ -e /$one ] || { mkdir -p ${host}/$one; mount --rbind /$one ${host}/$one; }; done; exec "$@"`
+    expect((await tool(words, { shell })).stderr).toContain(
+      `still in use: ${host}/etc/cni/net.d/10-calico.conflist names it`,
+    )
+    expect(readdirSync(path.join(host, 'opt/cni/bin'))).toEqual([NAME])
+  })
+
   test('waits with --stay until it is not, says once for what, and obeys a signal', async () => {
     const { bin, file, node, shell } = await installed({ '/etc/cni/net.d/10-calico.conflist': CONFLIST })
     const words = ['uninstall', '--from', bin, '--stay', '--every', '0.1']

@@ -1,10 +1,10 @@
-import { existsSync, readdirSync, statSync } from 'node:fs'
 import path from 'node:path'
 import { reading } from '../files.ts'
 import { readFound } from '../found-file.ts'
 import { netnsState } from '../node-root.ts'
 import { type Attachment, CACHES, readCaches } from '../result-cache.ts'
 import { OURS } from '../validate/ours.ts'
+import { NodeFiles } from './node-files.ts'
 
 /** Where runtimes take network configurations from, and where Multus looks for one that a NetworkAttachmentDefinition names. */
 export const CONFIGURATIONS = ['/etc/cni/net.d', '/etc/cni/multus/net.d'] as const
@@ -24,9 +24,10 @@ const MAX_PODS = 5
  * @throws Trouble for a directory or a configuration that cannot be read
  */
 export function usersOf(root: string, configured: readonly string[]): string[] {
-  const files = [...new Set([...CONFIGURATIONS, ...configured])].flatMap((directory) =>
-    configurationsIn(path.join(root, directory)),
-  )
+  const node = new NodeFiles(root)
+  const files = [...new Set([...CONFIGURATIONS, ...configured])]
+    .flatMap((directory) => configurationsIn(node, directory))
+    .map((file) => path.join(root, file))
   const { attachments, unreadable } = readCaches(CACHES.map((directory) => path.join(root, directory)))
   const pods = attachments.filter((one) => isLiving(one, root)).map(podText)
   return [
@@ -36,20 +37,18 @@ export function usersOf(root: string, configured: readonly string[]): string[] {
   ]
 }
 
-function configurationsIn(directory: string): string[] {
-  if (!existsSync(directory)) return []
-  return reading(directory, () => readdirSync(directory))
-    .filter((name) => SUFFIXES.includes(path.extname(name)))
-    .map((name) => path.join(directory, name))
-    .filter((file) => reading(file, () => namesUs(file)))
-    .sort()
+function configurationsIn(node: NodeFiles, directory: string): string[] {
+  return (
+    node
+      .names(directory)
+      .filter((name) => SUFFIXES.includes(path.extname(name)))
+      .map((name) => path.join(directory, name))
+      // Neither directories nor dangling links.
+      .filter((file) => node.isFile(file) && reading(file, () => namesUs(node.here(file))))
+  )
 }
 
-function namesUs(file: string): boolean {
-  // Skips directories and dangling links.
-  const isFile = statSync(file, { throwIfNoEntry: false })?.isFile() === true
-  return isFile && NAMES_US.test(readFound(file, 'follow').toString())
-}
+const namesUs = (file: string) => NAMES_US.test(readFound(file, 'follow').toString())
 
 /** A pod without its namespace can be deleted without the plugin. Without a known namespace we assume that it lives. */
 function isLiving({ netns }: Attachment, root: string): boolean {

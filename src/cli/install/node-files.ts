@@ -35,6 +35,10 @@ export class NodeFiles {
     return orMissing(file, () => lstatSync(this.here(file)).isDirectory()) ?? false
   }
 
+  isFile(file: string): boolean {
+    return orMissing(file, () => lstatSync(this.here(file)).isFile()) ?? false
+  }
+
   exists(file: string): boolean {
     return orMissing(file, () => lstatSync(this.here(file))) !== undefined
   }
