@@ -44,9 +44,10 @@ export async function nodeWith(layout: keyof typeof LAYOUTS, parts: string) {
   for (const directory of [PLUGINS, 'proc', 'run']) mkdirSync(path.join(root, directory), { recursive: true })
   await LAYOUTS[layout](root)
   const bin = path.join(root, PLUGINS)
-  /** As the DaemonSet's container has it: the image's parts, and the node below --host-root. */
+  // As the DaemonSet's container has it: the image's parts, and the node below --host-root. With a /run of its own, since uninstall
+  // removes from there what the repairs of other tests need.
   const shell = `${bringing(parts)}
-    mount --rbind /proc ${root}/proc; mount --rbind /run ${root}/run; exec "$@"`
+    mount --rbind /proc ${root}/proc; mount -t tmpfs none ${root}/run; exec "$@"`
   return {
     root,
     bin,

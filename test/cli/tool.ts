@@ -14,8 +14,12 @@ interface Via {
   readonly shell?: string
 }
 
+/** uninstall removes the directory where repairs take turns: not that of other tests. */
+const APART = 'mkdir -p -m 700 /run/x-calico-route; mount -t tmpfs -o mode=700 none /run/x-calico-route'
+
 /** Starts the tool, with nothing in its environment but PATH. */
-export function starting(words: readonly string[], { input = '', executable = PLUGIN, shell }: Via = {}) {
+export function starting(words: readonly string[], { input = '', executable = PLUGIN, ...via }: Via = {}) {
+  const shell = words[0] === 'uninstall' ? `${APART}\n${via.shell ?? 'exec "$@"'}` : via.shell
   const [command = '', ...args] =
     shell === undefined ? [executable] : ['unshare', '--mount', 'sh', '-ec', shell, 'sh', executable]
   return execa(command, [...args, ...words], {
