@@ -126,6 +126,10 @@ describe('what kind/ makes', () => {
     expect(said.filter((line) => !/^(ok |==)/.test(line))).toEqual([])
     expect(said.filter((line) => line.startsWith('ok ')).length).toBeGreaterThan(30)
     await type('kubectl delete -f kind/pods.yaml; kubectl apply -f conf-examples/calico-underlay.yaml')
+    // A pod is gone for kubectl before its last NIC is.
+    await type(
+      "timeout 60 sh -c 'while grep -rqs limited /var/lib/cni/results /var/lib/cni/multus/results; do sleep 0.2; done'",
+    )
   })
 })
 
