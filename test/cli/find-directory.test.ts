@@ -1,27 +1,15 @@
 import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { crio, found, foundOn } from './find-directory.ts'
 import { DISTRIBUTIONS, nodeWith, processOf, type Tree, WITHOUT_CRI } from './nodes.ts'
 import { NAME, pluginDirectory, script, temporaryDirectory, VERSION } from './plugin-directory.ts'
 import { LIST } from './result-cache.ts'
 import { staying, tool } from './tool.ts'
 
-/** Asks for what is installed on a node with these, and has the directories `at`. */
-async function foundOn(at: readonly string[], ...trees: readonly Tree[]) {
-  const root = nodeWith(...trees, Object.fromEntries(at.map((directory) => [`${directory}/`, ''])))
-  return { root, answer: await tool(['uninstall', '--host-root', root]) }
-}
-
 /** The node has /bin/sh. */
 const withShell = (root: string) =>
   `for each in bin lib lib64; do mkdir -p ${root}/$each; mount --bind /$each ${root}/$each; done; exec "$@"`
-
-/** What it says if it found this. */
-const found = (root: string, directory: string, ...lines: string[]) => ({
-  exitCode: 0,
-  stdout: `${root}${directory}/${NAME}: is not installed\n`,
-  stderr: [`${directory}: plugin directory of ${lines[0]}`, ...lines.slice(1), ''].join('\n'),
-})
 
 const refused = (line: string) => ({
   exitCode: 2,
@@ -32,9 +20,6 @@ const refused = (line: string) => ({
 const CONTAINERD = '/etc/containerd/config.toml'
 const containerd = (directory: string, file = CONTAINERD): Tree => ({
   [file]: `version = 2\n[plugins."io.containerd.grpc.v1.cri".cni]\nbin_dir = "${directory}"\n`,
-})
-const crio = (...directories: string[]): Tree => ({
-  '/etc/crio/crio.conf': `[crio.network]\nplugin_dirs = ${JSON.stringify(directories)}\n`,
 })
 
 describe('the plugin directory is the one that the runtime is configured with', () => {
@@ -315,56 +300,5 @@ test('a directory that this container has read-only is refused with what to moun
     stdout: '',
     stderr: `/var/lib/cni/bin: plugin directory of CRI-O, from plugin_dirs in /etc/crio/crio.conf
 x-calico-route install: ${root}/var/lib/cni/bin: mounted read-only in this container, but the node's runtime looks for plugins in /var/lib/cni/bin; mount it read-write there, for which docs/platforms.md has components, or give --to DIR; nothing was changed\n`,
-  })
-})
-
-describe('Multus, which calls the plugins of NetworkAttachmentDefinitions,', () => {
-  const FILE = '/etc/cni/net.d/00-multus.conf'
-  const OF_CRIO = 'CRI-O, from plugin_dirs in /etc/crio/crio.conf'
-  const multus = (type: string, more: object = {}) => JSON.stringify({ name: 'multus-cni-network', type, ...more })
-  const calls = (said: string, from: string) =>
-    `${said}: Multus calls the plugins of NetworkAttachmentDefinitions from ${from}`
-  const thick = (said: string, from: string) =>
-    `${calls(said, from)}, the runtime calls its own from /o; install with --to ${from} too, or set binDir to /o`
-
-  test.each<[what: string, tree: Tree, line: string | undefined]>([
-    ['is not there', { [FILE.replace('multus', 'calico')]: multus('calico') }, undefined],
-    ['is thin, and looks where the runtime does as well', { [FILE]: multus('multus', { binDir: '/m' }) }, undefined],
-    [
-      'is thin, and finds another copy first',
-      { [FILE]: multus('multus', { binDir: '/m' }), [`/m/${NAME}`]: '' },
-      `${calls(`binDir in ${FILE}`, '/m')} before /o, and the plugin is there too; uninstall it with --from /m, or install with --to /m too`,
-    ],
-    [
-      'is thin, in a list, and finds another copy in its default',
-      {
-        '/etc/cni/net.d/00-multus.conflist': JSON.stringify({ plugins: [{ type: 'multus' }] }),
-        [`/opt/cni/bin/${NAME}`]: '',
-      },
-      `${calls('no binDir in /etc/cni/net.d/00-multus.conflist', '/opt/cni/bin')} before /o, and the plugin is there too; uninstall it with --from /opt/cni/bin, or install with --to /opt/cni/bin too`,
-    ],
-    ['is thick, and looks in the same directory', { [FILE]: multus('multus-shim', { binDir: '/o/' }) }, undefined],
-    [
-      'is thick, and looks in another',
-      { [FILE]: multus('multus-shim', { binDir: '/m' }) },
-      thick(`binDir in ${FILE}`, '/m'),
-    ],
-    [
-      'is thick, and looks in its default',
-      { [FILE]: multus('multus-shim') },
-      thick(`no binDir in ${FILE}`, '/opt/cni/bin'),
-    ],
-    [
-      'is thick, and its daemon looks in another',
-      {
-        [FILE]: multus('multus-shim', { binDir: '/o' }),
-        '/etc/cni/net.d/multus.d/daemon-config.json': '{"binDir": "/d"}',
-      },
-      thick('binDir in /etc/cni/net.d/multus.d/daemon-config.json', '/d'),
-    ],
-    ['has no valid JSON', { [FILE]: '{' }, undefined],
-  ])('%s', async (_, tree, line) => {
-    const { root, answer } = await foundOn(['/o'], crio('/o'), tree)
-    expect(answer).toEqual(found(root, '/o', OF_CRIO, ...(line === undefined ? [] : [line])))
   })
 })

@@ -107,6 +107,8 @@ export async function putSelfContained(place: PluginPlace, one: SelfContained, s
   await mkdir(directory, { recursive: true })
   // Regardless of the umask.
   await chmod(directory, 0o755)
+  // An older install may have left it: then it must not be removed as old now.
+  await utimes(directory, new Date(), new Date())
   for (const { name, bytes } of one.parts) {
     const file = path.join(directory, name)
     if (!(await holds(file, bytes))) await putFile(directory, file, (temporary) => writeNew(temporary, bytes))
@@ -114,7 +116,5 @@ export async function putSelfContained(place: PluginPlace, one: SelfContained, s
   const file = path.join(directory, NAME)
   if (!(await hasOwn(file, one, signal)))
     await putFile(directory, file, (temporary) => copyOwn(temporary, one.edits, signal))
-  // An older install may have left it: then it must not be removed as old now.
-  else await utimes(directory, new Date(), new Date())
   await syncDirectory(directory)
 }

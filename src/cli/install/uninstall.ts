@@ -79,7 +79,8 @@ async function remove(place: PluginPlace, findUsers: () => Promise<string[]>, si
     }
     // force: somebody else may have been faster.
     await rm(file, { force: true })
-    // Only once nobody can find the gate any more. Calls that wait there hold the executable open.
+    // Only once nobody can find the gate any more. Calls that wait there hold the executable open. Where it came with a loader,
+    // they fail without that; but as long as the plugin is in use, this is not reached without --force.
     const needed = await ledToIn(directory)
     for (const executable of await executablesIn(directory))
       if (!needed.has(executable)) await rm(executable, { recursive: executable.endsWith('.d'), force: true })
